@@ -1,0 +1,29 @@
+"""FetchUserIds: from a request to a sealed plan."""
+
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bulk_user_deletion.adapters import adapters
+from bulk_user_deletion.observability import logger
+from bulk_user_deletion.steps.fetch_user_ids import FetchUserIds
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """`event`: run_id, execution_arn, request (the execution's input), token."""
+    logger.append_keys(run_id=event["run_id"])
+    ours = adapters()
+    planned = FetchUserIds(
+        run_id=event["run_id"],
+        execution_arn=event["execution_arn"],
+        event=event["request"],
+        settings=ours.settings,
+        ledger=ours.ledger,
+        bucket=ours.bucket,
+        executions=ours.executions,
+        connect=lambda: ours.connect(event["token"]["version_id"]),
+    ).run()
+    logger.info("Planned", extra=asdict(planned))
+    return asdict(planned)

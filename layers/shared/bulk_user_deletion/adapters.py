@@ -1,0 +1,65 @@
+"""The outside world, made from the stack's settings, each part when it is first needed."""
+
+import time
+from functools import cache, cached_property
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.executions import Executions
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models import Token
+from bulk_user_deletion.notifications import Topic
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.settings import Settings
+from bulk_user_deletion.tokens import TokenStore
+
+
+class Adapters:
+    """One of each, kept for the life of a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.settings.ledger_table)
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        return Bucket(self.settings.data_bucket)
+
+    @cached_property
+    def tokens(self) -> TokenStore:
+        return TokenStore(
+            token_secret=self.settings.token_secret,
+            credentials_secret=self.settings.credentials_secret,
+        )
+
+    @cached_property
+    def topic(self) -> Topic:
+        return Topic(self.settings.topic_arn)
+
+    @cached_property
+    def executions(self) -> Executions:
+        return Executions()
+
+    def connect(self, newest_token: str | None) -> Portal:
+        """Return a client with a usable token, of the version that RefreshToken told of if any.
+
+        Raises:
+            TokenRejected: there is none.
+        """
+        return self.portal(self.tokens.usable(after=newest_token, now=time.time()))
+
+    def portal(self, token: Token | None = None) -> Portal:
+        """Return a client that sends `token`; connections do not outlive an invocation."""
+        return Portal(
+            self.settings.portal_url,
+            token=token,
+            read_timeout_seconds=self.settings.read_timeout_seconds,
+        )
+
+
+@cache
+def adapters() -> Adapters:
+    """Return this process's adapters."""
+    return Adapters(Settings.from_environment())

@@ -1,0 +1,127 @@
+"""The data bucket: dropped files, plans, batches, reports."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import Plan, PortalUser, S3Object
+from bulk_user_deletion.store import CONFIG, error_code, store_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
+
+
+def plan_key(run_id: str) -> str:
+    """Return where a run's plan is kept."""
+    return f"runs/{run_id}/plan.json"
+
+
+def batch_key(run_id: str, number: int) -> str:
+    """Return where the users of a run's batch are kept."""
+    return f"runs/{run_id}/batches/{number:05}.json"
+
+
+def report_key(run_id: str, suffix: str) -> str:
+    """Return where a run's report is kept; `suffix` is json or csv."""
+    return f"runs/{run_id}/report.{suffix}"
+
+
+def result_key(dropped_key: str) -> str:
+    """Return where the answer to a dropped file is kept: beside the inbox, under its name."""
+    return f"results/{dropped_key}.json"
+
+
+class Bucket:
+    """Objects of the data bucket, by key."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._s3: S3Client = boto3.client("s3", config=CONFIG)
+
+    def read(self, s3_object: S3Object, *, limit: int) -> bytes:
+        """Return a dropped file, of exactly the version that was dropped.
+
+        Raises:
+            RequestRefused: it is gone, was replaced since, or is larger than `limit` bytes.
+            StoreUnavailable: S3 does not answer.
+        """
+        request: GetObjectRequestTypeDef = {"Bucket": s3_object.bucket, "Key": s3_object.key}
+        if s3_object.version_id:
+            request["VersionId"] = s3_object.version_id
+        elif s3_object.etag:
+            request["IfMatch"] = s3_object.etag
+        where = f"s3://{s3_object.bucket}/{s3_object.key}"
+        with store_errors(f"Reading {where}"):
+            try:
+                answer = self._s3.get_object(**request)
+            except ClientError as error:
+                if error_code(error) in {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404"}:
+                    raise RequestRefused(
+                        f"{where} is not there any more. Drop the file again."
+                    ) from None
+                if error_code(error) in {"PreconditionFailed", "412"}:
+                    raise RequestRefused(
+                        f"{where} was replaced after this run was started: the run that the new"
+                        " file started will read it."
+                    ) from None
+                if error_code(error) in {"AccessDenied", "403"}:
+                    raise RequestRefused(
+                        f"{where} may not be read by this stack. Use the stack's own bucket."
+                    ) from None
+                raise
+            if answer["ContentLength"] > limit:
+                raise RequestRefused(
+                    f"{where} has {answer['ContentLength']} bytes, and {limit} are allowed."
+                )
+            return answer["Body"].read()
+
+    def write_plan(self, plan: Plan) -> bytes:
+        """Store a plan and return its bytes, which its sha256 is taken of."""
+        body = _to_json(asdict(plan))
+        self._put(plan_key(plan.run_id), body, "application/json")
+        return body
+
+    def read_plan(self, run_id: str) -> Plan | None:
+        """Return a run's plan, or None when planning did not come that far."""
+        body = self._get(plan_key(run_id))
+        return Plan.from_json(json.loads(body)) if body else None
+
+    def write_batch(self, run_id: str, number: int, users: Iterable[PortalUser]) -> str:
+        """Store the users of a batch and return its key."""
+        key = batch_key(run_id, number)
+        self._put(key, _to_json([asdict(user) for user in users]), "application/json")
+        return key
+
+    def read_batch(self, key: str) -> dict[str, PortalUser]:
+        """Return the users of a batch by their ids."""
+        users = (PortalUser(**user) for user in json.loads(self._get(key) or b"[]"))
+        return {user.user_id: user for user in users}
+
+    def write_json(self, key: str, data: Mapping[str, Any]) -> None:
+        """Store a JSON document."""
+        self._put(key, _to_json(data, indent=2), "application/json")
+
+    def write_text(self, key: str, text: str, content_type: str) -> None:
+        """Store a text, in UTF-8."""
+        self._put(key, text.encode(), f"{content_type}; charset=utf-8")
+
+    def _put(self, key: str, body: bytes, content_type: str) -> None:
+        with store_errors(f"Writing s3://{self.name}/{key}"):
+            self._s3.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
+
+    def _get(self, key: str) -> bytes:
+        with store_errors(f"Reading s3://{self.name}/{key}"):
+            try:
+                return self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+            except self._s3.exceptions.NoSuchKey:
+                return b""
+
+
+def _to_json(data: Any, indent: int | None = None) -> bytes:
+    return json.dumps(data, ensure_ascii=False, indent=indent).encode()

@@ -1,0 +1,100 @@
+"""Every error that leaves a function.
+
+The class names are an interface: the state machine's Retry and Catch match on them. Messages are
+sentences for the operator; they name fields, lines, ids and remedies, never a token, a key, a
+username or an e-mail, because they end up in execution histories and logs.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+
+
+class BulkUserDeletionError(Exception):
+    """Base of the two families below."""
+
+
+class RetryableError(BulkUserDeletionError):
+    """The same step may well succeed when it is tried again."""
+
+
+class PermanentError(BulkUserDeletionError):
+    """Somebody has to change something first."""
+
+
+class TokenRejected(RetryableError):
+    """The portal rejected a token, there is none yet, or it is about to expire.
+
+    `version_id` names the version in Secrets Manager, so that RefreshToken can see whether a newer
+    one has been stored since; it is None when no token was stored.
+    """
+
+    _VERSION_ID = re.compile(r"token version ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+
+    def __init__(self, version_id: str | None) -> None:
+        super().__init__(
+            f"The portal no longer accepts token version {version_id}."
+            if version_id
+            else "No portal token is stored yet."
+        )
+        self.version_id = version_id
+
+    @classmethod
+    def version_in(cls, cause: str) -> str | None:
+        """Return the version named in a Cause that Step Functions recorded for this error."""
+        match = cls._VERSION_ID.search(cause)
+        return match[1] if match else None
+
+
+class TokenBeingRenewed(RetryableError):
+    """Another caller holds the lease on renewing the token."""
+
+
+class PortalUnavailable(RetryableError):
+    """The portal, or something between it and us, does not answer as it should."""
+
+
+class PortalBusy(RetryableError):
+    """Another run is deleting users from this portal."""
+
+
+class StoreUnavailable(RetryableError):
+    """DynamoDB, S3, Secrets Manager or SNS refused or did not answer."""
+
+
+class RequestRefused(PermanentError):
+    """The request, its source or its size is not acceptable: nobody was deleted."""
+
+
+class CredentialsRefused(PermanentError):
+    """The portal refuses our credentials, or every token it issues for them."""
+
+
+class UserManagementDenied(PermanentError):
+    """Our credentials are valid, but may not manage users."""
+
+
+class PortalAnswerUnusable(PermanentError):
+    """The portal answered something no decision can be based on."""
+
+
+class RunClosed(PermanentError):
+    """The run is not open for this execution: it has ended, or belongs to another one."""
+
+
+def sentence_of(failure: Mapping[str, str]) -> str:
+    """Return the sentence for the operator in a `{"Error", "Cause"}` that Step Functions caught.
+
+    Only errors of this module speak for themselves: the message of any other may hold anything.
+    """
+    name, cause = failure.get("Error", ""), failure.get("Cause", "")
+    if name in {error.__name__ for error in _all_errors(BulkUserDeletionError)}:
+        try:
+            return str(json.loads(cause)["errorMessage"])
+        except (ValueError, KeyError, TypeError):
+            pass
+    return f"A step ended with {name or 'an error'}: the logs of this run's functions say more."
+
+
+def _all_errors(family: type[BulkUserDeletionError]) -> list[type[BulkUserDeletionError]]:
+    return [family, *(error for child in family.__subclasses__() for error in _all_errors(child))]

@@ -1,0 +1,494 @@
+"""The ledger: one DynamoDB table that remembers what was asked of the portal, and what came of it.
+
+Every promise about crashes and repetitions rests on the conditions of the writes below.
+
+| pk              | sk             | row                                                       |
+|-----------------|----------------|-----------------------------------------------------------|
+| `run#RUN_ID`    | `run`          | the run: whose execution, open or closed, the stop flag   |
+| `run#RUN_ID`    | `user#USER_ID` | one user, from the intent to delete on                    |
+| `event#…`       | `event`        | a trigger's fingerprint: the run that took it             |
+| `deleted#…`     | `deleted`      | somebody we deleted, by a hash of id, username or e-mail  |
+| `lock`          | `lock`         | the run that may delete from this portal                  |
+| `token`         | `lease`        | the caller that is renewing the token                     |
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from bulk_user_deletion.errors import RunClosed, StoreUnavailable
+from bulk_user_deletion.models import (
+    Mode,
+    Outcome,
+    PortalUser,
+    Request,
+    RunRow,
+    Stop,
+    UserRow,
+    UserState,
+)
+from bulk_user_deletion.rules.identity import user_keys
+from bulk_user_deletion.store import CONFIG, error_code, store_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+_KEPT_SECONDS = 400 * 24 * 3600
+_BATCH_GET = 100
+
+_Item = Mapping[str, Any]
+
+
+class Ledger:
+    """The table's rows, and the conditions under which they may change."""
+
+    def __init__(self, table_name: str) -> None:
+        self._table = boto3.resource("dynamodb", config=CONFIG).Table(table_name)
+        self._client = self._table.meta.client
+
+    # Runs
+
+    def open_run(
+        self, run_id: str, *, execution_arn: str, request: Request, wait_seconds: int, now: int
+    ) -> None:
+        """Open a run for an execution; the same execution may do so again.
+
+        Raises:
+            RunClosed: another execution had a run of this name, or this one was closed.
+        """
+        item: dict[str, str | int | bool] = {
+            "pk": f"run#{run_id}",
+            "sk": "run",
+            "execution_arn": execution_arn,
+            "is_open": True,
+            "mode": request.mode.value,
+            "trigger": request.trigger,
+            "source": request.source.describe(),
+            "dropped_key": request.dropped_key,
+            "started_at": now,
+            "wait_seconds": wait_seconds,
+            "renewals": 0,
+            "expires_at": now + _KEPT_SECONDS,
+        }
+        with store_errors("Opening the run"):
+            try:
+                self._table.put_item(Item=item, ConditionExpression="attribute_not_exists(pk)")
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                self.open_run_of(run_id, execution_arn)
+
+    def run(self, run_id: str) -> RunRow | None:
+        """Return a run's row."""
+        with store_errors("Reading the run"):
+            item = self._table.get_item(
+                Key={"pk": f"run#{run_id}", "sk": "run"}, ConsistentRead=True
+            ).get("Item")
+        return _run_row(run_id, item) if item else None
+
+    def open_run_of(self, run_id: str, execution_arn: str) -> RunRow:
+        """Return the run that an execution holds open.
+
+        Raises:
+            RunClosed: it has ended, or is another execution's.
+        """
+        return _held(self.run(run_id), run_id, execution_arn)
+
+    def press_stop(self, run_id: str, *, reason: str, by: str, now: int) -> None:
+        """Set a run's stop flag: no further user is begun. The first reason stands."""
+        self._update_run(
+            run_id,
+            "SET stop_flag = if_not_exists(stop_flag, :stop)",
+            {":stop": {"reason": reason, "by": by, "at": now}},
+        )
+
+    def count_renewal(self, run_id: str) -> None:
+        """Note that the token was renewed while this run was going on."""
+        self._update_run(run_id, "ADD renewals :one", {":one": 1})
+
+    def close_run(self, run_id: str) -> None:
+        """Close a run: its execution may write no more outcomes."""
+        self._update_run(run_id, "SET is_open = :no", {":no": False})
+
+    def _update_run(self, run_id: str, expression: str, values: Mapping[str, Any]) -> None:
+        with store_errors("Writing the run"):
+            try:
+                self._table.update_item(
+                    Key={"pk": f"run#{run_id}", "sk": "run"},
+                    UpdateExpression=expression,
+                    ExpressionAttributeValues=dict(values),
+                    ConditionExpression="attribute_exists(pk)",
+                )
+            except ClientError as error:  # a request that was refused never had a row
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+
+    # Users
+
+    def run_and_user(
+        self, run_id: str, user_id: str, *, execution_arn: str
+    ) -> tuple[RunRow, UserRow | None]:
+        """Return the run that an execution holds open, and one user's row in it.
+
+        Raises:
+            RunClosed: the run has ended, or is another execution's.
+        """
+        items = {
+            item["sk"]: item
+            for item in self._get_many(
+                [(f"run#{run_id}", "run"), (f"run#{run_id}", f"user#{user_id}")]
+            )
+        }
+        run = _run_row(run_id, items["run"]) if "run" in items else None
+        user = items.get(f"user#{user_id}")
+        return _held(run, run_id, execution_arn), _user_row(user) if user else None
+
+    def users(self, run_id: str) -> Iterator[UserRow]:
+        """Yield the rows of all users that a run began."""
+        start: dict[str, Any] = {}
+        while True:
+            with store_errors("Reading the run's users"):
+                page = self._table.query(
+                    KeyConditionExpression="pk = :pk AND begins_with(sk, :user)",
+                    ExpressionAttributeValues={":pk": f"run#{run_id}", ":user": "user#"},
+                    ConsistentRead=True,
+                    **start,
+                )
+            yield from map(_user_row, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def record_intent(
+        self,
+        run_id: str,
+        user_id: str,
+        *,
+        execution_arn: str,
+        owner: str,
+        lease_until: int,
+        now: int,
+    ) -> bool:
+        """Record that `owner` is about to send a DELETE; only then may it be sent.
+
+        False means that it must not: the run was stopped or closed, or this user has a DELETE
+        under way or an outcome already. One transaction decides, so that a stop holds before the
+        next DELETE and two callers never both send one.
+        """
+        run_is_open: TransactWriteItemTypeDef = {
+            "ConditionCheck": {
+                "TableName": self._table.name,
+                "Key": {"pk": f"run#{run_id}", "sk": "run"},
+                "ConditionExpression": (
+                    "is_open = :yes AND execution_arn = :arn AND attribute_not_exists(stop_flag)"
+                ),
+                "ExpressionAttributeValues": {":yes": True, ":arn": execution_arn},
+            }
+        }
+        intent: TransactWriteItemTypeDef = {
+            "Update": {
+                "TableName": self._table.name,
+                "Key": {"pk": f"run#{run_id}", "sk": f"user#{user_id}"},
+                "ConditionExpression": "attribute_not_exists(pk) OR #state = :refused",
+                "UpdateExpression": (
+                    "SET #state = :intent, lease_owner = :owner, lease_until = :until,"
+                    " expires_at = :kept ADD attempts :one"
+                ),
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {
+                    ":refused": UserState.REFUSED,
+                    ":intent": UserState.INTENT,
+                    ":owner": owner,
+                    ":until": lease_until,
+                    ":kept": now + _KEPT_SECONDS,
+                    ":one": 1,
+                },
+            }
+        }
+        with store_errors(f"Recording the intent to delete user {user_id}"):
+            try:
+                self._client.transact_write_items(TransactItems=[run_is_open, intent])
+            except self._client.exceptions.TransactionCanceledException as error:
+                if any(
+                    reason.get("Code") == "ConditionalCheckFailed"
+                    for reason in error.response.get("CancellationReasons", [])
+                ):
+                    return False
+                raise StoreUnavailable(
+                    f"Recording the intent to delete user {user_id}: transaction cancelled."
+                ) from None
+        return True
+
+    def record_refusal(self, run_id: str, user_id: str, *, owner: str, reason: str) -> None:
+        """Record that the portal definitely did nothing: another DELETE may follow."""
+        self._update_user(
+            run_id,
+            user_id,
+            "SET #state = :refused, reason = :reason, lease_until = :zero",
+            {":refused": UserState.REFUSED, ":reason": reason, ":zero": 0, ":owner": owner},
+            condition="lease_owner = :owner AND #state = :intent",
+        )
+
+    def record_sent(self, run_id: str, sent: UserRow, *, owner: str) -> None:
+        """Record that a DELETE was sent, how long it took, and what its answer was."""
+        self._update_user(
+            run_id,
+            sent.user_id,
+            "SET #state = :settling, reason = :reason, lease_until = :zero,"
+            " delete_seconds = :seconds, answered_at = :at",
+            {
+                ":settling": UserState.SETTLING,
+                ":reason": sent.reason,
+                ":seconds": sent.delete_seconds,
+                ":at": sent.answered_at,
+                ":zero": 0,
+                ":owner": owner,
+            },
+            condition="lease_owner = :owner AND #state = :intent",
+        )
+
+    def record_look(self, run_id: str, user_id: str, *, wait_seconds: int) -> None:
+        """Record a look at a user that was still there, and the wait before the next one."""
+        self._update_user(
+            run_id,
+            user_id,
+            "SET #state = :settling, lease_until = :zero ADD looks :one, waited :wait",
+            {":settling": UserState.SETTLING, ":zero": 0, ":one": 1, ":wait": wait_seconds},
+            condition="#state = :intent OR #state = :settling",
+        )
+
+    def record_outcome(
+        self,
+        run_id: str,
+        user_id: str,
+        outcome: Outcome,
+        *,
+        reason: str,
+        now: int,
+        gone: PortalUser | None = None,
+    ) -> bool:
+        """Record how a user ended; False when a final outcome stands already.
+
+        `gone` is the user that we deleted: a later request that names them finds it on record.
+        """
+        row: TransactWriteItemTypeDef = {
+            "Update": {
+                "TableName": self._table.name,
+                "Key": {"pk": f"run#{run_id}", "sk": f"user#{user_id}"},
+                "ConditionExpression": (
+                    "attribute_not_exists(pk) OR #state <> :done OR outcome = :unknown"
+                ),
+                "UpdateExpression": (
+                    "SET #state = :done, outcome = :outcome, reason = :reason, ended_at = :now,"
+                    " lease_until = :zero, expires_at = :kept"
+                ),
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {
+                    ":done": UserState.DONE,
+                    ":unknown": Outcome.UNKNOWN,
+                    ":outcome": outcome,
+                    ":reason": reason,
+                    ":now": now,
+                    ":zero": 0,
+                    ":kept": now + _KEPT_SECONDS,
+                },
+            }
+        }
+        memory: list[TransactWriteItemTypeDef] = [
+            {
+                "Put": {
+                    "TableName": self._table.name,
+                    "Item": {
+                        "pk": _deleted_pk(key),
+                        "sk": "deleted",
+                        "run_id": run_id,
+                        "expires_at": now + _KEPT_SECONDS,
+                    },
+                }
+            }
+            for key in dict.fromkeys(user_keys(gone) if gone else [])
+        ]
+        with store_errors(f"Recording the outcome of user {user_id}"):
+            try:
+                self._client.transact_write_items(TransactItems=[row, *memory])
+            except self._client.exceptions.TransactionCanceledException as error:
+                reasons = error.response.get("CancellationReasons", [])
+                if reasons and reasons[0].get("Code") == "ConditionalCheckFailed":
+                    return False
+                raise StoreUnavailable(
+                    f"Recording the outcome of user {user_id}: transaction cancelled."
+                ) from None
+        return True
+
+    def deleted_before(self, keys: Collection[str]) -> set[str]:
+        """Return those of the `identity_keys` under which an earlier deletion is on record."""
+        by_pk = {_deleted_pk(key): key for key in keys}
+        found = self._get_many([(pk, "deleted") for pk in by_pk])
+        return {by_pk[item["pk"]] for item in found}
+
+    def _update_user(
+        self,
+        run_id: str,
+        user_id: str,
+        expression: str,
+        values: Mapping[str, Any],
+        *,
+        condition: str,
+    ) -> None:
+        needed = {":intent": UserState.INTENT} if ":intent" in condition else {}
+        with store_errors(f"Writing the row of user {user_id}"):
+            try:
+                self._table.update_item(
+                    Key={"pk": f"run#{run_id}", "sk": f"user#{user_id}"},
+                    UpdateExpression=expression,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames={"#state": "state"},
+                    ExpressionAttributeValues={**values, **needed},
+                )
+            except ClientError as error:
+                # Somebody else took over when our lease ended: what they found stands.
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+
+    # Triggers, the lock, the token's lease
+
+    def claim_event(self, fingerprint: str, run_id: str, *, now: int) -> str:
+        """Take a trigger's event for `run_id`; return the run that has it, the first one to ask."""
+        key = {"pk": f"event#{sha256(fingerprint.encode()).hexdigest()}", "sk": "event"}
+        with store_errors("Claiming the event"):
+            try:
+                self._table.put_item(
+                    Item={**key, "run_id": run_id, "expires_at": now + _KEPT_SECONDS},
+                    ConditionExpression="attribute_not_exists(pk)",
+                )
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                item = self._table.get_item(Key=key, ConsistentRead=True)["Item"]
+                return str(item["run_id"])
+        return run_id
+
+    def take_lock(self, run_id: str, execution_arn: str, *, instead_of: str = "") -> str:
+        """Take the portal's lock; return the execution that has it now.
+
+        `instead_of` names the holder's execution when it is known to be dead.
+        """
+        with store_errors("Taking the portal's lock"):
+            try:
+                self._table.put_item(
+                    Item={"pk": "lock", "sk": "lock", "run_id": run_id, "arn": execution_arn},
+                    ConditionExpression="attribute_not_exists(pk) OR arn = :arn OR arn = :dead",
+                    ExpressionAttributeValues={":arn": execution_arn, ":dead": instead_of},
+                )
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                key = {"pk": "lock", "sk": "lock"}
+                item = self._table.get_item(Key=key, ConsistentRead=True).get("Item", {})
+                return str(item.get("arn", ""))
+        return execution_arn
+
+    def release_lock(self, execution_arn: str) -> None:
+        """Give the portal's lock back, if this execution has it."""
+        self._delete_if("lock", "lock", "arn", execution_arn)
+
+    def take_token_lease(self, owner: str, *, until: int, now: int) -> bool:
+        """Become the one caller that renews the token, until it is done or `until` has passed."""
+        with store_errors("Taking the lease on renewing the token"):
+            try:
+                self._table.put_item(
+                    Item={"pk": "token", "sk": "lease", "lease_owner": owner, "until": until},
+                    ConditionExpression=(
+                        "attribute_not_exists(pk) OR #until < :now OR lease_owner = :owner"
+                    ),
+                    ExpressionAttributeNames={"#until": "until"},
+                    ExpressionAttributeValues={":now": now, ":owner": owner},
+                )
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                return False
+        return True
+
+    def release_token_lease(self, owner: str) -> None:
+        """Let the next caller renew the token."""
+        self._delete_if("token", "lease", "lease_owner", owner)
+
+    def _delete_if(self, pk: str, sk: str, attribute: str, value: str) -> None:
+        with store_errors(f"Releasing {pk}"):
+            try:
+                self._table.delete_item(
+                    Key={"pk": pk, "sk": sk},
+                    ConditionExpression="#attribute = :value",
+                    ExpressionAttributeNames={"#attribute": attribute},
+                    ExpressionAttributeValues={":value": value},
+                )
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+
+    def _get_many(self, keys: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+        pending = [{"pk": pk, "sk": sk} for pk, sk in keys]
+        while pending:
+            asked, pending = pending[:_BATCH_GET], pending[_BATCH_GET:]
+            with store_errors("Reading the ledger"):
+                answer = self._client.batch_get_item(
+                    RequestItems={self._table.name: {"Keys": asked, "ConsistentRead": True}}
+                )
+            yield from answer["Responses"].get(self._table.name, [])
+            unread = answer.get("UnprocessedKeys", {}).get(self._table.name)
+            pending += unread["Keys"] if unread else []  # type: ignore[arg-type]
+
+
+def _held(run: RunRow | None, run_id: str, execution_arn: str) -> RunRow:
+    if run is None or not run.is_open or run.execution_arn != execution_arn:
+        raise RunClosed(
+            f"Run {run_id} is not open for this execution: it has ended, or another execution has"
+            " it. Start a new execution under a new name."
+        )
+    return run
+
+
+def _deleted_pk(key: str) -> str:
+    return f"deleted#{sha256(key.encode()).hexdigest()}"
+
+
+def _run_row(run_id: str, item: _Item) -> RunRow:
+    stop = item.get("stop_flag")
+    return RunRow(
+        run_id=run_id,
+        execution_arn=item["execution_arn"],
+        is_open=item["is_open"],
+        mode=Mode(item["mode"]),
+        trigger=item["trigger"],
+        source=item["source"],
+        dropped_key=item["dropped_key"],
+        started_at=int(item["started_at"]),
+        wait_seconds=int(item["wait_seconds"]),
+        renewals=int(item["renewals"]),
+        stop=Stop(stop["reason"], stop["by"], int(stop["at"])) if stop else None,
+    )
+
+
+def _user_row(item: _Item) -> UserRow:
+    def number(name: str) -> int:
+        return int(item.get(name, Decimal(0)))
+
+    return UserRow(
+        user_id=item["sk"].removeprefix("user#"),
+        state=UserState(item["state"]),
+        outcome=Outcome(item["outcome"]) if "outcome" in item else None,
+        reason=item.get("reason", ""),
+        attempts=number("attempts"),
+        looks=number("looks"),
+        waited=number("waited"),
+        lease_until=number("lease_until"),
+        lease_owner=item.get("lease_owner", ""),
+        delete_seconds=number("delete_seconds"),
+        answered_at=number("answered_at"),
+        ended_at=number("ended_at"),
+    )

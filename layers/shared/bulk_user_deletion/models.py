@@ -1,0 +1,336 @@
+"""The words of this application, as types. Times are epoch seconds (UTC) unless named otherwise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Mode(StrEnum):
+    """What a run may do: `preview` plans and reports, `apply` also deletes."""
+
+    PREVIEW = "preview"
+    APPLY = "apply"
+
+
+class Outcome(StrEnum):
+    """How a requested entry ended. Every entry ends in exactly one of these."""
+
+    DELETED = "deleted"
+    ALREADY_ABSENT = "already_absent"
+    SKIPPED = "skipped"
+    UNRESOLVED = "unresolved"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_ATTEMPTED = "not_attempted"
+    WOULD_DELETE = "would_delete"
+
+    @property
+    def is_open(self) -> bool:
+        """True when a resumed run may replace this outcome; the others are final."""
+        return self in _OPEN
+
+
+_OPEN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
+
+
+class RunStatus(StrEnum):
+    """How a run ended, as its report, notification and execution say it."""
+
+    SUCCEEDED = "SUCCEEDED"
+    NOBODY_DELETED = "NOBODY_DELETED"  # nothing left open, and nothing was there to delete
+    PREVIEWED = "PREVIEWED"
+    REFUSED = "REFUSED"  # nobody was deleted, because a check said no
+    STOPPED = "STOPPED"  # the stop flag was set on the way
+    INCOMPLETE = "INCOMPLETE"  # some users are failed, unknown or not attempted
+    FAILED = "FAILED"  # a step failed in a way nobody planned for
+
+    @property
+    def is_success(self) -> bool:
+        """True when the execution ends SUCCEEDED."""
+        return self in {RunStatus.SUCCEEDED, RunStatus.NOBODY_DELETED, RunStatus.PREVIEWED}
+
+
+@dataclass(frozen=True, slots=True)
+class PortalUser:
+    """A user as the portal lists it. `user_id` is a decimal string without leading zeros."""
+
+    user_id: str
+    username: str
+    email: str
+    type: str  # administrator, power or regular
+    enabled: str = ""  # Y or N
+    ldap: str = ""  # Y or N
+
+    @property
+    def is_administrator(self) -> bool:
+        return fold(self.type) == "administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One requested entry, as somebody wrote it.
+
+    `line` is the line of a file, or the position in a list or dataset, from 1. `bare` is a value
+    that may be an id, a username or an e-mail; the other three come from named columns.
+    """
+
+    line: int
+    bare: str = ""
+    user_id: str = ""
+    username: str = ""
+    email: str = ""
+
+    @property
+    def text(self) -> str:
+        """What was asked for, as one cell of a report."""
+        return " ".join(filter(None, (self.bare, self.user_id, self.username, self.email)))
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEntry:
+    """An entry and what is to become of it: `would_delete`, or an outcome that is already final."""
+
+    entry: Entry
+    outcome: Outcome
+    reason: str = ""
+    user: PortalUser | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How careful a run is: the stack's parameters, made stricter by the request's options.
+
+    `max_users` and `max_percent` (of the portal's users) are the most that may be asked for; 0
+    means none. `wait_seconds` is the pause after each DELETE, `canary_users` how many go first,
+    one by one, `max_not_found_percent` how much of a file nobody is watching may be unknown to
+    the portal.
+    """
+
+    max_users: int
+    max_percent: float
+    wait_seconds: int
+    canary_users: int
+    max_not_found_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the entries come from: exactly one of the three is set."""
+
+    dataset_id: int | None = None
+    s3: "S3Object | None" = None
+    users: tuple[str, ...] | None = None
+
+    def describe(self) -> str:
+        """Name the source without naming anybody in it."""
+        if self.dataset_id is not None:
+            return f"dataset {self.dataset_id}"
+        if self.s3 is not None:
+            return f"s3://{self.s3.bucket}/{self.s3.key}"
+        return f"a list of {len(self.users or ())} users in the request"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Object:
+    """A file in S3; `version_id` or, where S3 gave none, `etag` pins what was dropped."""
+
+    bucket: str
+    key: str
+    version_id: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A validated request. `fingerprint` is set for triggers that may deliver twice."""
+
+    mode: Mode
+    source: Source
+    trigger: str  # console, s3 or schedule
+    options: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    requested_by: str = ""
+    fingerprint: str = ""
+
+    @property
+    def is_attended(self) -> bool:
+        """True when a person started the run and can read its report right away."""
+        return self.trigger == "console"
+
+    @property
+    def dropped_key(self) -> str:
+        """The key of the dropped file that this request is about, or nothing."""
+        return self.source.s3.key if self.trigger == "s3" and self.source.s3 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is to be deleted, and what becomes of every other entry: sealed before the first DELETE.
+
+    `distinct` counts the different entries asked for, before anything was trimmed, and
+    `portal_users` everybody in the portal at that moment: the caps compare these two.
+    `refusal` is why the plan may not be applied, or empty.
+    """
+
+    run_id: str
+    mode: Mode
+    created_at: int
+    source: str
+    reason: str
+    requested_by: str
+    limits: Limits
+    portal_users: int
+    distinct: int
+    entries: tuple[PlannedEntry, ...]
+    warnings: tuple[str, ...] = ()
+    refusal: str = ""
+
+    @property
+    def users(self) -> list[PortalUser]:
+        """The users to delete, in the order they were asked for."""
+        return [
+            planned.user
+            for planned in self.entries
+            if planned.outcome is Outcome.WOULD_DELETE and planned.user
+        ]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Plan":
+        """Rebuild a plan from `dataclasses.asdict` of it, after a trip through JSON."""
+        return cls(
+            **{
+                **data,
+                "mode": Mode(data["mode"]),
+                "limits": Limits(**data["limits"]),
+                "entries": tuple(
+                    PlannedEntry(
+                        entry=Entry(**row["entry"]),
+                        outcome=Outcome(row["outcome"]),
+                        reason=row["reason"],
+                        user=PortalUser(**row["user"]) if row["user"] else None,
+                    )
+                    for row in data["entries"]
+                ),
+                "warnings": tuple(data["warnings"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A portal token and the version of the secret that holds it. `user` is whom it acts as."""
+
+    version_id: str
+    value: str = field(repr=False)
+    issued_at: float
+    expires_at: float
+    user: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the portal wants for a token: an External Application and a username."""
+
+    application_id: str
+    application_key: str = field(repr=False)
+    user: str = field(repr=False)
+
+
+class UserState(StrEnum):
+    """Where a user stands in the ledger, from the first intent on."""
+
+    INTENT = "intent"  # a DELETE is about to be sent, or was sent and nothing is known of it
+    REFUSED = "refused"  # the portal definitely did nothing; another DELETE may be sent
+    SETTLING = "settling"  # a DELETE was sent; looking until the user is gone or time is up
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A user's row in the ledger. A user without a row was not attempted.
+
+    `attempts` counts DELETEs, `waited` sums the seconds of settling, `delete_seconds` is how long
+    the last DELETE took to answer, `answered_at` when it did.
+    """
+
+    user_id: str
+    state: UserState
+    outcome: Outcome | None = None
+    reason: str = ""
+    attempts: int = 0
+    looks: int = 0
+    waited: int = 0
+    lease_until: int = 0
+    lease_owner: str = ""
+    delete_seconds: int = 0
+    answered_at: int = 0
+    ended_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run stops before the next user, and who said so."""
+
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run's row in the ledger."""
+
+    run_id: str
+    execution_arn: str
+    is_open: bool
+    mode: Mode | None = None
+    trigger: str = ""
+    source: str = ""
+    dropped_key: str = ""
+    started_at: int = 0
+    wait_seconds: int = 0
+    renewals: int = 0
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One requested entry and its one outcome."""
+
+    line: int
+    entry: str
+    user_id: str
+    username: str
+    email: str
+    outcome: Outcome
+    reason: str
+    attempts: int
+    ended_at: str  # ISO 8601, or empty
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did. `counts` adds up to `requested`, or the run does not claim success."""
+
+    run_id: str
+    status: RunStatus
+    sentence: str
+    mode: str
+    trigger: str
+    source: str
+    reason: str
+    requested_by: str
+    started_at: str
+    ended_at: str
+    requested: int
+    counts: dict[str, int]
+    renewals: int
+    portal_users: int
+    warnings: list[str]
+    rows: list[ReportRow]
+
+
+def fold(text: str) -> str:
+    """Trim and case-fold, as the portal's own database compares names."""
+    return text.strip().casefold()

@@ -1,0 +1,324 @@
+"""The Metric Insights REST API: the only module that speaks HTTP.
+
+Methods answer with what the portal said, as `Answer`s for `rules.answers` to judge; the readers of
+whole lists judge for themselves and raise. The facts come from the vendor's documents; where
+those are silent, the client accepts every form that is likely and depends on none.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.util.retry import Retry
+
+from bulk_user_deletion.errors import (
+    CredentialsRefused,
+    PortalAnswerUnusable,
+    PortalUnavailable,
+    RequestRefused,
+    TokenRejected,
+    UserManagementDenied,
+)
+from bulk_user_deletion.models import Credentials, PortalUser, Token
+from bulk_user_deletion.rules.answers import Answer, Step, Transport, Verdict, judge
+from bulk_user_deletion.rules.identity import is_user_id
+
+_CONNECT_TIMEOUT_SECONDS = 10
+_LARGEST_LIST = 256 * 2**20
+_LARGEST_ANSWER = 2**20
+_DATASET_PAGE = 10_000
+
+# Nobody waits on Retry-After inside billed time: the state machine's Wait does that.
+_RETRY_GET = Retry(
+    total=2,
+    allowed_methods={"GET"},
+    status_forcelist={502, 503, 504},
+    backoff_factor=0.3,
+    respect_retry_after_header=False,
+    raise_on_status=False,
+)
+
+
+class Portal:
+    """One portal, with or without a token."""
+
+    def __init__(
+        self, url: str, *, token: Token | None = None, read_timeout_seconds: int = 180
+    ) -> None:
+        parts = urlsplit(url)
+        loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        if not parts.hostname or (parts.scheme != "https" and not loopback):
+            raise RequestRefused(
+                "PortalUrl must begin with https:// (http is for this machine's own addresses)."
+            )
+        self._url = url.rstrip("/")
+        self._token = token
+        self._timeout = (_CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
+        # Only what cannot change anything is sent twice. `allowed_methods` alone does not hold
+        # that: urllib3 repeats any method after a TLS error, when a DELETE may have had its effect.
+        self._reads = _session(_RETRY_GET)
+        self._writes = _session(Retry(0, read=False))
+
+    @property
+    def user(self) -> str:
+        """The username that the token acts as; empty without a token."""
+        return self._token.user if self._token else ""
+
+    def get_token(self, credentials: Credentials) -> tuple[str, object]:
+        """Ask for a new token: return its value, and `expires` as the portal wrote it.
+
+        Raises:
+            CredentialsRefused, PortalUnavailable, PortalAnswerUnusable
+        """
+        answer = self._send(
+            "POST",
+            "/api/get_token",
+            payload={
+                "application_id": credentials.application_id,
+                "application_key": credentials.application_key,
+                "user": credentials.user,
+            },
+        )
+        body = self._insist(Step.TOKEN, answer, "asked for a token")
+        value = body.get("token")
+        if not isinstance(value, str) or not value:  # a 200 with `[]` is what no token gets
+            raise PortalAnswerUnusable("The portal answered 200 to get_token, but sent no token.")
+        return value, body.get("expires")
+
+    def dataset_rows(self, dataset_id: int) -> Iterator[Mapping[str, Any]]:
+        """Yield every row of a collected dataset, page by page.
+
+        Rows come in no promised order, so what proves that all were read is their number.
+
+        Raises:
+            RequestRefused: there is no such dataset, or it may not be read, or is incomplete.
+            TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
+        """
+        read = 0
+        while True:
+            query: dict[str, int | str] = {
+                "dataset": dataset_id,
+                "amount": "Y",
+                "limit": _DATASET_PAGE,
+                "offset": read,
+            }
+            answer = self._send("GET", "/api/dataset_data", query=query, limit=_LARGEST_LIST)
+            body = self._insist(Step.READ, answer, f"read dataset {dataset_id}")
+            rows, amount = body.get("data"), _whole_number(body.get("amount"))
+            if not isinstance(rows, list) or amount is None:
+                raise PortalAnswerUnusable(
+                    f"The portal's answer for dataset {dataset_id} lacks `data` or `amount`."
+                )
+            read += len(rows)
+            yield from (row for row in rows if isinstance(row, dict))
+            if read >= amount:
+                return
+            if not rows:
+                raise RequestRefused(
+                    f"Dataset {dataset_id} has {amount} rows, but the portal sent {read}. Collect"
+                    " it again, then start the run again."
+                )
+
+    def users(self) -> Iterator[PortalUser]:
+        """Yield every user of the portal.
+
+        Raises:
+            TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
+        """
+        answer = self._send("GET", "/api/user", limit=_LARGEST_LIST)
+        body = self._insist(Step.READ, answer, "read the users")
+        users = body.get("users")
+        if not isinstance(users, list):
+            raise PortalAnswerUnusable("The portal's answer to GET /api/user lacks `users`.")
+        for user in users:
+            yield parse_user(user)
+
+    def look(self, user_id: str) -> Answer:
+        """Ask for one user."""
+        return self._send("GET", _user_path(user_id))
+
+    def delete(self, user_id: str) -> Answer:
+        """Delete one user. It is sent once, whatever happens to it."""
+        return self._send("DELETE", _user_path(user_id))
+
+    def raise_for(self, verdict: Verdict, answer: Answer, what: str) -> NoReturn:
+        """Raise the error that stands for a verdict which is not this user's alone."""
+        found = answer.describe()
+        match verdict:
+            case Verdict.RENEW_TOKEN:
+                raise TokenRejected(self._token.version_id if self._token else None)
+            case Verdict.STOP_CREDENTIALS:
+                raise CredentialsRefused(
+                    f"The portal refused our credentials ({found}). Check application_id,"
+                    " application_key and user in the credentials secret."
+                )
+            case Verdict.STOP_USER_MANAGEMENT:
+                raise UserManagementDenied(
+                    f"Our credentials may not manage users ({found}). Switch on 'Application Can"
+                    " Manage Users' for the External Application, and use an administrator."
+                )
+            case Verdict.REFUSE:
+                raise RequestRefused(f"The portal refused when we {what} ({found}).")
+            case Verdict.STOP_UNUSABLE:
+                raise PortalAnswerUnusable(
+                    f"The portal's answer is of no use when we {what} ({found}). Check PortalUrl,"
+                    " and what stands between the portal and this stack."
+                )
+            case _:
+                raise PortalUnavailable(f"The portal did not answer when we {what} ({found}).")
+
+    def _insist(self, step: Step, answer: Answer, what: str) -> Mapping[str, Any]:
+        verdict = judge(step, answer)
+        if verdict is not Verdict.OK:
+            self.raise_for(verdict, answer, what)
+        body: Mapping[str, Any] = answer.body
+        return body
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, int | str] | None = None,
+        payload: Mapping[str, str] | None = None,
+        limit: int = _LARGEST_ANSWER,
+    ) -> Answer:
+        session = self._reads if method == "GET" else self._writes
+        started = time.monotonic()
+        try:
+            with session.request(
+                method,
+                self._url + path,
+                params=query,
+                json=payload,
+                headers={"token": self._token.value} if self._token else {},
+                timeout=self._timeout,
+                allow_redirects=False,  # the token must not follow a redirect to another host
+                stream=True,
+            ) as response:
+                text = _read(response, limit)
+        except requests.ConnectTimeout:
+            return _unanswered(Transport.NOT_SENT, started)
+        except requests.ConnectionError as error:
+            reason = getattr(error.args[0] if error.args else None, "reason", None)
+            not_sent = isinstance(reason, NewConnectionError)
+            return _unanswered(Transport.NOT_SENT if not_sent else Transport.LOST, started)
+        except (requests.RequestException, HTTPError):
+            return _unanswered(Transport.LOST, started)
+        if text is None:
+            return _unanswered(Transport.TOO_LARGE, started)
+        return Answer(
+            status=response.status_code,
+            body=_decode(text),
+            seconds=time.monotonic() - started,
+            retry_after=_retry_after(response.headers.get("Retry-After")),
+        )
+
+
+def _session(retry: Retry) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # no proxy and no .netrc that nobody asked for
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
+    return session
+
+
+def parse_user(user: object) -> PortalUser:
+    """Read a user from an answer: the id under `id` or `user_id`, as a number or a string.
+
+    Raises:
+        PortalAnswerUnusable: a field that safety depends on is missing.
+    """
+    if isinstance(user, dict):
+        user_id = normalise_id(user.get("id", user.get("user_id")))
+        if user_id and all(isinstance(user.get(name), str) for name in ("username", "type")):
+            email = user.get("email", "missing")
+            if email is None or ("email" in user and isinstance(email, str)):
+                return PortalUser(
+                    user_id=user_id,
+                    username=user["username"],
+                    email=email or "",
+                    type=user["type"],
+                    enabled=str(user.get("enabled", "")),
+                    ldap=str(user.get("ldap", "")),
+                )
+    raise PortalAnswerUnusable(
+        "The portal sent a user without one of id, username, email and type: nobody can be checked"
+        " against the plan. Nothing more is deleted."
+    )
+
+
+def user_in(answer: Answer) -> PortalUser:
+    """Read the user from the answer to a look: wrapped as `{"user": {…}}`, or bare.
+
+    Raises:
+        PortalAnswerUnusable: a field that safety depends on is missing.
+    """
+    body = answer.body
+    return parse_user(body["user"] if isinstance(body, dict) and "user" in body else body)
+
+
+def normalise_id(value: object) -> str:
+    """Return a user id as decimal text, from a number or a string; empty when it is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str) and is_user_id(value.strip()):
+        return value.strip()
+    return ""
+
+
+def _user_path(user_id: str) -> str:
+    if not is_user_id(user_id):  # `DELETE /api/user/id/` is unknown ground
+        raise PortalAnswerUnusable("A user id must be a positive whole number.")
+    return f"/api/user/id/{user_id}"
+
+
+def _read(response: requests.Response, limit: int) -> bytes | None:
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in response.iter_content(65_536):
+        size += len(chunk)
+        if size > limit:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _decode(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _unanswered(transport: Transport, started: float) -> Answer:
+    return Answer(status=None, transport=transport, seconds=time.monotonic() - started)
+
+
+def _retry_after(header: str | None) -> int | None:
+    """Read `Retry-After`: whole seconds or an HTTP date (RFC 9110, section 10.2.3)."""
+    if not header:
+        return None
+    if header.strip().isdigit():
+        return int(header)
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0, round((moment - datetime.now(UTC)).total_seconds()))
+
+
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().isdigit():
+        return int(value)
+    return None

@@ -1,0 +1,60 @@
+"""How a report is written: JSON for programs, CSV for spreadsheets, a few lines for a mail."""
+
+import csv
+import io
+from dataclasses import asdict, fields
+from typing import Any
+
+from bulk_user_deletion.models import Report, ReportRow
+
+_SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Return the whole report as a JSON document."""
+    return asdict(report)
+
+
+def report_csv(report: Report) -> str:
+    """Return the report's rows as CSV with a header.
+
+    A cell that a spreadsheet would run as a formula is put behind an apostrophe.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(column.name for column in fields(ReportRow))
+    for row in report.rows:
+        writer.writerow(_harmless(str(cell)) for cell in asdict(row).values())
+    return text.getvalue()
+
+
+def summary(report: Report, *, report_address: str) -> dict[str, Any]:
+    """Return what the state machine, the notification and a dropped file's answer say.
+
+    Ids and counts only: usernames and e-mails stay in the report.
+    """
+    return {
+        "run_id": report.run_id,
+        "status": report.status.value,
+        "sentence": report.sentence,
+        "mode": report.mode,
+        "requested": report.requested,
+        "counts": report.counts,
+        "report": report_address,
+    }
+
+
+def notification(report: Report, *, report_address: str) -> tuple[str, str]:
+    """Return the subject (99 characters at most, the limit of SNS) and body of a mail."""
+    deleted = report.counts.get("deleted", 0)
+    subject = f"[{report.status}] Bulk user deletion: {deleted} of {report.requested} deleted"
+    counts = "\n".join(f"{number:>7}  {name}" for name, number in report.counts.items())
+    body = (
+        f"{report.sentence}\n\n{counts or '      0  entries'}\n{report.requested:>7}  requested\n\n"
+        f"Source: {report.source}\nRun: {report.run_id}\nReport: {report_address}\n"
+    )
+    return subject[:99], body
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_SPREADSHEET_FORMULA) else cell

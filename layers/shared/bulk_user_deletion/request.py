@@ -1,0 +1,131 @@
+"""What starts a run, made one `Request`: a person's JSON, a file's event, a schedule's event.
+
+All of it is checked before the portal is called.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificationEvent
+from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import Mode, Request, S3Object, Source
+
+INBOX = "inbox/"
+
+REQUEST_SCHEMA: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "required": ["source"],
+    "additionalProperties": False,
+    "properties": {
+        "mode": {"enum": [mode.value for mode in Mode]},
+        "source": {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+            "properties": {
+                "dataset_id": {"type": "integer", "minimum": 1},
+                "s3": {
+                    "type": "object",
+                    "required": ["bucket", "key"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "bucket": {"type": "string", "minLength": 1},
+                        "key": {"type": "string", "minLength": 1},
+                        "version_id": {"type": "string"},
+                    },
+                },
+                "users": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"type": ["string", "integer"]},
+                },
+            },
+        },
+        "reason": {"type": "string", "maxLength": 500},
+        "requested_by": {"type": "string", "maxLength": 200},
+        "options": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "max_users": {"type": "integer", "minimum": 0},
+                "max_percent": {"type": "number", "minimum": 0, "maximum": 100},
+                "wait_seconds": {"type": "integer", "minimum": 0, "maximum": 3600},
+                "canary_users": {"type": "integer", "minimum": 0},
+            },
+        },
+    },
+}
+
+
+def read_request(event: Mapping[str, Any], *, file_drop_mode: Mode) -> Request | None:
+    """Read an execution's input; None when it asks for nothing (the event of a folder).
+
+    `event` is a request, an EventBridge "Object Created" event, or `{"scheduled_time": …,
+    "request": …}` as the schedule sends it.
+
+    Raises:
+        RequestRefused: naming the field that is wrong.
+    """
+    if not isinstance(event, Mapping):
+        raise RequestRefused("The request must be a JSON object.")
+    if event.get("detail-type") == "Object Created":
+        return _from_object_created(dict(event), file_drop_mode)
+    if "scheduled_time" in event:
+        request = _from_document(event.get("request"), trigger="schedule")
+        scheduled = str(event["scheduled_time"])
+        what = json.dumps(event.get("request"), sort_keys=True)
+        return _with_fingerprint(request, f"schedule {scheduled} {what}")
+    return _from_document(event, trigger="console")
+
+
+def _from_document(document: Any, *, trigger: str) -> Request:
+    try:
+        validate(event=document, schema=REQUEST_SCHEMA)
+    except SchemaValidationError as error:
+        # fastjsonschema calls the document `data`, and quotes no values from it.
+        path = ".".join(str(part) for part in (error.path or ["data"])[1:]) or "the request"
+        message = str(error.validation_message or "is not valid").removeprefix("data").lstrip(".")
+        raise RequestRefused(f"The request was refused at {path}: {message}.") from None
+    source = document["source"]
+    s3_object = source.get("s3")
+    users = source.get("users")
+    return Request(
+        mode=Mode(document.get("mode", Mode.PREVIEW)),
+        trigger=trigger,
+        source=Source(
+            dataset_id=source.get("dataset_id"),
+            s3=S3Object(**s3_object) if s3_object else None,
+            users=tuple(str(user) for user in users) if users else None,
+        ),
+        options=document.get("options", {}),
+        reason=document.get("reason", ""),
+        requested_by=document.get("requested_by", ""),
+    )
+
+
+def _from_object_created(event: dict[str, Any], mode: Mode) -> Request | None:
+    detail = S3EventBridgeNotificationEvent(event).detail
+    dropped = detail.object
+    key = dropped.key
+    if key.endswith("/"):  # the console's way of making a folder
+        return None
+    s3_object = S3Object(
+        bucket=detail.bucket.name,
+        key=key,
+        version_id=str(dropped.get("version-id") or ""),
+        etag=str(dropped.get("etag") or ""),
+    )
+    request = Request(mode=mode, trigger="s3", source=Source(s3=s3_object))
+    which = s3_object.version_id or s3_object.etag
+    sequencer = dropped.get("sequencer") or ""
+    return _with_fingerprint(request, f"s3 {s3_object.bucket} {key} {which} {sequencer}")
+
+
+def _with_fingerprint(request: Request, fingerprint: str) -> Request:
+    return replace(request, fingerprint=fingerprint)

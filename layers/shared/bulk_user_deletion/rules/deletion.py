@@ -1,0 +1,55 @@
+"""One user's deletion, decision by decision."""
+
+from bulk_user_deletion.models import PortalUser, UserRow, UserState, fold
+from bulk_user_deletion.rules.planning import protection_of
+
+MAX_ATTEMPTS = 5
+MAX_TRIES = 6
+
+_SHORTEST_SETTLE_SECONDS = 300
+
+
+def reason_to_keep(planned: PortalUser, found: PortalUser, *, api_user: str) -> str:
+    """Compare a user with the plan right before the DELETE; empty when nothing has changed."""
+    changed = [
+        name
+        for name, before, now in (
+            ("id", planned.user_id, found.user_id),
+            ("username", planned.username, found.username),
+            ("email", planned.email, found.email),
+        )
+        if fold(before) != fold(now)
+    ]
+    if changed:
+        return f"changed_since_plan: {' and '.join(changed)} no longer as planned"
+    return protection_of(found, api_user=api_user)
+
+
+def settle_wait(row: UserRow) -> int | None:
+    """Return how many seconds to wait before the next look, or None when settling is over.
+
+    A user settles for three times as long as its DELETE took, and for 5 minutes at least. Settling
+    is counted in the waits that were asked for, not by a clock: an invocation that comes late
+    still looks as often as it should.
+    """
+    settle_seconds = max(_SHORTEST_SETTLE_SECONDS, 3 * row.delete_seconds)
+    if row.waited >= settle_seconds:
+        return None
+    return min(5 << row.looks, 60, settle_seconds - row.waited)
+
+
+def retry_wait(attempts: int, retry_after: int | None) -> int | None:
+    """Return how long to wait after the portal's definite refusal, or None to give up.
+
+    The portal's own `Retry-After` is obeyed, up to an hour.
+    """
+    if attempts >= MAX_ATTEMPTS:
+        return None
+    return min(retry_after if retry_after is not None else 10 << attempts, 3600)
+
+
+def pace_wait(row: UserRow, *, wait_seconds: int, now: int) -> int:
+    """Return the pause that is left after this user, counted from the DELETE's answer."""
+    if row.state is not UserState.DONE or not row.answered_at:
+        return 0
+    return max(0, wait_seconds - (now - row.answered_at))

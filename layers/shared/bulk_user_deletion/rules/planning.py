@@ -1,0 +1,134 @@
+"""From requested entries to a plan: who is deleted, who is kept and why, and whether at all."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import (
+    Entry,
+    Limits,
+    Outcome,
+    PlannedEntry,
+    PortalUser,
+    Request,
+    fold,
+)
+from bulk_user_deletion.rules.identity import Directory, identity_keys, is_user_id
+
+
+def stricter(limits: Limits, options: Mapping[str, float]) -> Limits:
+    """Apply a request's options: each can only make the run more careful than the stack."""
+    return replace(
+        limits,
+        max_users=int(min(limits.max_users, options.get("max_users", limits.max_users))),
+        max_percent=min(limits.max_percent, options.get("max_percent", limits.max_percent)),
+        wait_seconds=int(max(limits.wait_seconds, options.get("wait_seconds", 0))),
+        canary_users=int(max(limits.canary_users, options.get("canary_users", 0))),
+    )
+
+
+def distinct_entries(entries: Sequence[Entry]) -> int:
+    """Count the different entries, trimmed and case-folded: what the caps are measured on."""
+    return len({_folded(entry) for entry in entries})
+
+
+def _folded(entry: Entry) -> tuple[str, ...]:
+    return (fold(entry.bare), fold(entry.user_id), fold(entry.username), fold(entry.email))
+
+
+def plan_entries(
+    entries: Sequence[Entry],
+    directory: Directory,
+    *,
+    api_user: str,
+    deleted_before: Collection[str],
+) -> tuple[PlannedEntry, ...]:
+    """Decide for every entry, in order: `would_delete` or an outcome that is final already.
+
+    `api_user` is the username our token acts as; `deleted_before` holds those of the entries'
+    `identity_keys` under which the ledger has an earlier deletion of ours on record.
+    """
+    planned: list[PlannedEntry] = []
+    first_line: dict[str, int] = {}
+    for entry in entries:
+        match = directory.match(entry)
+        if match.user is None:
+            planned.append(_without_user(entry, match.problem, deleted_before))
+            continue
+        line = first_line.setdefault(match.user.user_id, entry.line)
+        if line != entry.line:
+            outcome, reason = Outcome.SKIPPED, f"duplicate: the same user as line {line}"
+        elif protection := protection_of(match.user, api_user=api_user):
+            outcome, reason = Outcome.SKIPPED, protection
+        else:
+            outcome, reason = Outcome.WOULD_DELETE, ""
+        planned.append(PlannedEntry(entry, outcome, reason, match.user))
+    return tuple(planned)
+
+
+def protection_of(user: PortalUser, *, api_user: str) -> str:
+    """Say why `user` must be kept, whoever asks for the deletion; empty when nothing does."""
+    if fold(user.username) == fold(api_user):
+        return "self: the user our own API token acts as"
+    if user.is_administrator:
+        return "administrator"
+    return ""
+
+
+def _without_user(entry: Entry, problem: str, deleted_before: Collection[str]) -> PlannedEntry:
+    if problem != "not_found":
+        return PlannedEntry(entry, Outcome.UNRESOLVED, problem)
+    if any(key in deleted_before for key in identity_keys(entry)):
+        return PlannedEntry(entry, Outcome.ALREADY_ABSENT, "deleted by an earlier run")
+    only_an_id = not entry.username and not entry.email
+    if only_an_id and is_user_id(fold(entry.user_id or entry.bare)):
+        return PlannedEntry(entry, Outcome.ALREADY_ABSENT, "nobody holds this id")
+    return PlannedEntry(entry, Outcome.UNRESOLVED, "not_found")
+
+
+def check_size(*, distinct: int, portal_users: int, limits: Limits) -> None:
+    """Refuse a request over a cap. Nothing is ever trimmed to fit.
+
+    Raises:
+        RequestRefused: naming the cap, its figure and the figure found.
+    """
+    if distinct == 0:
+        raise RequestRefused("The source is empty: it names nobody. Check where it comes from.")
+    if distinct > limits.max_users:
+        raise RequestRefused(
+            f"The source names {distinct} different entries, and MaxUsers allows"
+            f" {limits.max_users} in one run. Nobody was deleted. If the list is right, raise"
+            " MaxUsers or send it in parts."
+        )
+    if distinct * 100 > limits.max_percent * portal_users:
+        share = f"{distinct * 100 / portal_users:.1f} %" if portal_users else "more than all"
+        raise RequestRefused(
+            f"The source names {distinct} different entries, {share} of the portal's"
+            f" {portal_users} users, and MaxPercent allows {limits.max_percent:g} %. Nobody was"
+            " deleted. If the list is right, raise MaxPercent or send it in parts."
+        )
+
+
+def check_entries(planned: Sequence[PlannedEntry], request: Request, limits: Limits) -> None:
+    """Refuse a list that looks wrong when nobody is there to look at it.
+
+    Raises:
+        RequestRefused: naming the lines.
+    """
+    if request.is_attended:
+        return
+    doubtful = [row for row in planned if row.reason in {"ambiguous", "columns_disagree"}]
+    if doubtful:
+        lines = ", ".join(f"line {row.entry.line}: {row.reason}" for row in doubtful[:20])
+        raise RequestRefused(
+            f"{len(doubtful)} entries do not name exactly one user ({lines}). Nobody was deleted."
+            " Correct them, or start the run by hand to leave them out."
+        )
+    missing = [row for row in planned if row.reason in {"not_found", "nobody holds this id"}]
+    if len(missing) * 100 > limits.max_not_found_percent * len(planned):
+        lines = ", ".join(str(row.entry.line) for row in missing[:20])
+        raise RequestRefused(
+            f"{len(missing)} of {len(planned)} entries are not in the portal (lines {lines}), and"
+            f" MaxNotFoundPercent allows {limits.max_not_found_percent:g} %. Nobody was deleted."
+            " Check that this is the right list for this portal."
+        )

@@ -1,0 +1,125 @@
+"""From a plan and the ledger to a report: one row per requested entry, and counts that add up."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from bulk_user_deletion.models import (
+    Mode,
+    Outcome,
+    Plan,
+    PlannedEntry,
+    ReportRow,
+    RunStatus,
+    UserRow,
+    UserState,
+)
+
+
+def settle(row: UserRow, *, still_there: bool | None) -> tuple[Outcome, str]:
+    """Decide how a user ended whom the run had begun.
+
+    `still_there` is what the last look at the portal found, None when there was no last look. A
+    user with a DELETE of ours behind it that is gone now was deleted by it; one that is there is
+    `unknown`, because that DELETE may still be under way.
+    """
+    in_flight = row.state in {UserState.INTENT, UserState.SETTLING}
+    if row.state is UserState.DONE and row.outcome and row.outcome is not Outcome.UNKNOWN:
+        return row.outcome, row.reason
+    if still_there is False:
+        return Outcome.DELETED, f"{row.reason or 'no answer recorded'}; gone at the last look"
+    if row.state is UserState.DONE or in_flight:
+        evidence = row.reason or "the DELETE's answer was not recorded"
+        seen = {True: "still there", None: "not looked at"}[still_there]
+        return Outcome.UNKNOWN, f"{evidence}; {seen} at the last look"
+    return Outcome.FAILED, row.reason
+
+
+def report_row(
+    planned: PlannedEntry, row: UserRow | None, *, mode: Mode, not_attempted: str
+) -> ReportRow:
+    """Fold one planned entry and its user's row, already settled, into one row of the report."""
+    outcome, reason = planned.outcome, planned.reason
+    if outcome is Outcome.WOULD_DELETE:
+        if row and row.outcome:
+            outcome, reason = row.outcome, row.reason
+        elif mode is Mode.APPLY or not_attempted:
+            outcome, reason = Outcome.NOT_ATTEMPTED, not_attempted
+    theirs = row if planned.outcome is Outcome.WOULD_DELETE else None
+    user = planned.user
+    return ReportRow(
+        line=planned.entry.line,
+        entry=planned.entry.text,
+        user_id=user.user_id if user else "",
+        username=user.username if user else "",
+        email=user.email if user else "",
+        outcome=outcome,
+        reason=reason,
+        attempts=theirs.attempts if theirs else 0,
+        ended_at=iso(theirs.ended_at) if theirs and theirs.ended_at else "",
+    )
+
+
+def count_outcomes(rows: Sequence[ReportRow]) -> dict[str, int]:
+    """Count the rows by outcome; outcomes that nobody had are left out."""
+    counted = Counter(row.outcome.value for row in rows)
+    return {outcome.value: counted[outcome] for outcome in Outcome if counted[outcome]}
+
+
+def run_status(
+    counts: Mapping[str, int], *, mode: Mode | None, refused: bool, failed: bool, stopped: bool
+) -> RunStatus:
+    """Name how a run ended: the worst that applies."""
+    if refused:
+        return RunStatus.REFUSED
+    is_open = any(Outcome(name).is_open and number for name, number in counts.items())
+    if stopped and is_open:
+        return RunStatus.STOPPED
+    if failed:
+        return RunStatus.FAILED
+    if is_open:
+        return RunStatus.INCOMPLETE
+    if mode is Mode.PREVIEW:
+        return RunStatus.PREVIEWED
+    return RunStatus.SUCCEEDED if counts.get(Outcome.DELETED) else RunStatus.NOBODY_DELETED
+
+
+def sentence(status: RunStatus, counts: Mapping[str, int], *, why: str) -> str:
+    """Say in one sentence how a run ended and, where something is left to do, what."""
+    deleted = counts.get(Outcome.DELETED, 0)
+    total = sum(counts.values())
+    left = ", ".join(f"{number} {name}" for name, number in counts.items() if Outcome(name).is_open)
+    match status:
+        case RunStatus.SUCCEEDED:
+            return f"{deleted} of {total} entries deleted; nothing is left open."
+        case RunStatus.NOBODY_DELETED:
+            return f"Nobody was deleted: none of the {total} entries was left to delete."
+        case RunStatus.PREVIEWED:
+            would = counts.get(Outcome.WOULD_DELETE, 0)
+            return f"Preview: {would} of {total} entries would be deleted. Nobody was touched."
+        case RunStatus.REFUSED:
+            return why
+        case RunStatus.STOPPED:
+            return f"Stopped after {deleted} of {total} entries ({left} left). {why}"
+        case RunStatus.INCOMPLETE:
+            return (
+                f"{deleted} of {total} entries deleted, {left}. See the report for each, then run"
+                " the same list again: what is done already is not done twice."
+            )
+        case RunStatus.FAILED:
+            return f"The run failed with {deleted} of {total} entries deleted. {why}"
+
+
+def iso(epoch_seconds: float) -> str:
+    """Write a moment as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(int(epoch_seconds), UTC).isoformat().replace("+00:00", "Z")
+
+
+def unfinished(plan: Plan, rows: Mapping[str, UserRow]) -> list[UserRow]:
+    """Return the rows of planned users whose end is not certain yet."""
+    return [
+        row
+        for user in plan.users
+        if (row := rows.get(user.user_id))
+        and (row.state is not UserState.DONE or row.outcome is Outcome.UNKNOWN)
+    ]

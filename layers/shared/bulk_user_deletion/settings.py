@@ -1,0 +1,49 @@
+"""The stack's parameters, as the functions see them: read from the environment once."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bulk_user_deletion.models import Limits, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a function has to know about its stack. Nothing in it is secret."""
+
+    portal_url: str
+    ledger_table: str
+    data_bucket: str
+    credentials_secret: str
+    token_secret: str
+    topic_arn: str
+    file_drop_mode: Mode
+    token_life_seconds: int
+    read_timeout_seconds: int
+    limits: Limits
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the variables that `template.yaml` sets.
+
+        Raises:
+            KeyError, ValueError: the template and this class disagree.
+        """
+        return cls(
+            portal_url=environment["PORTAL_URL"],
+            ledger_table=environment["LEDGER_TABLE"],
+            data_bucket=environment["DATA_BUCKET"],
+            credentials_secret=environment["CREDENTIALS_SECRET"],
+            token_secret=environment["TOKEN_SECRET"],
+            topic_arn=environment["TOPIC_ARN"],
+            file_drop_mode=Mode(environment["FILE_DROP_MODE"]),
+            token_life_seconds=int(environment["TOKEN_LIFE_SECONDS"]),
+            read_timeout_seconds=int(environment["READ_TIMEOUT_SECONDS"]),
+            limits=Limits(
+                max_users=int(environment["MAX_USERS"]),
+                max_percent=float(environment["MAX_PERCENT"]),
+                wait_seconds=int(environment["WAIT_SECONDS"]),
+                canary_users=int(environment["CANARY_USERS"]),
+                max_not_found_percent=float(environment["MAX_NOT_FOUND_PERCENT"]),
+            ),
+        )

@@ -1,0 +1,1 @@
+"""What each Lambda function does, one module per function, with its adapters passed in."""

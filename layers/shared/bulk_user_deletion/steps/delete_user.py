@@ -1,0 +1,218 @@
+"""Deletes one user: look, check against the plan, record the intent, delete, look again.
+
+An invocation does as much as it can without waiting, then says how long the state machine's Wait
+shall last. Called again, it goes on from the ledger.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeGuard
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.errors import PermanentError, PortalAnswerUnusable
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models import Outcome, PortalUser, RunRow, UserRow, UserState
+from bulk_user_deletion.portal import Portal, user_in
+from bulk_user_deletion.rules.answers import Answer, Step, Verdict, judge
+from bulk_user_deletion.rules.deletion import (
+    MAX_TRIES,
+    pace_wait,
+    reason_to_keep,
+    retry_wait,
+    settle_wait,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the state machine is told: whether this user is finished, and how long to wait now.
+
+    `tries` counts the looks in a row that the portal did not answer; it travels with the state,
+    because a user that was not begun has no row in the ledger to count in.
+    """
+
+    finished: bool
+    wait_seconds: int = 0
+    tries: int = 0
+
+
+@dataclass(frozen=True)
+class DeleteUser:
+    """One invocation for one user.
+
+    `connect` gives a portal client with a usable token, and is not called when none is needed.
+    `owner` names this invocation and `lease_until` is when it cannot be running any more.
+    """
+
+    run_id: str
+    execution_arn: str
+    user_id: str
+    batch_key: str
+    tries: int
+    owner: str
+    lease_until: int
+    ledger: Ledger
+    bucket: Bucket
+    connect: Callable[[], Portal]
+    clock: Callable[[], float] = time.time
+
+    @cached_property
+    def portal(self) -> Portal:
+        """The portal, connected to when it is first needed."""
+        return self.connect()
+
+    def run(self) -> Progress:
+        """Take the user as far as it goes without waiting.
+
+        Raises:
+            TokenRejected: renew the token, then call again.
+            PermanentError: no user can be deleted as things are; the run's stop flag is set.
+            StoreUnavailable: call again.
+        """
+        run, row = self.ledger.run_and_user(
+            self.run_id, self.user_id, execution_arn=self.execution_arn
+        )
+        if row and row.state is UserState.DONE:
+            return self._finished(run, row)
+        if run.stop and (row is None or row.state is UserState.REFUSED):
+            return Progress(finished=True)
+        if row and row.lease_until > self._now() and row.lease_owner != self.owner:
+            return Progress(finished=False, wait_seconds=row.lease_until - self._now() + 1)
+        try:
+            return self._look(run, row)
+        except PermanentError as error:
+            self._stop(str(error))
+            raise
+
+    def _look(self, run: RunRow, row: UserRow | None) -> Progress:
+        answer = self.portal.look(self.user_id)
+        match judge(Step.LOOK, answer):
+            case Verdict.GONE:
+                return self._gone(run, row)
+            case Verdict.OK:
+                return self._found(run, row, user_in(answer))
+            case Verdict.TRY_AGAIN | Verdict.REFUSE if _in_flight(row):
+                return self._settle(run, row)
+            case Verdict.TRY_AGAIN:
+                return self._unanswered(answer)
+            case Verdict.REFUSE:
+                return self._end(run, row, Outcome.FAILED, f"look: {answer.describe()}")
+            case verdict:
+                self.portal.raise_for(verdict, answer, f"looked at user {self.user_id}")
+
+    def _gone(self, run: RunRow, row: UserRow | None) -> Progress:
+        if row is None:
+            return self._end(run, row, Outcome.ALREADY_ABSENT, "gone before we sent a DELETE")
+        reason = "a look after the DELETE found nobody under this id"
+        return self._end(run, row, Outcome.DELETED, reason, gone=self._planned())
+
+    def _found(self, run: RunRow, row: UserRow | None, found: PortalUser) -> Progress:
+        keep = reason_to_keep(self._planned(), found, api_user=self.portal.user)
+        if _in_flight(row):
+            if keep:
+                return self._end(run, row, Outcome.UNKNOWN, f"after the DELETE: {keep}")
+            return self._settle(run, row)
+        if keep:
+            return self._end(run, row, Outcome.SKIPPED, keep)
+        return self._delete(run, row)
+
+    def _delete(self, run: RunRow, row: UserRow | None) -> Progress:
+        if not self.ledger.record_intent(
+            self.run_id,
+            self.user_id,
+            execution_arn=self.execution_arn,
+            owner=self.owner,
+            lease_until=self.lease_until,
+            now=self._now(),
+        ):
+            # Stopped, or another invocation was faster: the next one sees which in the ledger.
+            return Progress(finished=False, wait_seconds=1)
+        answer = self.portal.delete(self.user_id)
+        said = f"DELETE: {answer.describe()}"
+        sent = UserRow(
+            self.user_id,
+            UserState.SETTLING,
+            reason=said,
+            attempts=(row.attempts if row else 0) + 1,
+            delete_seconds=math.ceil(answer.seconds),
+            answered_at=self._now(),
+        )
+        match judge(Step.DELETE, answer):
+            case Verdict.OK | Verdict.GONE | Verdict.LOOK:
+                self.ledger.record_sent(self.run_id, sent, owner=self.owner)
+                return self._look(run, sent)
+            case Verdict.TRY_AGAIN:
+                self._refused(said)
+                wait = retry_wait(sent.attempts, answer.retry_after)
+                if wait is None:
+                    reason = f"refused {sent.attempts} times, last {said}"
+                    return self._end(run, sent, Outcome.FAILED, reason)
+                return Progress(finished=False, wait_seconds=wait)
+            case Verdict.REFUSE:
+                return self._end(run, sent, Outcome.FAILED, said)
+            case verdict:
+                self._refused(said)
+                self.portal.raise_for(verdict, answer, f"deleted user {self.user_id}")
+
+    def _settle(self, run: RunRow, row: UserRow) -> Progress:
+        wait = settle_wait(row)
+        if wait is None:
+            evidence = row.reason or "the function ended before the DELETE's answer was recorded"
+            reason = f"{evidence}; still there after {row.looks + 1} looks in {row.waited} s"
+            return self._end(run, row, Outcome.UNKNOWN, reason)
+        self.ledger.record_look(self.run_id, self.user_id, wait_seconds=wait)
+        return Progress(finished=False, wait_seconds=wait)
+
+    def _unanswered(self, answer: Answer) -> Progress:
+        if self.tries + 1 >= MAX_TRIES:
+            self._stop(
+                f"The portal did not answer {MAX_TRIES} looks at user {self.user_id} in a row"
+                f" ({answer.describe()}). When it is up again, start a new run with this list."
+            )
+            return Progress(finished=True)
+        wait = retry_wait(min(self.tries, 4), answer.retry_after) or 0
+        return Progress(finished=False, wait_seconds=wait, tries=self.tries + 1)
+
+    def _end(
+        self,
+        run: RunRow,
+        row: UserRow | None,
+        outcome: Outcome,
+        reason: str,
+        gone: PortalUser | None = None,
+    ) -> Progress:
+        self.ledger.record_outcome(
+            self.run_id, self.user_id, outcome, reason=reason, now=self._now(), gone=gone
+        )
+        if row is None:
+            return Progress(finished=True)
+        return self._finished(run, replace(row, state=UserState.DONE))
+
+    def _finished(self, run: RunRow, row: UserRow) -> Progress:
+        wait = pace_wait(row, wait_seconds=run.wait_seconds, now=self._now())
+        return Progress(finished=True, wait_seconds=wait)
+
+    def _planned(self) -> PortalUser:
+        planned = self.bucket.read_batch(self.batch_key).get(self.user_id)
+        if planned is None:
+            raise PortalAnswerUnusable(
+                f"User {self.user_id} is not in {self.batch_key}, and so in no plan."
+            )
+        return planned
+
+    def _refused(self, said: str) -> None:
+        self.ledger.record_refusal(self.run_id, self.user_id, owner=self.owner, reason=said)
+
+    def _stop(self, reason: str) -> None:
+        self.ledger.press_stop(self.run_id, reason=reason, by="DeleteUser", now=self._now())
+
+    def _now(self) -> int:
+        return int(self.clock())
+
+
+def _in_flight(row: UserRow | None) -> TypeGuard[UserRow]:
+    """Tell whether a DELETE of ours may have had, or may still have, its effect."""
+    return row is not None and row.state in {UserState.INTENT, UserState.SETTLING}

@@ -1,0 +1,69 @@
+"""Hands out the next users of a plan, or none: the run was stopped, or all were handed out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bulk_user_deletion.bucket import Bucket, batch_key
+from bulk_user_deletion.errors import RunClosed
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.rules.batches import batch_range, canary_problem
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Batch `number`, from 1, of `users` users, stored under `key`; 0 users end the loop."""
+
+    number: int
+    users: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextBatch:
+    """One invocation, after batch `number` (0 before the first one) was worked through."""
+
+    run_id: str
+    execution_arn: str
+    number: int
+    ledger: Ledger
+    bucket: Bucket
+    clock: Callable[[], float] = time.time
+
+    def run(self) -> Batch:
+        """Store the next batch and say where.
+
+        Raises:
+            RunClosed: the run has no plan, or is not open for this execution.
+            StoreUnavailable: call again.
+        """
+        run = self.ledger.open_run_of(self.run_id, self.execution_arn)
+        plan = self.bucket.read_plan(self.run_id)
+        if plan is None or plan.refusal:
+            raise RunClosed(f"Run {self.run_id} has no plan that may be applied.")
+        number = self.number + 1
+        nothing = Batch(number, 0, batch_key(self.run_id, number))
+        if run.stop:
+            return nothing
+        users = plan.users
+        if 1 < number <= plan.limits.canary_users + 1:
+            handed_out = users[: number - 1]
+            rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
+            problem = canary_problem(rows.get(user.user_id) for user in handed_out)
+            if problem:
+                self.ledger.press_stop(
+                    self.run_id,
+                    reason=f"The {problem}: the rest was not attempted.",
+                    by="canary",
+                    now=int(self.clock()),
+                )
+                return nothing
+        chosen = [
+            users[index]
+            for index in batch_range(
+                number, canary_users=plan.limits.canary_users, users=len(users)
+            )
+        ]
+        if not chosen:
+            return nothing
+        return Batch(number, len(chosen), self.bucket.write_batch(self.run_id, number, chosen))

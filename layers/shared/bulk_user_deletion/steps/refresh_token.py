@@ -1,0 +1,93 @@
+"""Renews the portal token: one caller at a time asks for it, the others find it stored."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bulk_user_deletion.errors import CredentialsRefused, PermanentError, TokenBeingRenewed
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models import Token
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.expiry import outlives_margin, parse_expires
+from bulk_user_deletion.tokens import TokenStore
+
+MAX_RENEWALS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """One invocation, for a caller whose token version `rejected` is of no use any more.
+
+    `renewals` counts what the same caller asked for before; `lease_until` is when this invocation
+    cannot be running any more.
+    """
+
+    run_id: str
+    rejected: str | None
+    renewals: int
+    owner: str
+    lease_until: int
+    token_life_seconds: int
+    ledger: Ledger
+    tokens: TokenStore
+    portal: Portal
+    clock: Callable[[], float] = time.time
+
+    def run(self) -> str:
+        """Return the version id of a token that was not rejected.
+
+        Raises:
+            TokenBeingRenewed: another caller is at it; call again in a moment.
+            PermanentError: there will be no token; the run's stop flag is set.
+            PortalUnavailable, StoreUnavailable: call again.
+        """
+        try:
+            return self._renew()
+        except PermanentError as error:
+            self.ledger.press_stop(
+                self.run_id, reason=str(error), by="RefreshToken", now=int(self.clock())
+            )
+            raise
+
+    def _renew(self) -> str:
+        if self.renewals >= MAX_RENEWALS:
+            raise CredentialsRefused(
+                f"The portal rejected {MAX_RENEWALS} new tokens in a row. Check that"
+                " API_TOKEN_LIFE_TIME in the portal is 15 minutes or more, and its clock."
+            )
+        if stored := self._good_enough():
+            return stored.version_id
+        now = int(self.clock())
+        if not self.ledger.take_token_lease(self.owner, until=self.lease_until, now=now):
+            raise TokenBeingRenewed("Another caller is renewing the portal token.")
+        try:
+            # Between the look and the lease, somebody may have finished renewing it.
+            if stored := self._good_enough():
+                return stored.version_id
+            return self._ask().version_id
+        finally:
+            self.ledger.release_token_lease(self.owner)
+
+    def _good_enough(self) -> Token | None:
+        stored = self.tokens.stored()
+        if stored is None or stored.version_id == self.rejected:
+            return None
+        lives = outlives_margin(
+            issued_at=stored.issued_at, expires_at=stored.expires_at, now=self.clock()
+        )
+        return stored if lives else None
+
+    def _ask(self) -> Token:
+        credentials = self.tokens.credentials()
+        issued_at = self.clock()
+        value, expires = self.portal.get_token(credentials)
+        token = self.tokens.put_token(
+            value=value,
+            issued_at=issued_at,
+            expires_at=parse_expires(
+                expires, now=issued_at, fallback_seconds=self.token_life_seconds
+            ),
+            user=credentials.user,
+        )
+        self.ledger.count_renewal(self.run_id)
+        return token

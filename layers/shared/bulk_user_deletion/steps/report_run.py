@@ -1,0 +1,194 @@
+"""Ends a run: a last look at the portal, the report, the notification, the lock's release."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bulk_user_deletion.bucket import Bucket, report_key, result_key
+from bulk_user_deletion.errors import (
+    BulkUserDeletionError,
+    TokenRejected,
+    sentence_of,
+)
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models import (
+    Mode,
+    Outcome,
+    Plan,
+    Report,
+    RunRow,
+    RunStatus,
+    UserRow,
+    UserState,
+)
+from bulk_user_deletion.notifications import Topic
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.reports import notification, report_csv, report_json, summary
+from bulk_user_deletion.rules.reporting import (
+    count_outcomes,
+    iso,
+    report_row,
+    run_status,
+    sentence,
+    settle,
+    unfinished,
+)
+
+# What ends a run before its first DELETE because somebody has to decide something.
+_REFUSALS = {"RequestRefused", "PortalBusy", "RunClosed"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRun:
+    """One invocation. `failure` is the Error and Cause that ended the run early, if one did.
+
+    Without `look` the portal is not asked again: there is no token to be had.
+    """
+
+    run_id: str
+    execution_arn: str
+    failure: Mapping[str, str] | None
+    look: bool
+    ledger: Ledger
+    bucket: Bucket
+    topic: Topic
+    connect: Callable[[], Portal]
+    clock: Callable[[], float] = time.time
+
+    def run(self) -> dict[str, Any]:
+        """Write the report and tell everybody.
+
+        Returns the summary, and for the end state `succeeded`, `error` and `cause`.
+
+        Raises:
+            TokenRejected: renew the token, then call again.
+            StoreUnavailable: call again.
+        """
+        run = self.ledger.run(self.run_id)
+        if run and run.execution_arn != self.execution_arn:
+            # The name was used before: that run's plan, report and lock are none of our business.
+            report = self._report(None, None, {})
+        else:
+            plan = self.bucket.read_plan(self.run_id) if run else None
+            rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
+            if plan:
+                rows = self._settled(plan, rows)
+            report = self._report(run, plan, rows)
+        said = summary(report, report_address=self._address("json"))
+        if not run or run.execution_arn == self.execution_arn:
+            self._publish(report, said, dropped_key=run.dropped_key if run else "")
+        if run and run.execution_arn == self.execution_arn:
+            self.ledger.close_run(self.run_id)
+            self.ledger.release_lock(self.execution_arn)
+        return {
+            **said,
+            "succeeded": report.status.is_success,
+            "error": self._error_name(report.status),
+            "cause": f"{report.sentence} Report: {said['report']}",
+        }
+
+    def _settled(self, plan: Plan, rows: dict[str, UserRow]) -> dict[str, UserRow]:
+        """Give every user that was begun an outcome, by one last look at all of them at once."""
+        begun = unfinished(plan, rows)
+        if not begun:
+            return rows
+        there = self._users_there()
+        planned = {user.user_id: user for user in plan.users}
+        settled = dict(rows)
+        for row in begun:
+            still_there = row.user_id in there if there is not None else None
+            outcome, reason = settle(row, still_there=still_there)
+            now = int(self.clock())
+            gone = planned[row.user_id] if outcome is Outcome.DELETED else None
+            self.ledger.record_outcome(
+                self.run_id, row.user_id, outcome, reason=reason, now=now, gone=gone
+            )
+            settled[row.user_id] = replace(
+                row, state=UserState.DONE, outcome=outcome, reason=reason, ended_at=now
+            )
+        return settled
+
+    def _users_there(self) -> set[str] | None:
+        """Return the ids of the portal's users now, None when the portal does not tell."""
+        if not self.look:
+            return None
+        try:
+            return {user.user_id for user in self.connect().users()}
+        except TokenRejected:
+            raise
+        except BulkUserDeletionError:
+            # The report must be written, with these users as unknown, however the portal is.
+            return None
+
+    def _report(self, run: RunRow | None, plan: Plan | None, rows: Mapping[str, UserRow]) -> Report:
+        mode = run.mode if run else None
+        why = self._why(run, plan)
+        report_rows = [
+            report_row(
+                entry,
+                rows.get(entry.user.user_id) if entry.user else None,
+                mode=mode or Mode.PREVIEW,
+                not_attempted=why,
+            )
+            for entry in (plan.entries if plan else ())
+        ]
+        counts = count_outcomes(report_rows)
+        status = run_status(
+            counts,
+            mode=mode,
+            refused=bool(self.failure and self.failure.get("Error") in _REFUSALS),
+            failed=bool(self.failure),
+            stopped=bool(run and run.stop),
+        )
+        now = self.clock()
+        return Report(
+            run_id=self.run_id,
+            status=status,
+            sentence=sentence(status, counts, why=why),
+            mode=mode or "",
+            trigger=run.trigger if run else "",
+            source=run.source if run else "",
+            reason=plan.reason if plan else "",
+            requested_by=plan.requested_by if plan else "",
+            started_at=iso(run.started_at if run else now),
+            ended_at=iso(now),
+            requested=len(report_rows),
+            counts=counts,
+            renewals=run.renewals if run else 0,
+            portal_users=plan.portal_users if plan else 0,
+            warnings=list(plan.warnings) if plan else [],
+            rows=report_rows,
+        )
+
+    def _why(self, run: RunRow | None, plan: Plan | None) -> str:
+        """Say why users were not attempted; empty when nothing stood in their way."""
+        if run and run.stop:
+            return f"Stopped by {run.stop.by}: {run.stop.reason}"
+        if self.failure:
+            return sentence_of(self.failure)
+        if plan and run and run.mode is Mode.APPLY:
+            return "The function for this user ended before it began: its log says more."
+        return ""
+
+    def _publish(self, report: Report, said: Mapping[str, Any], *, dropped_key: str) -> None:
+        self.bucket.write_text(report_key(self.run_id, "csv"), report_csv(report), "text/csv")
+        self.bucket.write_json(report_key(self.run_id, "json"), report_json(report))
+        if dropped_key:
+            self.bucket.write_json(result_key(dropped_key), said)
+        self.topic.publish(*notification(report, report_address=self._address("json")))
+
+    def _address(self, suffix: str) -> str:
+        return f"s3://{self.bucket.name}/{report_key(self.run_id, suffix)}"
+
+    def _error_name(self, status: RunStatus) -> str:
+        """Name the Fail state's error."""
+        match status:
+            case RunStatus.STOPPED:
+                return "RunStopped"
+            case RunStatus.INCOMPLETE:
+                return "UsersLeftOpen"
+            case _ if self.failure:
+                return self.failure.get("Error", "")
+            case _:
+                return ""

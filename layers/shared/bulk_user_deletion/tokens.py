@@ -1,0 +1,121 @@
+"""The two secrets: the portal's credentials, and the token made from them."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import boto3
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from botocore.exceptions import ClientError
+
+from bulk_user_deletion.errors import CredentialsRefused, StoreUnavailable, TokenRejected
+from bulk_user_deletion.models import Credentials, Token
+from bulk_user_deletion.rules.expiry import outlives_margin
+from bulk_user_deletion.store import CONFIG, error_code, store_errors
+
+_CACHE_SECONDS = 3600
+
+
+class TokenStore:
+    """Secrets Manager, as this application uses it. Values are cached for the life of a process."""
+
+    def __init__(self, *, token_secret: str, credentials_secret: str) -> None:
+        self._token_secret = token_secret
+        self._credentials_secret = credentials_secret
+        self._client = boto3.client("secretsmanager", config=CONFIG)
+        self._provider = SecretsProvider(boto3_client=self._client)
+
+    def stored(self) -> Token | None:
+        """Return the token that Secrets Manager holds now, or None when there is none."""
+        return self._get_token(fresh=True)
+
+    def usable(self, *, after: str | None, now: float) -> Token:
+        """Return a token to call the portal with, from the cache where that is good enough.
+
+        `after` names the version that RefreshToken last answered with: an older one will not do.
+
+        Raises:
+            TokenRejected: there is none, or it is about to expire.
+        """
+        token = self._get_token(fresh=False)
+        if token is None or (after and token.version_id != after) or not _lives(token, now):
+            token = self._get_token(fresh=True)
+        if token is None or not _lives(token, now):
+            raise TokenRejected(token.version_id if token else None)
+        return token
+
+    def put_token(self, *, value: str, issued_at: float, expires_at: float, user: str) -> Token:
+        """Store a new token and return it with its version."""
+        token = Token(str(uuid4()), value, issued_at, expires_at, user)
+        # The version is in the document too, so that reading it tells which one it is.
+        document = {
+            "version_id": token.version_id,
+            "token": value,
+            "issued_at": issued_at,
+            "expires_at": expires_at,
+            "user": user,
+        }
+        with store_errors("Storing the portal token"):
+            self._client.put_secret_value(
+                SecretId=self._token_secret,
+                ClientRequestToken=token.version_id,
+                SecretString=json.dumps(document),
+            )
+        return token
+
+    def credentials(self) -> Credentials:
+        """Return what a person put into the credentials secret.
+
+        Raises:
+            CredentialsRefused: it is missing or malformed.
+        """
+        document = self._get(self._credentials_secret, fresh=True)
+        names = ("application_id", "application_key", "user")
+        wrong = [
+            name
+            for name in names
+            if not isinstance((document or {}).get(name), str) or not (document or {})[name].strip()
+        ]
+        if document is None or wrong:
+            missing = ", ".join(wrong)
+            raise CredentialsRefused(
+                f"The secret {self._credentials_secret} must be a JSON object with the texts"
+                f" application_id, application_key and user; missing or malformed: {missing}."
+            )
+        return Credentials(**{name: document[name].strip() for name in names})
+
+    def _get_token(self, *, fresh: bool) -> Token | None:
+        document = self._get(self._token_secret, fresh=fresh)
+        if document is None:
+            return None
+        try:
+            return Token(
+                version_id=str(document["version_id"]),
+                value=str(document["token"]),
+                issued_at=float(document["issued_at"]),
+                expires_at=float(document["expires_at"]),
+                user=str(document["user"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            return None  # not one of ours: as good as none, and renewed
+
+    def _get(self, secret: str, *, fresh: bool) -> dict[str, Any] | None:
+        try:
+            text = self._provider.get(secret, max_age=_CACHE_SECONDS, force_fetch=fresh)
+        except GetParameterError as error:
+            cause = error.__cause__ or error.__context__
+            if isinstance(cause, ClientError):
+                if error_code(cause) == "ResourceNotFoundException":
+                    return None
+                raise StoreUnavailable(f"Reading {secret}: {error_code(cause)}.") from None
+            raise StoreUnavailable(f"Reading {secret}: {type(cause).__name__}.") from None
+        try:
+            document = json.loads(str(text))
+        except ValueError:
+            return None
+        return document if isinstance(document, dict) else None
+
+
+def _lives(token: Token, now: float) -> bool:
+    return outlives_margin(issued_at=token.issued_at, expires_at=token.expires_at, now=now)
