@@ -33,7 +33,6 @@ from bulk_user_deletion.rules.identity import is_user_id
 _CONNECT_TIMEOUT_SECONDS = 10
 _LARGEST_LIST = 256 * 2**20
 _LARGEST_ANSWER = 2**20
-_DATASET_PAGE = 10_000
 
 # Nobody waits on Retry-After inside billed time: the state machine's Wait does that.
 _RETRY_GET = Retry(
@@ -93,9 +92,11 @@ class Portal:
         return value, body.get("expires")
 
     def dataset_rows(self, dataset_id: int) -> Iterator[Mapping[str, Any]]:
-        """Yield every row of a collected dataset, page by page.
+        """Yield every row of a collected dataset.
 
-        Rows come in no promised order, so what proves that all were read is their number.
+        All rows are asked for at once, because they come in no promised order, in which pages
+        could overlap; a portal that sends fewer is asked for the rest. What proves that all were
+        read is their number.
 
         Raises:
             RequestRefused: there is no such dataset, or it may not be read, or is incomplete.
@@ -103,12 +104,9 @@ class Portal:
         """
         read = 0
         while True:
-            query: dict[str, int | str] = {
-                "dataset": dataset_id,
-                "amount": "Y",
-                "limit": _DATASET_PAGE,
-                "offset": read,
-            }
+            query: dict[str, int | str] = {"dataset": dataset_id, "amount": "Y"}
+            if read:
+                query["offset"] = read
             answer = self._send("GET", "/api/dataset_data", query=query, limit=_LARGEST_LIST)
             body = self._insist(Step.READ, answer, f"read dataset {dataset_id}")
             rows, amount = body.get("data"), _whole_number(body.get("amount"))

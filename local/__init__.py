@@ -1,0 +1,9 @@
+"""The embedded default: the real template on emulated AWS, and a portal simulator.
+
+It reads the ledger and the bucket with the application's own code, straight from the layer.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "shared"))

@@ -1,0 +1,18 @@
+"""`python -m local run` and `python -m local portal`."""
+
+import click
+
+from local.portal.cli import portal_command
+from local.run import run_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Everything on one machine: emulated AWS with the real template, and a simulated portal."""
+
+
+main.add_command(run_command)
+main.add_command(portal_command)
+
+if __name__ == "__main__":
+    main(prog_name="python -m local")

@@ -1,0 +1,48 @@
+"""The simulated portal that `python -m local run` uses when it is given no other."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from local.portal import Knobs, PortalSimulator
+
+_USERS = 400
+_LEAVERS = 25
+
+# The product's own times, before they are scaled like every Wait.
+_SECONDS_PER_DELETE = 60
+_TOKEN_LIFE_SECONDS = 900
+
+
+@contextmanager
+def demo_portal(wait_scale: float) -> Iterator[tuple[PortalSimulator, dict[str, Any]]]:
+    """Serve a portal with leavers in a dataset; yield it, and the request that deletes them.
+
+    The dataset also names an administrator, and somebody who was deleted after it was collected:
+    each ends with an outcome of its own.
+    """
+    knobs = Knobs(
+        seconds_per_delete=_SECONDS_PER_DELETE * wait_scale,
+        token_life_seconds=_TOKEN_LIFE_SECONDS * wait_scale,
+    )
+    with PortalSimulator(users=_USERS, knobs=knobs) as portal:
+        names = portal.database.execute(
+            "SELECT user_id FROM user WHERE type = 'regular' ORDER BY user_id LIMIT ?",
+            (_LEAVERS + 1,),
+        )
+        leavers = [str(row["user_id"]) for row in names]
+        dataset_id = portal.add_dataset(
+            f"SELECT user_id FROM user WHERE user_id IN ({', '.join(leavers)})"
+            " UNION SELECT min(user_id) FROM user"
+            f" WHERE type = 'administrator' AND username <> '{portal.api_user}'"
+        )
+        portal.database.execute("DELETE FROM user WHERE user_id = ?", (leavers[-1],))
+        yield (
+            portal,
+            {
+                "mode": "apply",
+                "source": {"dataset_id": dataset_id},
+                "reason": "demonstration",
+                "requested_by": "python -m local run",
+            },
+        )

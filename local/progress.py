@@ -1,0 +1,93 @@
+"""A run's progress on the terminal, read from the ledger: ids and counts, never names."""
+
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models import UserState
+
+_PLAIN_LINE_SECONDS = 5
+
+
+class Progress:
+    """A live bar on a terminal, a plain line every few seconds elsewhere."""
+
+    def __init__(self, run_id: str, ledger: Ledger, bucket: Bucket, console: Console) -> None:
+        self._run_id = run_id
+        self._ledger = ledger
+        self._bucket = bucket
+        self._console = console
+        self._users: int | None = None
+        self._started = time.monotonic()
+        self._last_line = ("", 0.0)
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[outcomes]}"),
+            TimeElapsedColumn(),
+            TextColumn("to go"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("Planning", total=None, outcomes="")
+
+    def __enter__(self) -> Self:
+        self._console.print(f"Run: {self._run_id}")
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def update(self) -> None:
+        """Read the ledger and show what it says now."""
+        run = self._ledger.run(self._run_id)
+        if run is None:
+            return
+        if self._users is None and (plan := self._bucket.read_plan(self._run_id)):
+            self._users = len(plan.users)
+        if self._users is None:
+            return
+        outcomes = Counter(
+            row.outcome.value
+            for row in self._ledger.users(self._run_id)
+            if row.state is UserState.DONE and row.outcome
+        )
+        done = outcomes.total()
+        counts = [f"{number} {name}" for name, number in outcomes.items()]
+        text = ", ".join([*counts, f"{run.renewals} renewals"])
+        self._bar.update(
+            self._task, description="Deleting", total=self._users, completed=done, outcomes=text
+        )
+        if self._bar.disable:
+            self._print_line(done, text)
+
+    def _print_line(self, done: int, text: str) -> None:
+        now = time.monotonic()
+        line = f"{done} of {self._users} users done: {text}"
+        last, printed = self._last_line
+        if line == last or (now - printed < _PLAIN_LINE_SECONDS and done != self._users):
+            return
+        self._last_line = (line, now)
+        to_go = (now - self._started) / done * (self._users - done) if done and self._users else 0
+        self._console.print(f"{line}, about {to_go:.0f} s to go" if to_go else line)

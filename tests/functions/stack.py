@@ -1,0 +1,231 @@
+"""A stack to invoke functions in: what `template.yaml` would make, made in moto."""
+
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import boto3
+
+from bulk_user_deletion.adapters import adapters
+from bulk_user_deletion.errors import TokenRejected
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models import UserRow
+from local.portal import PortalSimulator, Request
+
+MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:bulk-user-deletion"
+EXECUTIONS = "arn:aws:states:us-east-1:123456789012:execution:bulk-user-deletion:"
+
+_request_ids = count(1)
+
+
+@dataclass
+class Context:
+    """What Lambda passes to a handler beside the event; each invocation has an id of its own."""
+
+    remaining_seconds: float = 240
+    function_name: str = "a-function"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:a-function"
+    aws_request_id: str = field(default_factory=lambda: f"invocation-{next(_request_ids)}")
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.remaining_seconds * 1000)
+
+
+class Stack:
+    """The resources, and the functions as the state machine would call them."""
+
+    @staticmethod
+    def environment(portal_url: str) -> dict[str, str]:
+        """The variables that the template sets, with its default limits."""
+        return {
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "POWERTOOLS_DEV": "false",
+            "PORTAL_URL": portal_url,
+            "LEDGER_TABLE": "ledger",
+            "DATA_BUCKET": "data",
+            "CREDENTIALS_SECRET": "credentials",
+            "TOKEN_SECRET": "token",
+            "TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:topic",
+            "FILE_DROP_MODE": "apply",
+            "TOKEN_LIFE_SECONDS": "900",
+            "READ_TIMEOUT_SECONDS": "2",
+            "WAIT_SECONDS": "60",
+            "MAX_USERS": "50",
+            "MAX_PERCENT": "50",
+            "CANARY_USERS": "2",
+            "MAX_NOT_FOUND_PERCENT": "20",
+        }
+
+    def __init__(self, portal: PortalSimulator) -> None:
+        self.portal = portal
+        adapters.cache_clear()
+        self.s3 = boto3.client("s3")
+        self.s3.create_bucket(Bucket="data")
+        self.s3.put_bucket_versioning(
+            Bucket="data", VersioningConfiguration={"Status": "Enabled"}
+        )
+        boto3.client("dynamodb").create_table(
+            TableName="ledger",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+        )
+        self.table = boto3.resource("dynamodb").Table("ledger")
+        self.ledger = Ledger("ledger")
+        self.secrets = boto3.client("secretsmanager")
+        self.secrets.create_secret(Name="token")
+        self.secrets.create_secret(Name="credentials")
+        self.fill_credentials()
+        sns = boto3.client("sns")
+        sns.create_topic(Name="topic")
+
+    def fill_credentials(self, **changes: str) -> None:
+        """Write the credentials secret, as a person would."""
+        credentials = {
+            "application_id": self.portal.application_id,
+            "application_key": self.portal.application_key,
+            "user": self.portal.api_user,
+            **changes,
+        }
+        self.secrets.put_secret_value(SecretId="credentials", SecretString=json.dumps(credentials))
+
+    def invoke(self, function: str, event: Mapping[str, Any], **context: Any) -> dict[str, Any]:
+        """Invoke a function's handler; the event and the result go through JSON, as in Lambda."""
+        handler = importlib.import_module(f"functions.{function}.app").lambda_handler
+        result = handler(json.loads(json.dumps(event)), Context(**context))
+        return dict(json.loads(json.dumps(result)))
+
+    # The state machine's steps, each with what the definition passes it
+
+    def fetch_user_ids(self, request: Mapping[str, Any], run_id: str = "run-1") -> dict[str, Any]:
+        """FetchUserIds, with the token renewed whenever it asks for that."""
+        return self._with_token(
+            "fetch_user_ids",
+            {"run_id": run_id, "execution_arn": EXECUTIONS + run_id, "request": request},
+        )
+
+    def plan(self, users: list[str], run_id: str = "run-1", **request: Any) -> dict[str, Any]:
+        """Plan to delete a list of users."""
+        return self.fetch_user_ids({"mode": "apply", "source": {"users": users}, **request}, run_id)
+
+    def next_batch(self, number: int = 0, run_id: str = "run-1") -> dict[str, Any]:
+        """NextBatch, after batch `number`."""
+        return self.invoke(
+            "next_batch",
+            {
+                "run_id": run_id,
+                "execution_arn": EXECUTIONS + run_id,
+                "batch": {"number": number},
+            },
+        )
+
+    def hand_out(self, run_id: str = "run-1") -> dict[str, str]:
+        """Hand out all batches; return each user's batch key."""
+        keys: dict[str, str] = {}
+        number = 0
+        while (batch := self.next_batch(number, run_id))["users"]:
+            number = batch["number"]
+            body = self.read_json(batch["key"])
+            for user in body:
+                keys[user["user_id"]] = batch["key"]
+        return keys
+
+    def delete_user(
+        self,
+        user_id: int | str,
+        batch_key: str,
+        *,
+        tries: int = 0,
+        run_id: str = "run-1",
+        **context: Any,
+    ) -> dict[str, Any]:
+        """DeleteUser once, with the token renewed whenever it asks for that."""
+        return self._with_token(
+            "delete_user",
+            {
+                "run_id": run_id,
+                "execution_arn": EXECUTIONS + run_id,
+                "batch_key": batch_key,
+                "user_id": str(user_id),
+                "progress": {"finished": False, "wait_seconds": 0, "tries": tries},
+            },
+            **context,
+        )
+
+    def delete_until_finished(
+        self, user_id: int | str, batch_key: str, run_id: str = "run-1"
+    ) -> list[int]:
+        """DeleteUser until it says so; return the waits it asked for, the last one the pace."""
+        waits: list[int] = []
+        tries = 0
+        for _ in range(100):
+            progress = self.delete_user(user_id, batch_key, tries=tries, run_id=run_id)
+            tries = progress["tries"]
+            waits.append(progress["wait_seconds"])
+            if progress["finished"]:
+                return waits
+        raise AssertionError("DeleteUser never finished")
+
+    def report_run(self, run_id: str = "run-1", failure: Any = None, look: bool = True) -> Any:
+        """ReportRun; return its summary."""
+        return self._with_token(
+            "report_run",
+            {
+                "run_id": run_id,
+                "execution_arn": EXECUTIONS + run_id,
+                "failure": failure,
+                "look": look,
+            },
+        )
+
+    def _with_token(self, function: str, event: dict[str, Any], **context: Any) -> dict[str, Any]:
+        token = {"version_id": None, "renewals": 0}
+        for _ in range(7):
+            try:
+                return self.invoke(function, {**event, "token": token}, **context)
+            except TokenRejected as error:
+                rejection = {
+                    "Error": "TokenRejected",
+                    "Cause": json.dumps({"errorMessage": str(error)}),
+                }
+                token = self.invoke(
+                    "refresh_token",
+                    {"run_id": event["run_id"], "token": token, "rejection": rejection},
+                )
+        raise AssertionError("the token was rejected for ever")
+
+    # What is there afterwards
+
+    def row(self, user_id: int | str, run_id: str = "run-1") -> UserRow | None:
+        """A user's row in the ledger."""
+        rows = {row.user_id: row for row in self.ledger.users(run_id)}
+        return rows.get(str(user_id))
+
+    def read_json(self, key: str) -> Any:
+        """A JSON document of the data bucket."""
+        return json.loads(self.s3.get_object(Bucket="data", Key=key)["Body"].read())
+
+    def keys(self) -> list[str]:
+        """All keys of the data bucket."""
+        listed = self.s3.list_objects_v2(Bucket="data").get("Contents", [])
+        return [item["Key"] for item in listed]
+
+    def writes(self) -> list[Request]:
+        """The requests that could have changed something in the portal; the token's are not."""
+        return [
+            request
+            for request in self.portal.requests
+            if request.method != "GET" and "get_token" not in request.path
+        ]

@@ -1,0 +1,84 @@
+"""NextBatch: the canaries one by one, then the rest, unless the run was stopped."""
+
+import pytest
+
+from bulk_user_deletion.errors import RequestRefused, RunClosed
+from bulk_user_deletion.models import Outcome
+from tests.functions.stack import Stack
+
+USERS = [str(user_id) for user_id in range(110, 116)]
+
+
+def users_of(stack: Stack, key: str) -> list[str]:
+    return [user["user_id"] for user in stack.read_json(key)]
+
+
+def end(stack: Stack, user_id: str, outcome: Outcome) -> None:
+    stack.ledger.record_outcome("run-1", user_id, outcome, reason="", now=1)
+
+
+def test_canaries_come_one_by_one_then_all_others(stack: Stack) -> None:
+    stack.plan(USERS)
+
+    first = stack.next_batch(0)
+    end(stack, "110", Outcome.DELETED)
+    second = stack.next_batch(1)
+    end(stack, "111", Outcome.ALREADY_ABSENT)
+    rest = stack.next_batch(2)
+    nothing = stack.next_batch(3)
+
+    assert users_of(stack, first["key"]) == ["110"]
+    assert users_of(stack, second["key"]) == ["111"]
+    assert users_of(stack, rest["key"]) == USERS[2:]
+    assert nothing["users"] == 0
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.FAILED, Outcome.SKIPPED, None])
+def test_a_canary_that_did_not_go_stops_the_run(stack: Stack, outcome: Outcome | None) -> None:
+    stack.plan(USERS)
+    stack.next_batch(0)
+    if outcome:
+        end(stack, "110", outcome)
+
+    assert stack.next_batch(1)["users"] == 0
+
+    run = stack.ledger.run("run-1")
+    assert run is not None
+    assert run.stop is not None
+    assert run.stop.by == "canary"
+
+
+def test_a_stopped_run_gets_no_further_batch(stack: Stack) -> None:
+    stack.plan(USERS)
+    stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
+
+    assert stack.next_batch(0)["users"] == 0
+
+
+def test_rule_7_a_step_that_is_tried_again_hands_out_the_same_users(stack: Stack) -> None:
+    stack.plan(USERS)
+
+    assert stack.next_batch(0) == stack.next_batch(0)
+
+
+def test_rule_1_a_refused_plan_is_not_handed_out(stack: Stack) -> None:
+    with pytest.raises(RequestRefused):
+        stack.plan(USERS, options={"max_users": 1})
+
+    with pytest.raises(RunClosed):
+        stack.next_batch(0)
+
+
+def test_rule_7_a_closed_run_hands_out_nobody(stack: Stack) -> None:
+    stack.plan(USERS)
+    stack.ledger.close_run("run-1")
+
+    with pytest.raises(RunClosed):
+        stack.next_batch(0)
+
+
+def test_rule_2_a_preview_hands_out_nobody(stack: Stack) -> None:
+    stack.plan(USERS, mode="preview")
+
+    with pytest.raises(RunClosed):
+        stack.next_batch(0)

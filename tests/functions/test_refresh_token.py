@@ -1,0 +1,137 @@
+"""RefreshToken: one caller at a time asks for a token, the others find it stored."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bulk_user_deletion.errors import (
+    CredentialsRefused,
+    PortalUnavailable,
+    TokenBeingRenewed,
+    TokenRejected,
+)
+from local.portal import Knobs
+from tests.functions.stack import Stack
+
+
+def refresh(stack: Stack, rejected: str | None = None, renewals: int = 0) -> dict[str, Any]:
+    return stack.invoke(
+        "refresh_token",
+        {
+            "run_id": "run-1",
+            "token": {"version_id": rejected, "renewals": renewals},
+            "rejection": {
+                "Error": "TokenRejected",
+                "Cause": json.dumps({"errorMessage": str(TokenRejected(rejected))}),
+            },
+        },
+    )
+
+
+def stored(stack: Stack) -> dict[str, Any]:
+    return dict(json.loads(stack.secrets.get_secret_value(SecretId="token")["SecretString"]))
+
+
+def asked(stack: Stack) -> int:
+    return sum("get_token" in request.path for request in stack.portal.requests)
+
+
+def test_the_first_token_is_fetched_and_stored_under_the_version_that_is_returned(
+    stack: Stack,
+) -> None:
+    result = refresh(stack)
+
+    assert result == {"version_id": stored(stack)["version_id"], "renewals": 1}
+    version = stack.secrets.get_secret_value(SecretId="token")["VersionId"]
+    assert version == result["version_id"]
+    assert stored(stack)["user"] == stack.portal.api_user
+
+
+def test_a_rejected_token_is_replaced(stack: Stack) -> None:
+    first = refresh(stack)["version_id"]
+
+    second = refresh(stack, rejected=first)["version_id"]
+
+    assert second != first
+    assert asked(stack) == 2
+
+
+def test_whoever_was_rejected_with_an_older_token_gets_the_stored_one(stack: Stack) -> None:
+    old = refresh(stack)["version_id"]
+    new = refresh(stack, rejected=old)["version_id"]
+
+    assert refresh(stack, rejected=old)["version_id"] == new
+    assert asked(stack) == 2
+
+
+def test_while_another_caller_renews_the_token_the_step_waits(stack: Stack) -> None:
+    stack.ledger.take_token_lease("another-invocation", until=2**40, now=0)
+
+    with pytest.raises(TokenBeingRenewed):
+        refresh(stack)
+
+    assert asked(stack) == 0
+
+
+def test_the_lease_of_a_caller_that_died_runs_out(stack: Stack) -> None:
+    stack.ledger.take_token_lease("another-invocation", until=1, now=0)
+
+    refresh(stack)
+
+    assert asked(stack) == 1
+
+
+def test_the_lease_is_given_back_when_the_portal_does_not_answer(stack: Stack) -> None:
+    stack.portal.knobs = Knobs(portal_is_down=True)
+    with pytest.raises(PortalUnavailable):
+        refresh(stack)
+    stack.portal.knobs = Knobs()
+
+    refresh(stack)
+
+    assert asked(stack) == 2
+
+
+def test_a_portal_that_rejects_every_token_stops_the_run_with_one_clear_message(
+    stack: Stack,
+) -> None:
+    stack.plan(["118"])
+
+    with pytest.raises(CredentialsRefused, match="5 new tokens in a row"):
+        refresh(stack, rejected=stored(stack)["version_id"], renewals=5)
+
+    run = stack.ledger.run("run-1")
+    assert run is not None
+    assert run.stop is not None
+    assert (run.stop.by, "5 new tokens" in run.stop.reason) == ("RefreshToken", True)
+
+
+def test_refused_credentials_stop_the_run(stack: Stack) -> None:
+    stack.plan(["118"])
+    stack.fill_credentials(application_key="wrong")
+
+    with pytest.raises(CredentialsRefused, match="Check application_id"):
+        refresh(stack, rejected=stored(stack)["version_id"])
+
+    run = stack.ledger.run("run-1")
+    assert run is not None
+    assert run.stop is not None
+
+
+def test_an_expiry_that_cannot_be_read_falls_back_to_the_configured_life(stack: Stack) -> None:
+    stack.portal.knobs = Knobs(expires_format="garbage")
+
+    refresh(stack)
+
+    assert stored(stack)["expires_at"] - stored(stack)["issued_at"] == 900
+
+
+def test_rule_6_neither_the_token_nor_the_key_is_logged(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refresh(stack)
+
+    said = capsys.readouterr()
+    assert stored(stack)["token"] not in said.out + said.err
+    assert stack.portal.application_key not in said.out + said.err

@@ -1,0 +1,266 @@
+"""ReportRun: what became of everybody, and nothing claimed that is not so."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from bulk_user_deletion.models import Outcome
+from local.portal import Knobs
+from tests.functions.stack import Stack
+
+NOT_THERE = "9001"
+
+
+def rows(stack: Stack, run_id: str = "run-1") -> dict[str, dict[str, str]]:
+    """The rows of report.csv by entry."""
+    body = stack.s3.get_object(Bucket="data", Key=f"runs/{run_id}/report.csv")["Body"].read()
+    return {row["entry"]: row for row in csv.DictReader(io.StringIO(body.decode()))}
+
+
+def delete_all(stack: Stack, *users: str) -> None:
+    """Plan, hand out and delete."""
+    stack.plan(list(users), options={"canary_users": 0})
+    keys = stack.hand_out()
+    for user_id, key in keys.items():
+        stack.delete_until_finished(user_id, key)
+
+
+def test_rule_3_every_entry_has_one_row_and_the_counts_add_up(stack: Stack) -> None:
+    administrator = stack.portal.database.execute(
+        "SELECT user_id FROM user WHERE type = 'administrator' AND username <> ?",
+        (stack.portal.api_user,),
+    )[0]["user_id"]
+    delete_all(stack, "118", "119", "118", str(administrator), NOT_THERE, "nobody")
+
+    summary = stack.report_run()
+
+    report = stack.read_json("runs/run-1/report.json")
+    assert report["counts"] == {
+        "deleted": 2,
+        "already_absent": 1,
+        "skipped": 2,
+        "unresolved": 1,
+    }
+    assert sum(report["counts"].values()) == report["requested"] == len(report["rows"]) == 6
+    assert summary["succeeded"] is True
+    assert summary["status"] == "SUCCEEDED"
+
+
+def test_the_json_and_the_csv_report_say_the_same(stack: Stack) -> None:
+    delete_all(stack, "118", NOT_THERE)
+
+    stack.report_run()
+
+    in_json = stack.read_json("runs/run-1/report.json")["rows"]
+    assert [(row["entry"], row["outcome"]) for row in in_json] == [
+        (row["entry"], row["outcome"]) for row in rows(stack).values()
+    ]
+
+
+def test_rule_3_a_user_that_was_not_begun_is_not_attempted_and_the_run_fails(stack: Stack) -> None:
+    stack.plan(["118", "119"], options={"canary_users": 0})
+    key = stack.hand_out()["118"]
+    stack.delete_until_finished("118", key)
+
+    summary = stack.report_run()
+
+    assert (rows(stack)["118"]["outcome"], rows(stack)["119"]["outcome"]) == (
+        "deleted",
+        "not_attempted",
+    )
+    assert (summary["succeeded"], summary["error"]) == (False, "UsersLeftOpen")
+
+
+def test_rule_8_after_a_stop_the_report_says_who_stopped_it_and_why(stack: Stack) -> None:
+    stack.plan(["118"], options={"canary_users": 0})
+    stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
+
+    summary = stack.report_run()
+
+    assert (summary["status"], summary["error"]) == ("STOPPED", "RunStopped")
+    assert "night shift: wrong list" in summary["cause"]
+    assert rows(stack)["118"]["outcome"] == "not_attempted"
+    assert "night shift: wrong list" in rows(stack)["118"]["reason"]
+
+
+def test_a_run_that_deleted_nobody_says_so(stack: Stack) -> None:
+    delete_all(stack, NOT_THERE)
+
+    summary = stack.report_run()
+
+    assert (summary["succeeded"], summary["status"]) == (True, "NOBODY_DELETED")
+    assert "Nobody was deleted" in summary["sentence"]
+
+
+def test_a_preview_reports_who_would_be_deleted_and_touches_nobody(stack: Stack) -> None:
+    stack.plan(["118"], mode="preview")
+
+    summary = stack.report_run()
+
+    assert (summary["succeeded"], summary["status"]) == (True, "PREVIEWED")
+    assert summary["counts"] == {"would_delete": 1}
+    assert stack.writes() == []
+
+
+def test_a_refusal_is_reported_with_its_reason_and_every_entry(stack: Stack) -> None:
+    with pytest.raises(Exception, match="MaxUsers") as refusal:
+        stack.plan(["118", "119"], options={"max_users": 1})
+    cause = json.dumps({"errorMessage": str(refusal.value), "errorType": "RequestRefused"})
+
+    summary = stack.report_run(failure={"Error": "RequestRefused", "Cause": cause})
+
+    assert (summary["status"], summary["error"]) == ("REFUSED", "RequestRefused")
+    assert "MaxUsers allows 1" in summary["cause"]
+    assert summary["counts"] == {"not_attempted": 2}
+
+
+def test_a_refusal_before_there_was_a_plan_is_reported_too(stack: Stack) -> None:
+    cause = json.dumps({"errorMessage": "The request was refused at mode: …"})
+
+    summary = stack.report_run(failure={"Error": "RequestRefused", "Cause": cause})
+
+    assert summary["status"] == "REFUSED"
+    assert stack.read_json("runs/run-1/report.json")["requested"] == 0
+
+
+def test_rule_6_what_an_unexpected_error_said_is_not_repeated(stack: Stack) -> None:
+    failure = {"Error": "KeyError", "Cause": '{"errorMessage": "jane.doe@example.com"}'}
+
+    summary = stack.report_run(failure=failure)
+
+    assert "jane.doe" not in json.dumps(summary)
+    assert "KeyError" in summary["cause"]
+
+
+def test_a_late_deletion_is_settled_by_the_last_look(stack: Stack) -> None:
+    stack.plan(["118"], options={"canary_users": 0})
+    key = stack.hand_out()["118"]
+    stack.portal.knobs = Knobs(delete_mode="ignored")
+    stack.delete_until_finished("118", key)
+    row = stack.row("118")
+    assert row is not None
+    assert row.outcome is Outcome.UNKNOWN
+    stack.portal.database.execute("DELETE FROM user WHERE user_id = 118")
+
+    summary = stack.report_run()
+
+    assert summary["counts"] == {"deleted": 1}
+    assert "gone at the last look" in rows(stack)["118"]["reason"]
+
+
+def test_a_user_with_an_intent_and_no_more_is_unknown_while_it_is_still_there(
+    stack: Stack,
+) -> None:
+    stack.plan(["118"], options={"canary_users": 0})
+    stack.ledger.record_intent(
+        "run-1",
+        "118",
+        execution_arn=stack.ledger.run("run-1").execution_arn,  # type: ignore[union-attr]
+        owner="killed",
+        lease_until=1,
+        now=0,
+    )
+
+    summary = stack.report_run()
+
+    assert summary["counts"] == {"unknown": 1}
+    assert rows(stack)["118"]["attempts"] == "1"
+
+
+def test_without_a_last_look_a_user_in_flight_is_unknown_and_the_report_is_written(
+    stack: Stack,
+) -> None:
+    stack.plan(["118"], options={"canary_users": 0})
+    key = stack.hand_out()["118"]
+    stack.portal.knobs = Knobs(delete_mode="ignored")
+    stack.delete_user("118", key)
+    stack.portal.knobs = Knobs(portal_is_down=True)
+
+    summary = stack.report_run()
+
+    assert summary["counts"] == {"unknown": 1}
+    assert "not looked at" in rows(stack)["118"]["reason"]
+
+
+def test_the_answer_to_a_dropped_file_lies_beside_the_inbox(stack: Stack) -> None:
+    stack.s3.put_object(Bucket="data", Key="inbox/leavers.csv", Body=b"user_id\n118\n")
+    event = {
+        "detail-type": "Object Created",
+        "detail": {"bucket": {"name": "data"}, "object": {"key": "inbox/leavers.csv"}},
+    }
+    stack.fetch_user_ids(event)
+
+    stack.report_run()
+
+    answer = stack.read_json("results/inbox/leavers.csv.json")
+    assert answer["report"] == "s3://data/runs/run-1/report.json"
+    assert answer["counts"] == {"not_attempted": 1}
+
+
+def test_the_run_is_closed_and_its_lock_given_back(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulk_user_deletion.executions.Executions.is_running", lambda *_: True)
+    delete_all(stack, "118")
+
+    stack.report_run()
+
+    run = stack.ledger.run("run-1")
+    assert run is not None
+    assert not run.is_open
+    assert stack.plan(["119"], "run-2")["users"] == 1
+
+
+def test_an_entry_that_an_earlier_run_deleted_is_already_absent(stack: Stack) -> None:
+    username = stack.portal.database.execute("SELECT username FROM user WHERE user_id = 118")[0][
+        "username"
+    ]
+    delete_all(stack, username)
+    stack.report_run()
+
+    stack.plan([username], "run-2")
+    stack.report_run("run-2")
+
+    assert rows(stack, "run-2")[username]["outcome"] == "already_absent"
+
+
+def test_another_executions_run_is_left_alone(stack: Stack) -> None:
+    delete_all(stack, "118")
+    before = stack.keys()
+    event = {
+        "run_id": "run-1",
+        "execution_arn": "arn:aws:states:us-east-1:123456789012:execution:other:run-1",
+        "failure": {"Error": "RunClosed", "Cause": '{"errorMessage": "The name was used."}'},
+        "look": True,
+        "token": {"version_id": None, "renewals": 0},
+    }
+
+    summary = stack.invoke("report_run", event)
+
+    assert summary["status"] == "REFUSED"
+    assert stack.keys() == before
+    run = stack.ledger.run("run-1")
+    assert run is not None
+    assert run.is_open
+
+
+def test_rule_6_the_notification_holds_ids_and_counts_only(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(
+        "bulk_user_deletion.notifications.Topic.publish",
+        lambda _, subject, body: sent.extend([subject, body]),
+    )
+    username, email = stack.portal.database.execute(
+        "SELECT username, email FROM user WHERE user_id = 118"
+    )[0]
+    delete_all(stack, username)
+
+    stack.report_run()
+
+    assert sent[0] == "[SUCCEEDED] Bulk user deletion: 1 of 1 deleted"
+    assert username not in "".join(sent)
+    assert email not in "".join(sent)
