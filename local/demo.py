@@ -26,17 +26,22 @@ def demo_portal(wait_scale: float) -> Iterator[tuple[PortalSimulator, dict[str, 
         token_life_seconds=_TOKEN_LIFE_SECONDS * wait_scale,
     )
     with PortalSimulator(users=_USERS, knobs=knobs) as portal:
-        names = portal.database.execute(
-            "SELECT user_id FROM user WHERE type = 'regular' ORDER BY user_id LIMIT ?",
-            (_LEAVERS + 1,),
-        )
-        leavers = [str(row["user_id"]) for row in names]
+        leavers = [
+            row["username"]
+            for row in portal.database.execute(
+                "SELECT username FROM user WHERE type = 'regular' ORDER BY user_id LIMIT ?",
+                (_LEAVERS + 1,),
+            )
+        ]
+        administrator = portal.database.execute(
+            "SELECT username FROM user WHERE type = 'administrator' AND username <> ?",
+            (portal.api_user,),
+        )[0]["username"]
+        names = ", ".join(f"'{name}'" for name in [*leavers, administrator])
         dataset_id = portal.add_dataset(
-            f"SELECT user_id FROM user WHERE user_id IN ({', '.join(leavers)})"
-            " UNION SELECT min(user_id) FROM user"
-            f" WHERE type = 'administrator' AND username <> '{portal.api_user}'"
+            f"SELECT user_id FROM user WHERE username IN ({names})"  # noqa: S608 -- our own names
         )
-        portal.database.execute("DELETE FROM user WHERE user_id = ?", (leavers[-1],))
+        portal.database.execute("DELETE FROM user WHERE username = ?", (leavers[-1],))
         yield (
             portal,
             {

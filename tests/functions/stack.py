@@ -54,11 +54,11 @@ class Stack:
             "TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:topic",
             "FILE_DROP_MODE": "apply",
             "TOKEN_LIFE_SECONDS": "900",
-            "READ_TIMEOUT_SECONDS": "2",
+            "READ_TIMEOUT_SECONDS": "1",
             "WAIT_SECONDS": "60",
             "MAX_USERS": "50",
             "MAX_PERCENT": "50",
-            "CANARY_USERS": "2",
+            "CANARY_USERS": "0",
             "MAX_NOT_FOUND_PERCENT": "20",
         }
 
@@ -67,9 +67,7 @@ class Stack:
         adapters.cache_clear()
         self.s3 = boto3.client("s3")
         self.s3.create_bucket(Bucket="data")
-        self.s3.put_bucket_versioning(
-            Bucket="data", VersioningConfiguration={"Status": "Enabled"}
-        )
+        self.s3.put_bucket_versioning(Bucket="data", VersioningConfiguration={"Status": "Enabled"})
         boto3.client("dynamodb").create_table(
             TableName="ledger",
             BillingMode="PAY_PER_REQUEST",

@@ -1,14 +1,16 @@
 """DeleteUser: look, check against the plan, record the intent, delete, look again."""
 
-from dataclasses import replace
-
 import pytest
 
-from bulk_user_deletion.errors import PortalAnswerUnusable, RunClosed, UserManagementDenied
+from bulk_user_deletion.errors import (
+    PortalAnswerUnusable,
+    RunClosed,
+    TokenRejected,
+    UserManagementDenied,
+)
 from bulk_user_deletion.models import Outcome, UserState
-from local.portal import PortalSimulator
-from local.portal.faults import Status, reset_after_effect
-from tests.functions.stack import Stack
+from local.portal import Fault, Knobs
+from tests.functions.stack import EXECUTIONS, Stack
 
 USER = 118
 
@@ -16,18 +18,43 @@ USER = 118
 @pytest.fixture
 def batch_key(stack: Stack) -> str:
     """The batch that user 118 and a neighbour were handed out in; the log begins after it."""
-    stack.plan(["118", "119"], options={"canary_users": 0})
+    stack.plan(["118", "119"])
     key = stack.hand_out()["118"]
     stack.portal.requests.clear()
     return key
 
 
 def sent(stack: Stack) -> list[str]:
+    """The requests for single users, in order."""
     return [
         f"{request.method} {request.user_id}"
         for request in stack.portal.requests
         if request.user_id is not None
     ]
+
+
+def outcome(stack: Stack) -> tuple[Outcome | None, str]:
+    row = stack.row(USER)
+    return (row.outcome, row.reason) if row else (None, "no row")
+
+
+def stop_reason(stack: Stack) -> str:
+    run = stack.ledger.run("run-1")
+    return run.stop.reason if run and run.stop else ""
+
+
+def record_intent(stack: Stack, *, lease_until: int) -> None:
+    assert stack.ledger.record_intent(
+        "run-1",
+        str(USER),
+        execution_arn=EXECUTIONS + "run-1",
+        owner="another-invocation",
+        lease_until=lease_until,
+        now=0,
+    )
+
+
+# The normal course
 
 
 def test_a_user_is_looked_at_deleted_and_looked_at_again_and_nobody_else_is_touched(
@@ -44,3 +71,412 @@ def test_a_user_is_looked_at_deleted_and_looked_at_again_and_nobody_else_is_touc
     assert row is not None
     assert (row.outcome, row.attempts) == (Outcome.DELETED, 1)
     assert stack.row(119) is None
+
+
+def test_a_user_that_is_gone_already_is_sent_no_delete(stack: Stack, batch_key: str) -> None:
+    stack.portal.database.execute("DELETE FROM user WHERE user_id = 118")
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert sent(stack) == ["GET 118"]
+    assert outcome(stack)[0] is Outcome.ALREADY_ABSENT
+    assert progress["wait_seconds"] == 0
+
+
+def test_rule_7_a_user_that_is_finished_is_not_touched_again(stack: Stack, batch_key: str) -> None:
+    stack.delete_user(USER, batch_key)
+    stack.portal.requests.clear()
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert progress["finished"]
+    assert stack.portal.requests == []
+
+
+# Rule 1: nobody outside the plan, and the plan is checked again
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("username = 'somebody.else'", "changed_since_plan: username no longer as planned"),
+        ("email = 'other@example.com'", "changed_since_plan: email no longer as planned"),
+        ("type = 'administrator'", "administrator"),
+    ],
+)
+def test_rule_1_a_user_that_changed_since_the_plan_is_skipped(
+    stack: Stack, batch_key: str, change: str, reason: str
+) -> None:
+    stack.portal.database.execute(f"UPDATE user SET {change} WHERE user_id = 118")
+
+    stack.delete_user(USER, batch_key)
+
+    assert stack.writes() == []
+    assert outcome(stack) == (Outcome.SKIPPED, reason)
+
+
+def test_a_name_in_other_letter_case_is_no_change(stack: Stack, batch_key: str) -> None:
+    stack.portal.database.execute(
+        "UPDATE user SET username = upper(username), email = upper(email) WHERE user_id = 118"
+    )
+
+    stack.delete_user(USER, batch_key)
+
+    assert outcome(stack)[0] is Outcome.DELETED
+
+
+@pytest.mark.parametrize("field", ["id", "username", "email", "type"])
+def test_rule_1_an_answer_without_a_field_to_check_stops_the_run(
+    stack: Stack, batch_key: str, field: str
+) -> None:
+    stack.portal.knobs = Knobs(omit_user_fields=(field,))
+
+    with pytest.raises(PortalAnswerUnusable):
+        stack.delete_user(USER, batch_key)
+
+    assert stack.writes() == []
+    assert "cannot be checked" in stop_reason(stack) or "nobody can be" in stop_reason(stack)
+
+
+def test_rule_1_a_user_outside_the_batch_is_not_touched(stack: Stack, batch_key: str) -> None:
+    with pytest.raises(PortalAnswerUnusable, match="120 is not in"):
+        stack.delete_user(120, batch_key)
+
+    assert stack.writes() == []
+
+
+@pytest.mark.parametrize("user_id", ["", "0", "-5", "1e3", "../1", "118/", "9" * 40])
+def test_an_id_that_is_none_never_becomes_an_address(
+    stack: Stack, batch_key: str, user_id: str
+) -> None:
+    with pytest.raises(PortalAnswerUnusable):
+        stack.delete_user(user_id, batch_key)
+
+    assert stack.portal.requests == []
+
+
+# Rule 4: ambiguity is never guessed away
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.RESET_AFTER, Fault.TIMEOUT_504_AFTER, Fault.HANG_AFTER, Fault.TRUNCATED_200]
+)
+def test_rule_4_a_lost_answer_is_followed_by_a_look_not_by_another_delete(
+    stack: Stack, batch_key: str, fault: Fault
+) -> None:
+    stack.portal.faults.script(fault)
+
+    stack.delete_until_finished(USER, batch_key)
+
+    assert sent(stack) == ["GET 118", "DELETE 118", "GET 118"]
+    assert outcome(stack)[0] is Outcome.DELETED
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.RESET_BEFORE,
+        Fault.HANG_BEFORE,
+        Fault.BAD_GATEWAY_BEFORE,
+        Fault.HTML_503,
+        Fault.PROXY_404,
+    ],
+)
+def test_rule_4_a_delete_that_may_have_been_lost_is_not_sent_again(
+    stack: Stack, batch_key: str, fault: Fault
+) -> None:
+    stack.portal.faults.script(fault)
+
+    waits = stack.delete_until_finished(USER, batch_key)
+
+    assert len(stack.writes()) == 1
+    assert outcome(stack)[0] is Outcome.UNKNOWN
+    assert sum(waits[:-1]) >= 300
+    assert "still there" in outcome(stack)[1]
+
+
+def test_rule_4_a_portal_that_says_200_and_keeps_the_user_ends_unknown(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.knobs = Knobs(delete_mode="ignored")
+
+    stack.delete_until_finished(USER, batch_key)
+
+    assert outcome(stack)[0] is Outcome.UNKNOWN
+    assert USER in stack.portal.user_ids()
+    assert len(stack.writes()) == 1
+
+
+def test_a_delete_in_the_background_is_waited_for(stack: Stack, batch_key: str) -> None:
+    stack.portal.knobs = Knobs(delete_mode="background", seconds_per_delete=0.05)
+
+    waits = stack.delete_until_finished(USER, batch_key)
+
+    assert outcome(stack)[0] is Outcome.DELETED
+    assert waits[0] == 5
+    assert len(stack.writes()) == 1
+
+
+def test_rule_4_a_proxys_404_to_the_look_is_not_taken_for_gone(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.faults.script(Fault.PROXY_404, method="GET")
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert progress == {"finished": False, "wait_seconds": 10, "tries": 1}
+    assert stack.row(USER) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "wait"),
+    [
+        (Fault.TOO_MANY_REQUESTS, 7),
+        (Fault.TOO_MANY_REQUESTS_DATE, 7),
+        (Fault.DEADLOCK, 20),
+        (Fault.BUSY_503, 20),
+    ],
+)
+def test_rule_4_a_definite_refusal_is_tried_again_after_a_wait(
+    stack: Stack, batch_key: str, fault: Fault, wait: int
+) -> None:
+    stack.portal.faults.script(fault)
+
+    waits = stack.delete_until_finished(USER, batch_key)
+
+    assert waits[0] == pytest.approx(wait, abs=1)
+    assert outcome(stack)[0] is Outcome.DELETED
+    assert len(stack.writes()) == 2
+    row = stack.row(USER)
+    assert row is not None
+    assert row.attempts == 2
+
+
+def test_a_portal_that_refuses_for_ever_ends_failed_after_five_attempts(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.faults.rate(Fault.DEADLOCK, 1)
+
+    stack.delete_until_finished(USER, batch_key)
+
+    assert len(stack.writes()) == 5
+    assert outcome(stack) == (Outcome.FAILED, "refused 5 times, last DELETE: HTTP 500")
+
+
+@pytest.mark.parametrize("fault", [Fault.BAD_REQUEST, Fault.FORBIDDEN, Fault.CONFLICT])
+def test_a_refusal_for_good_fails_the_user_and_leaves_the_run_going(
+    stack: Stack, batch_key: str, fault: Fault
+) -> None:
+    stack.portal.faults.script(fault)
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert progress["finished"]
+    assert progress["wait_seconds"] > 0
+    assert outcome(stack)[0] is Outcome.FAILED
+    assert stop_reason(stack) == ""
+
+
+def test_a_redirect_is_not_followed(stack: Stack, batch_key: str) -> None:
+    stack.portal.faults.script(Fault.REDIRECT, method="GET")
+
+    with pytest.raises(PortalAnswerUnusable, match="302"):
+        stack.delete_user(USER, batch_key)
+
+    assert [request.path for request in stack.portal.requests] == ["/api/user/id/118"]
+    assert "302" in stop_reason(stack)
+
+
+def test_credentials_that_lost_user_management_stop_the_run_at_once(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.knobs = Knobs(user_management=False)
+
+    with pytest.raises(UserManagementDenied):
+        stack.delete_user(USER, batch_key)
+
+    assert "Application Can Manage Users" in stop_reason(stack)
+    assert stack.row(USER) is None
+
+
+def test_a_portal_that_does_not_answer_stops_the_run_with_the_user_not_begun(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.knobs = Knobs(portal_is_down=True)
+
+    waits = stack.delete_until_finished(USER, batch_key)
+
+    assert len(waits) == 6
+    assert waits == [*sorted(waits[:-1]), 0]
+    assert stack.row(USER) is None
+    assert "did not answer 6 looks" in stop_reason(stack)
+
+
+# The token, renewed on the way
+
+
+def test_a_token_that_ends_during_a_delete_costs_no_second_delete(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.faults.script(Fault.SESSION_EXPIRED, method="GET", nth=2)
+
+    stack.delete_user(USER, batch_key)
+
+    assert len(stack.writes()) == 1
+    assert outcome(stack)[0] is Outcome.DELETED
+
+
+def test_a_delete_that_was_rejected_with_its_token_is_sent_again_with_a_new_one(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.faults.script(Fault.UNAUTHORIZED)
+
+    stack.delete_user(USER, batch_key)
+
+    deletes = stack.writes()
+    assert [request.status for request in deletes] == [401, 200]
+    assert deletes[0].token < deletes[1].token
+
+
+def test_a_token_that_is_about_to_end_is_not_used(stack: Stack, batch_key: str) -> None:
+    stack.ledger.press_stop("other", reason="", by="", now=0)
+    stored = stack.invoke(
+        "refresh_token",
+        {
+            "run_id": "run-1",
+            "token": {"version_id": None, "renewals": 0},
+            "rejection": {"Error": "TokenRejected", "Cause": "{}"},
+        },
+    )
+    document = stack.secrets.get_secret_value(SecretId="token")["SecretString"]
+    ended = document.replace('"expires_at": ', '"expires_at": 1, "was": ')
+    stack.secrets.put_secret_value(SecretId="token", SecretString=ended)
+    event = {
+        "run_id": "run-1",
+        "execution_arn": EXECUTIONS + "run-1",
+        "batch_key": batch_key,
+        "user_id": "118",
+        "token": {"version_id": "newer", "renewals": 0},
+        "progress": {"finished": False, "wait_seconds": 0, "tries": 0},
+    }
+    stack.portal.requests.clear()
+
+    with pytest.raises(TokenRejected) as rejected:
+        stack.invoke("delete_user", event)
+
+    assert rejected.value.version_id == stored["version_id"]
+    assert stack.portal.requests == []
+
+
+# Rules 7 and 8: crashes, leases, the stop flag
+
+
+def test_rule_7_an_intent_with_a_lease_is_waited_for(stack: Stack, batch_key: str) -> None:
+    record_intent(stack, lease_until=2**40)
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert not progress["finished"]
+    assert progress["wait_seconds"] > 0
+    assert stack.portal.requests == []
+
+
+def test_rule_7_after_a_crash_the_user_is_looked_at_and_sent_no_second_delete(
+    stack: Stack, batch_key: str
+) -> None:
+    record_intent(stack, lease_until=1)
+
+    stack.delete_until_finished(USER, batch_key)
+
+    assert stack.writes() == []
+    assert outcome(stack)[0] is Outcome.UNKNOWN
+    assert "before the DELETE's answer was recorded" in outcome(stack)[1]
+
+
+def test_rule_7_a_user_that_went_while_the_function_crashed_is_deleted(
+    stack: Stack, batch_key: str
+) -> None:
+    record_intent(stack, lease_until=1)
+    stack.portal.database.execute("DELETE FROM user WHERE user_id = 118")
+
+    stack.delete_user(USER, batch_key)
+
+    assert outcome(stack)[0] is Outcome.DELETED
+
+
+def test_rule_7_the_lease_lasts_until_the_functions_deadline(
+    stack: Stack, batch_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulk_user_deletion.steps.delete_user.time.time", lambda: 1_000_000)
+    monkeypatch.setattr("bulk_user_deletion.portal.Portal.delete", _crash)
+
+    with pytest.raises(KeyboardInterrupt):
+        stack.delete_user(USER, batch_key, remaining_seconds=200)
+
+    row = stack.row(USER)
+    assert row is not None
+    assert (row.state, row.lease_until) == (UserState.INTENT, 1_000_201)
+
+
+def _crash(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_rule_8_a_stop_holds_before_the_next_users_delete(stack: Stack, batch_key: str) -> None:
+    stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert progress["finished"]
+    assert stack.portal.requests == []
+    assert stack.row(USER) is None
+
+
+def test_rule_8_a_stop_that_comes_after_the_look_still_holds_before_the_delete(
+    stack: Stack, batch_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bulk_user_deletion.ledger import Ledger
+
+    record = Ledger.record_intent
+
+    def pressed_just_before(ledger: Ledger, *args: object, **kwargs: object) -> bool:
+        ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
+        return record(ledger, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Ledger, "record_intent", pressed_just_before)
+
+    stack.delete_until_finished(USER, batch_key)
+
+    assert stack.writes() == []
+    assert stack.row(USER) is None
+
+
+def test_rule_8_a_user_in_flight_is_still_looked_at_after_a_stop(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.knobs = Knobs(delete_mode="ignored")
+    stack.delete_user(USER, batch_key)
+    stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
+    stack.portal.database.execute("DELETE FROM user WHERE user_id = 118")
+
+    stack.delete_user(USER, batch_key)
+
+    assert outcome(stack)[0] is Outcome.DELETED
+
+
+def test_a_closed_run_deletes_nobody(stack: Stack, batch_key: str) -> None:
+    stack.ledger.close_run("run-1")
+
+    with pytest.raises(RunClosed):
+        stack.delete_user(USER, batch_key)
+
+    assert stack.portal.requests == []
+
+
+def test_a_body_of_500_mb_is_not_read(stack: Stack, batch_key: str) -> None:
+    stack.portal.faults.script(Fault.HUGE_BODY, method="GET")
+
+    with pytest.raises(PortalAnswerUnusable, match="too_large"):
+        stack.delete_user(USER, batch_key)
+
+    assert stack.writes() == []

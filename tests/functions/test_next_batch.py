@@ -18,7 +18,7 @@ def end(stack: Stack, user_id: str, outcome: Outcome) -> None:
 
 
 def test_canaries_come_one_by_one_then_all_others(stack: Stack) -> None:
-    stack.plan(USERS)
+    stack.plan(USERS, options={"canary_users": 2})
 
     first = stack.next_batch(0)
     end(stack, "110", Outcome.DELETED)
@@ -35,7 +35,7 @@ def test_canaries_come_one_by_one_then_all_others(stack: Stack) -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.FAILED, Outcome.SKIPPED, None])
 def test_a_canary_that_did_not_go_stops_the_run(stack: Stack, outcome: Outcome | None) -> None:
-    stack.plan(USERS)
+    stack.plan(USERS, options={"canary_users": 2})
     stack.next_batch(0)
     if outcome:
         end(stack, "110", outcome)
@@ -49,14 +49,14 @@ def test_a_canary_that_did_not_go_stops_the_run(stack: Stack, outcome: Outcome |
 
 
 def test_a_stopped_run_gets_no_further_batch(stack: Stack) -> None:
-    stack.plan(USERS)
+    stack.plan(USERS, options={"canary_users": 2})
     stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
 
     assert stack.next_batch(0)["users"] == 0
 
 
 def test_rule_7_a_step_that_is_tried_again_hands_out_the_same_users(stack: Stack) -> None:
-    stack.plan(USERS)
+    stack.plan(USERS, options={"canary_users": 2})
 
     assert stack.next_batch(0) == stack.next_batch(0)
 
@@ -70,7 +70,7 @@ def test_rule_1_a_refused_plan_is_not_handed_out(stack: Stack) -> None:
 
 
 def test_rule_7_a_closed_run_hands_out_nobody(stack: Stack) -> None:
-    stack.plan(USERS)
+    stack.plan(USERS, options={"canary_users": 2})
     stack.ledger.close_run("run-1")
 
     with pytest.raises(RunClosed):

@@ -21,7 +21,7 @@ def rows(stack: Stack, run_id: str = "run-1") -> dict[str, dict[str, str]]:
 
 def delete_all(stack: Stack, *users: str) -> None:
     """Plan, hand out and delete."""
-    stack.plan(list(users), options={"canary_users": 0})
+    stack.plan(list(users))
     keys = stack.hand_out()
     for user_id, key in keys.items():
         stack.delete_until_finished(user_id, key)
@@ -60,7 +60,7 @@ def test_the_json_and_the_csv_report_say_the_same(stack: Stack) -> None:
 
 
 def test_rule_3_a_user_that_was_not_begun_is_not_attempted_and_the_run_fails(stack: Stack) -> None:
-    stack.plan(["118", "119"], options={"canary_users": 0})
+    stack.plan(["118", "119"])
     key = stack.hand_out()["118"]
     stack.delete_until_finished("118", key)
 
@@ -74,7 +74,7 @@ def test_rule_3_a_user_that_was_not_begun_is_not_attempted_and_the_run_fails(sta
 
 
 def test_rule_8_after_a_stop_the_report_says_who_stopped_it_and_why(stack: Stack) -> None:
-    stack.plan(["118"], options={"canary_users": 0})
+    stack.plan(["118"])
     stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
 
     summary = stack.report_run()
@@ -135,7 +135,7 @@ def test_rule_6_what_an_unexpected_error_said_is_not_repeated(stack: Stack) -> N
 
 
 def test_a_late_deletion_is_settled_by_the_last_look(stack: Stack) -> None:
-    stack.plan(["118"], options={"canary_users": 0})
+    stack.plan(["118"])
     key = stack.hand_out()["118"]
     stack.portal.knobs = Knobs(delete_mode="ignored")
     stack.delete_until_finished("118", key)
@@ -153,7 +153,7 @@ def test_a_late_deletion_is_settled_by_the_last_look(stack: Stack) -> None:
 def test_a_user_with_an_intent_and_no_more_is_unknown_while_it_is_still_there(
     stack: Stack,
 ) -> None:
-    stack.plan(["118"], options={"canary_users": 0})
+    stack.plan(["118"])
     stack.ledger.record_intent(
         "run-1",
         "118",
@@ -172,7 +172,7 @@ def test_a_user_with_an_intent_and_no_more_is_unknown_while_it_is_still_there(
 def test_without_a_last_look_a_user_in_flight_is_unknown_and_the_report_is_written(
     stack: Stack,
 ) -> None:
-    stack.plan(["118"], options={"canary_users": 0})
+    stack.plan(["118"])
     key = stack.hand_out()["118"]
     stack.portal.knobs = Knobs(delete_mode="ignored")
     stack.delete_user("118", key)

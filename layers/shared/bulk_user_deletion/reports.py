@@ -7,7 +7,7 @@ from typing import Any
 
 from bulk_user_deletion.models import Report, ReportRow
 
-_SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def report_csv(report: Report) -> str:
     A cell that a spreadsheet would run as a formula is put behind an apostrophe.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)  # RFC 4180's line ends, which also have it quote both \r and \n
     writer.writerow(column.name for column in fields(ReportRow))
     for row in report.rows:
         writer.writerow(_harmless(str(cell)) for cell in asdict(row).values())

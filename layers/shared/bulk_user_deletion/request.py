@@ -62,6 +62,41 @@ REQUEST_SCHEMA: dict[str, Any] = {
     },
 }
 
+# Of EventBridge's and the schedule's events, what is read.
+_OBJECT_CREATED_SCHEMA: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "required": ["detail"],
+    "properties": {
+        "detail": {
+            "type": "object",
+            "required": ["bucket", "object"],
+            "properties": {
+                "bucket": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {"name": {"type": "string", "minLength": 1}},
+                },
+                "object": {
+                    "type": "object",
+                    "required": ["key"],
+                    "properties": {"key": {"type": "string", "minLength": 1}},
+                },
+            },
+        },
+    },
+}
+_SCHEDULE_SCHEMA: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "required": ["scheduled_time", "request"],
+    "additionalProperties": False,
+    "properties": {
+        "scheduled_time": {"type": "string", "minLength": 1},
+        "request": {"type": "object"},
+    },
+}
+
 
 def read_request(event: Mapping[str, Any], *, file_drop_mode: Mode) -> Request | None:
     """Read an execution's input; None when it asks for nothing (the event of a folder).
@@ -77,29 +112,34 @@ def read_request(event: Mapping[str, Any], *, file_drop_mode: Mode) -> Request |
     if event.get("detail-type") == "Object Created":
         return _from_object_created(dict(event), file_drop_mode)
     if "scheduled_time" in event:
-        request = _from_document(event.get("request"), trigger="schedule")
-        scheduled = str(event["scheduled_time"])
-        what = json.dumps(event.get("request"), sort_keys=True)
-        return _with_fingerprint(request, f"schedule {scheduled} {what}")
+        _check(event, _SCHEDULE_SCHEMA)
+        request = _from_document(event["request"], trigger="schedule")
+        what = json.dumps(event["request"], sort_keys=True)
+        return _with_fingerprint(request, f"schedule {event['scheduled_time']} {what}")
     return _from_document(event, trigger="console")
 
 
-def _from_document(document: Any, *, trigger: str) -> Request:
+def _check(document: Any, schema: dict[str, Any]) -> None:
     try:
-        validate(event=document, schema=REQUEST_SCHEMA)
+        validate(event=document, schema=schema)
     except SchemaValidationError as error:
         # fastjsonschema calls the document `data`, and quotes no values from it.
         path = ".".join(str(part) for part in (error.path or ["data"])[1:]) or "the request"
-        message = str(error.validation_message or "is not valid").removeprefix("data").lstrip(".")
+        message = str(error.validation_message or "is not valid").removeprefix("data").lstrip(". ")
         raise RequestRefused(f"The request was refused at {path}: {message}.") from None
+
+
+def _from_document(document: Any, *, trigger: str) -> Request:
+    _check(document, REQUEST_SCHEMA)
     source = document["source"]
+    dataset_id = source.get("dataset_id")
     s3_object = source.get("s3")
     users = source.get("users")
     return Request(
         mode=Mode(document.get("mode", Mode.PREVIEW)),
         trigger=trigger,
         source=Source(
-            dataset_id=source.get("dataset_id"),
+            dataset_id=int(dataset_id) if dataset_id else None,  # 42.0 is an integer to JSON
             s3=S3Object(**s3_object) if s3_object else None,
             users=tuple(str(user) for user in users) if users else None,
         ),
@@ -110,9 +150,12 @@ def _from_document(document: Any, *, trigger: str) -> Request:
 
 
 def _from_object_created(event: dict[str, Any], mode: Mode) -> Request | None:
+    _check(event, _OBJECT_CREATED_SCHEMA)
     detail = S3EventBridgeNotificationEvent(event).detail
     dropped = detail.object
-    key = dropped.key
+    # Not `dropped.key`, which URL-decodes it: unlike S3's own notifications, EventBridge sends the
+    # key as it is, and `a+b.csv` would become `a b.csv`.
+    key = str(dropped["key"])
     if key.endswith("/"):  # the console's way of making a folder
         return None
     s3_object = S3Object(

@@ -11,7 +11,7 @@ from bulk_user_deletion.rules.identity import is_user_id
 
 LARGEST_FILE = 50 * 2**20
 
-_COLUMNS = {"user_id", "username", "email"}
+_COLUMNS = ("user_id", "username", "email")
 _LONGEST_NAME = 320  # the longest e-mail address there can be (RFC 3696, erratum 1690)
 
 
@@ -58,7 +58,7 @@ def entries_from_csv(content: bytes) -> list[Entry]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1  # the object is without its BOM
         raise RequestRefused(f"Line {line} is not UTF-8. Save the file as 'CSV UTF-8'.") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[int, list[str]]] = []
@@ -72,7 +72,7 @@ def entries_from_csv(content: bytes) -> list[Entry]:
     if not rows:
         return []
     header = [cell.casefold() for cell in rows[0][1]]
-    if not _COLUMNS & set(header):
+    if not set(header) & set(_COLUMNS):
         return _bare_column(rows)
     columns = {name: header.index(name) for name in _COLUMNS if name in header}
     twice = [name for name in _COLUMNS if header.count(name) > 1]

@@ -42,7 +42,8 @@ class Answer:
         """Name the answer for an operator. Bodies may hold personal data: they stay out."""
         if self.transport:
             return f"no answer ({self.transport})"
-        kind = "" if self.status == 200 or self.is_portal_error else ", not the portal's own error"
+        success = 200 <= (self.status or 0) < 300
+        kind = "" if success or self.is_portal_error else ", not the portal's own error"
         return f"HTTP {self.status}{kind}"
 
 
@@ -77,12 +78,12 @@ def judge(step: Step, answer: Answer) -> Verdict:
     if status == 401 and "user management" in answer.message.lower():
         return Verdict.STOP_USER_MANAGEMENT
     match step, status:
-        case Step.TOKEN, 400 | 401 | 403:
+        case _, 400 | 500 if "deadlock" in answer.message.lower():
+            return Verdict.TRY_AGAIN
+        case Step.TOKEN, 400 | 401 | 403 | 412:
             return Verdict.STOP_CREDENTIALS
         case _, 401 | 412:
             return Verdict.RENEW_TOKEN
-        case _, _ if 300 <= status < 400:
-            return Verdict.STOP_UNUSABLE
         case Step.DELETE, _ if 200 <= status < 300:
             return Verdict.OK
         case _, 200 if answer.body is None:  # not JSON, or cut short
@@ -91,20 +92,18 @@ def judge(step: Step, answer: Answer) -> Verdict:
             return Verdict.OK if isinstance(answer.body, dict) else Verdict.STOP_UNUSABLE
         case ((Step.LOOK | Step.DELETE), 404) if answer.is_portal_error:
             return Verdict.GONE
-        case ((Step.LOOK | Step.DELETE), 404):  # a proxy's, with the portal perhaps behind it
-            return Verdict.LOOK if step is Step.DELETE else Verdict.TRY_AGAIN
+        case Step.LOOK, 404:  # a proxy's, with the portal perhaps behind it
+            return Verdict.TRY_AGAIN
         case _, 429:
             return Verdict.TRY_AGAIN
         case _, 503 if answer.is_portal_error or step is not Step.DELETE:
             return Verdict.TRY_AGAIN
-        case _, _ if "deadlock" in answer.message.lower():
-            return Verdict.TRY_AGAIN
         case Step.LOOK, 403:
             return Verdict.STOP_USER_MANAGEMENT
-        case _, _ if 400 <= status < 500:
+        case Step.DELETE, _ if status >= 500 or not answer.is_portal_error:
+            return Verdict.LOOK  # only the portal itself can say that it did nothing
+        case _, _ if 400 <= status < 500 and step is not Step.TOKEN:
             return Verdict.REFUSE
-        case Step.DELETE, _:
-            return Verdict.LOOK
         case _, _ if status >= 500:
             return Verdict.TRY_AGAIN
         case _:

@@ -24,6 +24,8 @@ def _parse(expires: object) -> float | None:
         return None
     try:
         return float(expires)
+    except OverflowError:  # an integer beyond every float
+        return None
     except ValueError:
         pass
     try:

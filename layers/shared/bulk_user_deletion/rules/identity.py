@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bulk_user_deletion.errors import PortalAnswerUnusable
 from bulk_user_deletion.models import Entry, PortalUser, fold
 
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}")
@@ -27,16 +28,26 @@ class Match:
 
 
 class Directory:
-    """The portal's users, to be found by id, username and e-mail, trimmed and case-folded."""
+    """The portal's users, to be found by id, username and e-mail, trimmed and case-folded.
+
+    Raises:
+        PortalAnswerUnusable: two different users are listed under one id.
+    """
 
     def __init__(self, users: Iterable[PortalUser]) -> None:
-        self.users = tuple(users)
+        self.users = tuple(dict.fromkeys(users))
         self._by_id: dict[str, list[PortalUser]] = defaultdict(list)
         self._by_username: dict[str, list[PortalUser]] = defaultdict(list)
         self._by_email: dict[str, list[PortalUser]] = defaultdict(list)
         for user in self.users:
+            if user.user_id in self._by_id:
+                raise PortalAnswerUnusable(
+                    f"The portal lists two different users under the id {user.user_id}: nobody can"
+                    " be told apart by it. Nobody was deleted."
+                )
             self._by_id[user.user_id].append(user)
-            self._by_username[fold(user.username)].append(user)
+            if user.username.strip():
+                self._by_username[fold(user.username)].append(user)
             if user.email.strip():
                 self._by_email[fold(user.email)].append(user)
 
@@ -44,7 +55,8 @@ class Directory:
         """Find the one user that everything in `entry` names.
 
         Each filled column must name the same user. A bare value may be an id, a username or an
-        e-mail; when it is one user's id and another's username, it is ambiguous.
+        e-mail; when it is one user's id and another's username, it is ambiguous. So is a number
+        that is somebody's username alone: it may be the id of a user who has left.
         """
         named: list[dict[str, PortalUser]] = []
         if entry.bare:
@@ -56,6 +68,8 @@ class Directory:
                     self._by_email.get(name, ()),
                 )
             )
+            if is_user_id(name) and name not in self._by_id and named[0]:
+                return Match(problem="ambiguous")
         if entry.user_id:
             named.append(_by_user_id(self._by_id.get(fold(entry.user_id), ())))
         if entry.username:

@@ -55,13 +55,15 @@ def plan_entries(
         if match.user is None:
             planned.append(_without_user(entry, match.problem, deleted_before))
             continue
-        line = first_line.setdefault(match.user.user_id, entry.line)
-        if line != entry.line:
-            outcome, reason = Outcome.SKIPPED, f"duplicate: the same user as line {line}"
+        user_id = match.user.user_id
+        if user_id in first_line:
+            reason = f"duplicate: the same user as line {first_line[user_id]}"
+            outcome = Outcome.SKIPPED
         elif protection := protection_of(match.user, api_user=api_user):
             outcome, reason = Outcome.SKIPPED, protection
         else:
             outcome, reason = Outcome.WOULD_DELETE, ""
+        first_line.setdefault(user_id, entry.line)
         planned.append(PlannedEntry(entry, outcome, reason, match.user))
     return tuple(planned)
 
@@ -78,7 +80,10 @@ def protection_of(user: PortalUser, *, api_user: str) -> str:
 def _without_user(entry: Entry, problem: str, deleted_before: Collection[str]) -> PlannedEntry:
     if problem != "not_found":
         return PlannedEntry(entry, Outcome.UNRESOLVED, problem)
-    if any(key in deleted_before for key in identity_keys(entry)):
+    # A bare value is on record as the username or as the e-mail, but columns must all be: an e-mail
+    # may have been shared with somebody else, who is gone.
+    keys = identity_keys(entry)
+    if keys and (any if entry.bare else all)(key in deleted_before for key in keys):
         return PlannedEntry(entry, Outcome.ALREADY_ABSENT, "deleted by an earlier run")
     only_an_id = not entry.username and not entry.email
     if only_an_id and is_user_id(fold(entry.user_id or entry.bare)):
@@ -100,7 +105,7 @@ def check_size(*, distinct: int, portal_users: int, limits: Limits) -> None:
             f" {limits.max_users} in one run. Nobody was deleted. If the list is right, raise"
             " MaxUsers or send it in parts."
         )
-    if distinct * 100 > limits.max_percent * portal_users:
+    if not distinct * 100 <= limits.max_percent * portal_users:  # so that NaN allows nobody
         share = f"{distinct * 100 / portal_users:.1f} %" if portal_users else "more than all"
         raise RequestRefused(
             f"The source names {distinct} different entries, {share} of the portal's"
@@ -125,7 +130,7 @@ def check_entries(planned: Sequence[PlannedEntry], request: Request, limits: Lim
             " Correct them, or start the run by hand to leave them out."
         )
     missing = [row for row in planned if row.reason in {"not_found", "nobody holds this id"}]
-    if len(missing) * 100 > limits.max_not_found_percent * len(planned):
+    if not len(missing) * 100 <= limits.max_not_found_percent * len(planned):
         lines = ", ".join(str(row.entry.line) for row in missing[:20])
         raise RequestRefused(
             f"{len(missing)} of {len(planned)} entries are not in the portal (lines {lines}), and"

@@ -15,6 +15,9 @@ from bulk_user_deletion.models import (
     UserState,
 )
 
+# The outcomes that may have a DELETE behind them.
+_TOUCHED = (Outcome.DELETED, Outcome.FAILED, Outcome.UNKNOWN)
+
 
 def settle(row: UserRow, *, still_there: bool | None) -> tuple[Outcome, str]:
     """Decide how a user ended whom the run had begun.
@@ -41,8 +44,8 @@ def report_row(
     """Fold one planned entry and its user's row, already settled, into one row of the report."""
     outcome, reason = planned.outcome, planned.reason
     if outcome is Outcome.WOULD_DELETE:
-        if row and row.outcome:
-            outcome, reason = row.outcome, row.reason
+        if row:
+            outcome, reason = row.outcome or Outcome.UNKNOWN, row.reason
         elif mode is Mode.APPLY or not_attempted:
             outcome, reason = Outcome.NOT_ATTEMPTED, not_attempted
     theirs = row if planned.outcome is Outcome.WOULD_DELETE else None
@@ -70,12 +73,12 @@ def run_status(
     counts: Mapping[str, int], *, mode: Mode | None, refused: bool, failed: bool, stopped: bool
 ) -> RunStatus:
     """Name how a run ended: the worst that applies."""
-    if refused:
+    if refused and not any(counts.get(outcome) for outcome in _TOUCHED):
         return RunStatus.REFUSED
     is_open = any(Outcome(name).is_open and number for name, number in counts.items())
     if stopped and is_open:
         return RunStatus.STOPPED
-    if failed:
+    if failed or refused:
         return RunStatus.FAILED
     if is_open:
         return RunStatus.INCOMPLETE

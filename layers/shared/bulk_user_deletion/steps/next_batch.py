@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bulk_user_deletion.bucket import Bucket, batch_key
 from bulk_user_deletion.errors import RunClosed
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models import Mode
 from bulk_user_deletion.rules.batches import batch_range, canary_problem
 
 
@@ -39,7 +40,7 @@ class NextBatch:
         """
         run = self.ledger.open_run_of(self.run_id, self.execution_arn)
         plan = self.bucket.read_plan(self.run_id)
-        if plan is None or plan.refusal:
+        if run.mode is not Mode.APPLY or plan is None or plan.refusal:
             raise RunClosed(f"Run {self.run_id} has no plan that may be applied.")
         number = self.number + 1
         nothing = Batch(number, 0, batch_key(self.run_id, number))

@@ -1,0 +1,234 @@
+"""ministack as a process, and stacks deployed on it."""
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from urllib.request import urlopen
+
+import boto3
+
+from local.engine.packaging import package
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+_PYTHON = Path(__file__).resolve().parents[2] / ".venv-ministack" / "bin" / "python"
+_REGION = "us-east-1"
+_PACKAGES = "packages"
+_START_SECONDS = 30
+_DEPLOY_SECONDS = 120
+
+
+class Engine:
+    """Emulated AWS on a free port of the loopback address, for as long as the context lasts.
+
+    `wait_scale` is the factor on every Wait state and on every Retry's interval.
+    """
+
+    def __init__(self, *, wait_scale: float = 1.0) -> None:
+        self._wait_scale = wait_scale
+        self._folder = tempfile.TemporaryDirectory(prefix="engine-")
+        self.endpoint = f"http://127.0.0.1:{_free_port()}"
+        self.environment = {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": _REGION,
+        }
+
+    def __enter__(self) -> Self:
+        # Nothing of the caller's environment gets in: no profile, no credentials, no proxy.
+        environment = {
+            **self.environment,
+            "PATH": os.defpath,
+            "HOME": self._folder.name,
+            "TMPDIR": self._folder.name,
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": self.endpoint.rpartition(":")[2],
+            "SFN_WAIT_SCALE": str(self._wait_scale),
+        }
+        self._log = (Path(self._folder.name) / "ministack.log").open("wb")
+        self._process = subprocess.Popen(  # noqa: S603
+            [str(_PYTHON), "-m", "ministack"],
+            env=environment,
+            cwd=self._folder.name,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            self._wait_until_it_answers()
+            self.client("s3").create_bucket(Bucket=_PACKAGES)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    @overload
+    def client(self, service: Literal["cloudformation"]) -> "CloudFormationClient": ...
+    @overload
+    def client(self, service: Literal["lambda"]) -> "LambdaClient": ...
+    @overload
+    def client(self, service: Literal["logs"]) -> "CloudWatchLogsClient": ...
+    @overload
+    def client(self, service: Literal["s3"]) -> "S3Client": ...
+    @overload
+    def client(self, service: Literal["secretsmanager"]) -> "SecretsManagerClient": ...
+    @overload
+    def client(self, service: Literal["stepfunctions"]) -> "SFNClient": ...
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of the emulated service."""
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=self.endpoint,
+            region_name=_REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106
+        )
+
+    def deploy(self, project: Path, name: str, parameters: Mapping[str, str]) -> "Stack":
+        """Create or update a stack from the project's template, and wait until it is there.
+
+        Raises:
+            DeployError: with the reason that CloudFormation gives.
+        """
+        stack = Stack(self, name)
+        stack.deploy(package(project, self._upload), parameters)
+        return stack
+
+    def logs(self, function: str) -> list[str]:
+        """Return what a function has logged, line by line."""
+        logs = self.client("logs")
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{function}"
+        )
+        return [event["message"] for page in pages for event in page["events"]]
+
+    def _upload(self, key: str, body: bytes) -> str:
+        self.client("s3").put_object(Bucket=_PACKAGES, Key=key, Body=body)
+        return f"s3://{_PACKAGES}/{key}"
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            try:
+                with urlopen(f"{self.endpoint}/_ministack/health", timeout=1):  # noqa: S310
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError(f"ministack did not start: {Path(self._log.name).read_text()[-2000:]}")
+
+    def _stop(self) -> None:
+        # Functions are processes of the same group: they end with it.
+        for stop in (15, 9):
+            try:
+                os.killpg(self._process.pid, stop)
+                self._process.wait(timeout=5)
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self._log.close()
+        self._folder.cleanup()
+
+
+class DeployError(Exception):
+    """CloudFormation could not create or update the stack."""
+
+
+class Stack:
+    """A deployed stack."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._client = engine.client("cloudformation")
+        self.name = name
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The template's outputs."""
+        stack = self._client.describe_stacks(StackName=self.name)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    @property
+    def resources(self) -> dict[str, str]:
+        """The physical ids by logical ids."""
+        resources = self._client.describe_stack_resources(StackName=self.name)["StackResources"]
+        return {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in resources}
+
+    def deploy(self, template: str, parameters: Mapping[str, str]) -> None:
+        """Create the stack, or update it."""
+        settings: Any = {
+            "StackName": self.name,
+            "TemplateBody": template,
+            "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            "Parameters": [
+                {"ParameterKey": name, "ParameterValue": value}
+                for name, value in parameters.items()
+            ],
+        }
+        if self._exists():
+            self._client.update_stack(**settings)
+        else:
+            self._client.create_stack(**settings)
+        status = self._wait()
+        if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+            raise DeployError(f"{status}: {self._reasons()}")
+
+    def delete(self) -> None:
+        """Delete the stack."""
+        self._client.delete_stack(StackName=self.name)
+        self._wait()
+
+    def _exists(self) -> bool:
+        try:
+            self._client.describe_stacks(StackName=self.name)
+        except self._client.exceptions.ClientError:
+            return False
+        return True
+
+    def _wait(self) -> str:
+        deadline = time.monotonic() + _DEPLOY_SECONDS
+        while time.monotonic() < deadline:
+            if not self._exists():
+                return "DELETE_COMPLETE"
+            status = self._client.describe_stacks(StackName=self.name)["Stacks"][0]["StackStatus"]
+            if not status.endswith("_IN_PROGRESS"):
+                return status
+            time.sleep(0.1)
+        raise DeployError(f"The stack was not ready after {_DEPLOY_SECONDS} s.")
+
+    def _reasons(self) -> str:
+        events = self._client.describe_stack_events(StackName=self.name)["StackEvents"]
+        return "; ".join(
+            f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
+            for event in events
+            if event["ResourceStatus"].endswith("FAILED") and event.get("ResourceStatusReason")
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

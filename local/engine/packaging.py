@@ -1,0 +1,144 @@
+"""From the project's template to the one that CloudFormation receives, as `sam package` does it."""
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RUNTIME_CLIENT = Path(__file__).with_name("runtime_client.py")
+
+Upload = Callable[[str, bytes], str]
+
+
+def package(project: Path, upload: Upload) -> str:
+    """Return the template as JSON, with its local files uploaded.
+
+    `upload` takes a key and a content and returns the `s3://` address that stands for it.
+    """
+    template = load_template(project / "template.yaml")
+    layer = _build_layer(project, template)
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        match resource["Type"]:
+            case "AWS::Serverless::Function":
+                code = _files(project / properties["CodeUri"])
+                properties["CodeUri"] = _upload_zip(upload, {**layer, **code, **_bootstrap()})
+            case "AWS::Serverless::LayerVersion":
+                properties["ContentUri"] = _upload_zip(upload, layer)
+            case "AWS::Serverless::StateMachine":
+                definition = yaml.safe_load((project / properties["DefinitionUri"]).read_bytes())
+                # CloudFormation takes YAML here, the emulator JSON alone.
+                content = json.dumps(definition).encode()
+                properties["DefinitionUri"] = upload(_key(content, "asl.json"), content)
+    _run_locally(template)
+    return json.dumps(template)
+
+
+def _run_locally(template: dict[str, Any]) -> None:
+    """Make the only change to the template that the emulator needs.
+
+    Its Python worker reports every exception as `Runtime.HandlerError`; a custom runtime reports
+    the class name, which Retry and Catch match. Layers are not mounted under a custom runtime, so
+    each function's package holds the layer's content too.
+    """
+    function = template["Globals"]["Function"]
+    function["Runtime"] = "provided.al2023"
+    function.pop("Layers", None)
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            resource["Properties"]["CompatibleRuntimes"] = ["provided.al2023"]
+
+
+def load_template(path: Path) -> dict[str, Any]:
+    """Read a template, its short tags (`!Ref`, `!Sub`, …) written out as functions."""
+    template: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
+    return template
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's tags."""
+
+
+def _tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_scalar(node)  # type: ignore[arg-type]
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _tag)
+
+
+def _build_layer(project: Path, template: dict[str, Any]) -> dict[str, bytes]:
+    """Build the layer with its own Makefile; return its files, as a function sees them.
+
+    Installing its requirements takes seconds, so what a Makefile and requirements made is kept.
+    """
+    (name, layer), *_ = (
+        (name, resource)
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::LayerVersion"
+    )
+    source = project / layer["Properties"]["ContentUri"]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in _sorted(source))).hexdigest()
+    built = project / ".local" / f"layer-{digest[:16]}"
+    if not built.exists():
+        built.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=built.parent) as folder:
+            artifacts = Path(folder) / "artifacts"
+            artifacts.mkdir()
+            subprocess.run(  # noqa: S603
+                [  # noqa: S607
+                    "make",
+                    f"build-{name}",
+                    f"ARTIFACTS_DIR={artifacts}",
+                    f"PYTHON={sys.executable}",
+                ],
+                cwd=source,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+            artifacts.rename(built)
+    return _files(built / "python")
+
+
+def _bootstrap() -> dict[str, bytes]:
+    script = f'#!/bin/sh\nexec "{sys.executable}" "$LAMBDA_TASK_ROOT/_runtime_client.py"\n'
+    return {"bootstrap": script.encode(), "_runtime_client.py": RUNTIME_CLIENT.read_bytes()}
+
+
+def _sorted(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in _sorted(folder)}
+
+
+def _upload_zip(upload: Upload, files: dict[str, bytes]) -> str:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        for name, body in files.items():
+            # A fixed date: the same files are the same package.
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), body)
+    return upload(_key(content.getvalue(), "zip"), content.getvalue())
+
+
+def _key(content: bytes, suffix: str) -> str:
+    return f"{hashlib.sha256(content).hexdigest()}.{suffix}"

@@ -1,0 +1,118 @@
+"""A client of the Lambda Runtime API, run by each function's `bootstrap` on the emulator.
+
+It does what AWS's own client (awslambdaric) does, without a wheel to compile: take the next event,
+call the handler, answer with its result or its error.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from http.client import HTTPConnection
+from typing import Any
+
+_API = "/2018-06-01/runtime"
+
+
+class LambdaContext:
+    """What a handler is told of its invocation."""
+
+    def __init__(self, request_id: str, deadline_ms: int, function_arn: str) -> None:
+        self.aws_request_id = request_id
+        self.invoked_function_arn = function_arn
+        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
+        self.memory_limit_in_mb = int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
+        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")
+        self.log_group_name = f"/aws/lambda/{self.function_name}"
+        self._deadline_ms = deadline_ms
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds until the invocation is ended by force."""
+        return max(0, self._deadline_ms - int(time.time() * 1000))
+
+
+class RuntimeApi:
+    """The four calls of the Runtime API."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = HTTPConnection(address)
+
+    def next(self) -> tuple[dict[str, str], bytes]:
+        """Wait for an event; return the response's headers (in lower case) and body."""
+        return self._call("GET", f"{_API}/invocation/next")
+
+    def response(self, request_id: str, body: bytes) -> None:
+        """Answer an invocation with its result."""
+        self._call("POST", f"{_API}/invocation/{request_id}/response", body)
+
+    def error(self, request_id: str, error: dict[str, Any]) -> None:
+        """Answer an invocation with its error."""
+        self._report(f"{_API}/invocation/{request_id}/error", error)
+
+    def init_error(self, error: dict[str, Any]) -> None:
+        """Report that the handler could not be loaded."""
+        self._report(f"{_API}/init/error", error)
+
+    def _report(self, path: str, error: dict[str, Any]) -> None:
+        headers = {"Lambda-Runtime-Function-Error-Type": error["errorType"]}
+        self._call("POST", path, json.dumps(error).encode(), headers)
+
+    def _call(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[dict[str, str], bytes]:
+        self._connection.request(
+            method, path, body, {"Content-Type": "application/json", **(headers or {})}
+        )
+        response = self._connection.getresponse()
+        return {name.lower(): value for name, value in response.getheaders()}, response.read()
+
+
+def run(api: RuntimeApi, handler_name: str) -> None:
+    """Serve invocations until the process is ended."""
+    try:
+        handler = _load(handler_name)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, AWS is told
+        api.init_error(_describe(error))
+        sys.exit(1)
+    while True:
+        headers, body = api.next()
+        request_id = headers["lambda-runtime-aws-request-id"]
+        context = LambdaContext(
+            request_id,
+            int(headers["lambda-runtime-deadline-ms"]),
+            headers.get("lambda-runtime-invoked-function-arn", ""),
+        )
+        try:
+            result = json.dumps(handler(json.loads(body), context), ensure_ascii=False).encode()
+        except Exception as error:  # noqa: BLE001
+            traceback.print_exc()
+            api.error(request_id, _describe(error))
+        else:
+            api.response(request_id, result)
+        sys.stdout.flush()
+
+
+def _load(name: str) -> Callable[[Any, LambdaContext], Any]:
+    module, _, function = name.rpartition(".")
+    handler: Callable[[Any, LambdaContext], Any] = getattr(
+        importlib.import_module(module), function
+    )
+    return handler
+
+
+def _describe(error: Exception) -> dict[str, Any]:
+    return {
+        "errorMessage": str(error),
+        "errorType": type(error).__name__,
+        "stackTrace": traceback.format_tb(error.__traceback__),
+    }
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
+    run(RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"]), os.environ["_HANDLER"])

@@ -1,0 +1,82 @@
+"""What can go wrong with a single request, on purpose."""
+
+import random
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """What happens to a request instead of its proper answer.
+
+    `…_BEFORE` and `…_AFTER` say whether the request has its effect first.
+    """
+
+    RESET_BEFORE = "reset_before"
+    RESET_AFTER = "reset_after"
+    HANG_BEFORE = "hang_before"  # no answer until the server closes, and no effect
+    HANG_AFTER = "hang_after"
+    TIMEOUT_504_AFTER = "timeout_504_after"  # the front proxy gives up; the portal goes on
+    BAD_GATEWAY_BEFORE = "bad_gateway_before"
+    HTML_503 = "html_503"
+    BUSY_503 = "busy_503"  # the portal's own, before it does anything
+    TOO_MANY_REQUESTS = "too_many_requests"  # 429 with Retry-After in seconds
+    TOO_MANY_REQUESTS_DATE = "too_many_requests_date"  # and as an HTTP date
+    DEADLOCK = "deadlock"
+    BAD_REQUEST = "bad_request"
+    FORBIDDEN = "forbidden"
+    CONFLICT = "conflict"
+    UNAUTHORIZED = "unauthorized"
+    SESSION_EXPIRED = "session_expired"
+    PROXY_404 = "proxy_404"
+    HTML_200 = "html_200"
+    EMPTY_LIST_200 = "empty_list_200"
+    TRUNCATED_200 = "truncated_200"
+    REDIRECT = "redirect"
+    HUGE_BODY = "huge_body"
+
+
+@dataclass
+class _Script:
+    fault: Fault
+    method: str
+    user_id: int | None
+    skip: int
+
+
+@dataclass
+class _Rate:
+    fault: Fault
+    method: str
+    rate: float
+    random: random.Random
+
+
+@dataclass
+class FaultPlan:
+    """Which requests get which fault: by script, or by a seeded rate."""
+
+    scripts: list[_Script] = field(default_factory=list)
+    rates: list[_Rate] = field(default_factory=list)
+
+    def script(
+        self, fault: Fault, *, method: str = "DELETE", user_id: int | None = None, nth: int = 1
+    ) -> None:
+        """Let the `nth` matching request from now on have this fault, once."""
+        self.scripts.append(_Script(fault, method, user_id, nth - 1))
+
+    def rate(self, fault: Fault, rate: float, *, method: str = "DELETE", seed: int = 0) -> None:
+        """Let this share of the matching requests have this fault."""
+        self.rates.append(_Rate(fault, method, rate, random.Random(seed)))  # noqa: S311
+
+    def next_for(self, method: str, user_id: int | None) -> Fault | None:
+        """Return the fault for a request that has just come in, if it shall have one."""
+        for script in self.scripts:
+            if script.method == method and script.user_id in (None, user_id):
+                if script.skip == 0:
+                    self.scripts.remove(script)
+                    return script.fault
+                script.skip -= 1
+        for rate in self.rates:
+            if rate.method == method and rate.random.random() < rate.rate:
+                return rate.fault
+        return None

@@ -1,0 +1,41 @@
+"""Everything about the portal that its documents leave open, or that an installation may change."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DeleteMode = Literal["synchronous", "background", "ignored"]
+ExpiresFormat = Literal["iso", "iso_naive", "datetime", "epoch", "garbage", "missing"]
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """How the portal behaves; the defaults are what the vendor's documents say or make likely.
+
+    `delete_mode`: the answer comes when the user is gone (`synchronous`), the answer comes at once
+    and the user goes `seconds_per_delete` later (`background`), or nothing is done (`ignored`).
+    """
+
+    # Tokens
+    token_life_seconds: float = 900
+    expires_format: ExpiresFormat = "iso"
+    new_token_invalidates_old: bool = False
+    expired_status: Literal[412, 401] = 412
+    user_management: bool = True
+
+    # Deletes
+    seconds_per_delete: float = 0
+    delete_mode: DeleteMode = "synchronous"
+    delete_status: Literal[200, 202, 204] = 200
+
+    # Datasets
+    page_limit: int | None = None
+    dataset_ids_as: Literal["number", "string", "mixed"] = "number"
+    null_rows: int = 0
+
+    # Users
+    user_id_key: Literal["id", "user_id"] = "id"
+    user_ids_as: Literal["string", "number"] = "string"
+    wrapped_user: bool = True
+    omit_user_fields: tuple[str, ...] = ()
+
+    portal_is_down: bool = False  # a front proxy answers 502 with a page of its own

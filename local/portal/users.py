@@ -1,0 +1,67 @@
+"""The portal's table of users, in SQLite."""
+
+import random
+import sqlite3
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+_FIRST_ID = 101
+_NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gia", "Hal", "Ida", "Jon")
+_SURNAMES = ("Amber", "Birch", "Cedar", "Dune", "Ember", "Fjord", "Grove", "Heath", "Isle")
+
+_TABLE = """
+CREATE TABLE user (
+    user_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    username TEXT NOT NULL COLLATE NOCASE UNIQUE,
+    first_name TEXT NOT NULL,
+    last_name TEXT NOT NULL,
+    type TEXT NOT NULL DEFAULT 'regular',
+    email TEXT COLLATE NOCASE,
+    enabled TEXT NOT NULL DEFAULT 'Y',
+    ldap TEXT NOT NULL DEFAULT 'N'
+)
+"""
+
+
+class Database:
+    """One SQLite connection that any thread may use."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(
+            ":memory:", check_same_thread=False, isolation_level=None
+        )
+        self._connection.row_factory = sqlite3.Row
+        self._lock = threading.Lock()
+        self.execute(_TABLE)
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Execute one statement and return its rows."""
+        with self._lock:
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def fill(self, users: int, administrators: int, seed: int) -> None:
+        """Insert `users` invented users from id 101 on, the first of them administrators."""
+        chance = random.Random(seed)  # noqa: S311
+        rows = [
+            (
+                number,
+                f"user{number:04}",
+                chance.choice(_NAMES),
+                chance.choice(_SURNAMES),
+                "administrator"
+                if number < _FIRST_ID + administrators
+                else chance.choice(("regular", "regular", "regular", "power")),
+                f"user{number:04}@example.com",
+                chance.choice("YYYN"),
+                chance.choice("YN"),
+            )
+            for number in range(_FIRST_ID, _FIRST_ID + users)
+        ]
+        with self._lock:
+            self._connection.executemany("INSERT INTO user VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._connection.close()

@@ -1,0 +1,146 @@
+"""Users, entries, plans and reports for tests: a line each, and strategies to draw them from."""
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from bulk_user_deletion.models import (
+    Entry,
+    Limits,
+    Mode,
+    Outcome,
+    Plan,
+    PlannedEntry,
+    PortalUser,
+    Report,
+    ReportRow,
+    Request,
+    RunStatus,
+    Source,
+    UserRow,
+    UserState,
+)
+
+API_USER = "api"
+
+
+def a_user(user_id: int | str, username: str | None = None, **fields: Any) -> PortalUser:
+    """A regular user, called user<id> and with an e-mail like that unless told otherwise."""
+    name = f"user{user_id}" if username is None else username
+    fields = {"email": f"{name}@example.com", "type": "regular", **fields}
+    return PortalUser(str(user_id), name, **fields)
+
+
+def some_limits(**changes: Any) -> Limits:
+    """The stack's default limits, changed."""
+    default = Limits(
+        max_users=50,
+        max_percent=10.0,
+        wait_seconds=60,
+        canary_users=2,
+        max_not_found_percent=20.0,
+    )
+    return replace(default, **changes)
+
+
+def a_request(trigger: str = "console", mode: Mode = Mode.APPLY) -> Request:
+    """A request to delete a dataset's users."""
+    return Request(mode=mode, source=Source(dataset_id=42), trigger=trigger)
+
+
+def planned(
+    line: int = 1,
+    user: PortalUser | None = None,
+    outcome: Outcome = Outcome.WOULD_DELETE,
+    reason: str = "",
+) -> PlannedEntry:
+    """An entry that names its user by id, and what a plan decided for it."""
+    return PlannedEntry(Entry(line, user_id=user.user_id if user else "9"), outcome, reason, user)
+
+
+def a_plan(*entries: PlannedEntry, **fields: Any) -> Plan:
+    """A plan of these entries, for a portal of a hundred users."""
+    default = Plan(
+        run_id="run-1",
+        mode=Mode.APPLY,
+        created_at=1_800_000_000,
+        source="dataset 42",
+        reason="HR-1234",
+        requested_by="hr-automation",
+        limits=some_limits(),
+        portal_users=100,
+        distinct=len(entries),
+        entries=entries,
+    )
+    return replace(default, **fields)
+
+
+def a_row(state: UserState, outcome: Outcome | None = None, **fields: Any) -> UserRow:
+    """What the ledger holds of user 118, after one DELETE unless told otherwise."""
+    return UserRow(**{"user_id": "118", "attempts": 1, **fields}, state=state, outcome=outcome)
+
+
+def a_report_row(line: int = 1, **fields: Any) -> ReportRow:
+    """One entry that was deleted."""
+    default = ReportRow(
+        line=line,
+        entry="118",
+        user_id="118",
+        username="jdoe",
+        email="jdoe@example.com",
+        outcome=Outcome.DELETED,
+        reason="a look after the DELETE found nobody under this id",
+        attempts=1,
+        ended_at="2026-11-20T20:00:00Z",
+    )
+    return replace(default, **fields)
+
+
+def a_report(*rows: ReportRow, **fields: Any) -> Report:
+    """The report of a run that deleted everybody it was asked to."""
+    default = Report(
+        run_id="run-1",
+        status=RunStatus.SUCCEEDED,
+        sentence="All done.",
+        mode="apply",
+        trigger="console",
+        source="dataset 42",
+        reason="HR-1234",
+        requested_by="hr-automation",
+        started_at="2026-11-20T20:00:00Z",
+        ended_at="2026-11-20T20:05:00Z",
+        requested=len(rows),
+        counts={"deleted": len(rows)} if rows else {},
+        renewals=0,
+        portal_users=100,
+        warnings=[],
+        rows=list(rows),
+    )
+    return replace(default, **fields)
+
+
+# Few values, so that ids, usernames and e-mails collide as often as they can.
+_IDS = ["1", "2", "3", "12"]
+_NAMES = ["ann", "ANN ", "bob", "\u00a0Bob", "api", "1", "2", "99", "ann@example.com", "", " "]
+_EMAILS = ["ann@example.com", "Ann@Example.com ", "team@example.com", "bob", "1", "", " "]
+
+users = st.builds(
+    PortalUser,
+    user_id=st.sampled_from(_IDS),
+    username=st.sampled_from(_NAMES),
+    email=st.sampled_from(_EMAILS),
+    type=st.sampled_from(["regular", "power", "administrator", " Administrator"]),
+)
+portals = st.lists(users, max_size=4, unique_by=lambda user: user.user_id)
+bare_entries = st.builds(
+    Entry, line=st.integers(1, 9), bare=st.sampled_from([*_IDS, *_NAMES, *_EMAILS, "0012", "carl"])
+)
+column_entries = st.builds(
+    Entry,
+    line=st.integers(1, 9),
+    user_id=st.sampled_from([*_IDS, "99", ""]),
+    username=st.sampled_from([*_NAMES, "carl"]),
+    email=st.sampled_from([*_EMAILS, "carl@example.com"]),
+)
+entries = st.lists(bare_entries | column_entries, max_size=8)

@@ -1,0 +1,179 @@
+"""What the portal's answers mean, for every step: the table that the client lives by."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_user_deletion.rules.answers import Answer, Step, Transport, Verdict, judge
+
+V = Verdict
+STEPS = (Step.TOKEN, Step.READ, Step.LOOK, Step.DELETE)
+
+
+def error(message: str = "Something is wrong") -> dict[str, str]:
+    """The portal's own error body."""
+    return {"status": "ERROR", "message": message}
+
+
+HTML = None  # a proxy's page: there is no JSON in it to decode
+A_USER = {"user": {"id": "118"}}
+DEADLOCK = error("Deadlock found when trying to get lock; try restarting transaction")
+NO_MANAGEMENT = error("External Application has no User Management Access")
+
+#   status, body                        asking for     reading        looking at     deleting
+#                                       a token        a list         a user         a user
+TABLE: list[tuple[Any, ...]] = [
+    # Success. Of a DELETE's body nothing is known: a look follows anyway.
+    (200, A_USER, V.OK, V.OK, V.OK, V.OK),
+    (200, {}, V.OK, V.OK, V.OK, V.OK),
+    (200, [], V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.OK),
+    (200, "ok", V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.OK),
+    (200, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.OK),
+    (202, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.OK),
+    (204, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.OK),
+    # A redirect is not followed: the token must not go elsewhere. A DELETE may have had its effect.
+    (301, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
+    (302, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
+    (304, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
+    # The token, and what it may do.
+    (401, error("Unauthorized"), V.STOP_CREDENTIALS, V.RENEW_TOKEN, V.RENEW_TOKEN, V.RENEW_TOKEN),
+    (401, HTML, V.STOP_CREDENTIALS, V.RENEW_TOKEN, V.RENEW_TOKEN, V.RENEW_TOKEN),
+    (401, NO_MANAGEMENT, *[V.STOP_USER_MANAGEMENT] * 4),
+    (412, error("Session expired"), V.STOP_CREDENTIALS, *[V.RENEW_TOKEN] * 3),
+    (412, HTML, V.STOP_CREDENTIALS, *[V.RENEW_TOKEN] * 3),
+    (403, error(), V.STOP_CREDENTIALS, V.REFUSE, V.STOP_USER_MANAGEMENT, V.REFUSE),
+    (403, HTML, V.STOP_CREDENTIALS, V.REFUSE, V.STOP_USER_MANAGEMENT, V.LOOK),
+    # Refusals. A proxy does not speak for the portal that it stands before.
+    (400, error(), V.STOP_CREDENTIALS, V.REFUSE, V.REFUSE, V.REFUSE),
+    (400, HTML, V.STOP_CREDENTIALS, V.REFUSE, V.REFUSE, V.LOOK),
+    (404, error(), V.STOP_UNUSABLE, V.REFUSE, V.GONE, V.GONE),
+    (404, HTML, V.STOP_UNUSABLE, V.REFUSE, V.TRY_AGAIN, V.LOOK),
+    (404, {"message": "Not Found"}, V.STOP_UNUSABLE, V.REFUSE, V.TRY_AGAIN, V.LOOK),
+    (404, [], V.STOP_UNUSABLE, V.REFUSE, V.TRY_AGAIN, V.LOOK),
+    (405, error(), V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.REFUSE),
+    (405, HTML, V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.LOOK),
+    (408, HTML, V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.LOOK),
+    (409, error(), V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.REFUSE),
+    (499, HTML, V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.LOOK),
+    # Definitely nothing happened: the same again, later.
+    (429, error(), *[V.TRY_AGAIN] * 4),
+    (429, HTML, *[V.TRY_AGAIN] * 4),
+    (400, DEADLOCK, *[V.TRY_AGAIN] * 4),
+    (500, DEADLOCK, *[V.TRY_AGAIN] * 4),
+    (503, error("Maintenance"), *[V.TRY_AGAIN] * 4),
+    # Something may have happened.
+    (503, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),
+    (500, error(), V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),
+    (500, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),
+    (500, "Deadlock found", V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),  # says who?
+    (502, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),
+    (504, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),
+    (599, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),
+    # No status of HTTP's.
+    (0, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
+    (101, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
+]
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "verdict"),
+    [
+        pytest.param(step, Answer(status, body), verdict, id=f"{step}-{status}-{str(body)[:40]}")
+        for status, body, *verdicts in TABLE
+        for step, verdict in zip(STEPS, verdicts, strict=True)
+    ],
+)
+def test_every_status_has_one_meaning_for_every_step(
+    step: Step, answer: Answer, verdict: Verdict
+) -> None:
+    assert judge(step, answer) is verdict
+
+
+@pytest.mark.parametrize(
+    ("transport", "token", "read", "look", "delete"),
+    [
+        (Transport.NOT_SENT, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN),
+        (Transport.LOST, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),
+        (Transport.TOO_LARGE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
+    ],
+)
+def test_without_a_whole_answer_only_a_delete_is_in_doubt(
+    transport: Transport, token: V, read: V, look: V, delete: V
+) -> None:
+    answer = Answer(None, transport=transport)
+
+    assert [judge(step, answer) for step in STEPS] == [token, read, look, delete]
+
+
+bodies = (
+    st.none()
+    | st.text()
+    | st.lists(st.integers(), max_size=1)
+    | st.builds(error, st.text() | st.sampled_from(["Deadlock found", NO_MANAGEMENT["message"]]))
+    | st.dictionaries(st.sampled_from(["status", "message", "user"]), st.text() | st.none())
+)
+answers = st.builds(Answer, st.none() | st.integers(0, 999), bodies) | st.builds(
+    Answer, st.none(), transport=st.sampled_from(Transport)
+)
+
+
+@given(st.sampled_from(Step), answers)
+def test_every_answer_gets_a_verdict_that_its_step_can_act_on(step: Step, answer: Answer) -> None:
+    verdict = judge(step, answer)
+
+    # To look is for DELETE alone; that somebody is gone can only be said of one user.
+    assert verdict is not V.LOOK or step is Step.DELETE
+    assert verdict is not V.GONE or step in {Step.LOOK, Step.DELETE}
+    # A new token cannot be had by asking for a new token, and asking refuses no source.
+    assert not (step is Step.TOKEN and verdict in {V.RENEW_TOKEN, V.REFUSE})
+
+
+@given(answers)
+def test_rule_4_another_delete_follows_a_definite_refusal_only(answer: Answer) -> None:
+    if judge(Step.DELETE, answer) is V.TRY_AGAIN:
+        definite = answer.status in {429, 503} or "deadlock" in answer.message.lower()
+        assert definite or answer.transport is Transport.NOT_SENT
+        assert answer.status == 429 or answer.is_portal_error or answer.transport
+
+
+@given(st.sampled_from([Step.LOOK, Step.DELETE]), answers)
+def test_rule_4_gone_is_a_404_of_the_portals_own(step: Step, answer: Answer) -> None:
+    own_404 = answer.status == 404 and answer.is_portal_error
+
+    assert (judge(step, answer) is V.GONE) == own_404
+
+
+@given(answers)
+def test_rule_4_a_delete_is_called_refused_on_the_portals_own_word_only(answer: Answer) -> None:
+    if judge(Step.DELETE, answer) is V.REFUSE:
+        assert answer.is_portal_error
+
+
+def test_a_missing_permission_is_known_however_it_is_written() -> None:
+    answer = Answer(401, error("external application has NO USER MANAGEMENT access"))
+
+    assert judge(Step.DELETE, answer) is V.STOP_USER_MANAGEMENT
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(200, A_USER), "HTTP 200"),
+        (Answer(200, HTML), "HTTP 200"),
+        (Answer(204, HTML), "HTTP 204"),
+        (Answer(404, error()), "HTTP 404"),
+        (Answer(404, HTML), "HTTP 404, not the portal's own error"),
+        (Answer(502, HTML), "HTTP 502, not the portal's own error"),
+        (Answer(None, transport=Transport.LOST), "no answer (lost)"),
+    ],
+)
+def test_an_answer_is_described_by_its_status_and_by_who_gave_it(answer: Answer, said: str) -> None:
+    assert answer.describe() == said
+
+
+def test_rule_6_a_description_repeats_nothing_from_the_body() -> None:
+    answer = Answer(409, error("jdoe@example.com owns 3 dashboards"))
+
+    assert "jdoe" not in answer.describe()

@@ -1,0 +1,174 @@
+"""One user's deletion, decision by decision."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_user_deletion.models import Outcome, PortalUser, UserRow, UserState, fold
+from bulk_user_deletion.rules.deletion import (
+    MAX_ATTEMPTS,
+    pace_wait,
+    reason_to_keep,
+    retry_wait,
+    settle_wait,
+)
+from tests.builders import API_USER, a_row, a_user, users
+
+PLANNED = a_user(118, "jdoe", email="jdoe@example.com")
+
+# Right before the DELETE
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {},
+        {"username": "JDoe"},
+        {"email": " JDOE@example.com"},
+        {"enabled": "N"},
+        {"ldap": "Y"},
+        {"type": "power"},
+    ],
+)
+def test_rule_1_a_user_that_is_who_the_plan_says_may_be_deleted(now: dict[str, str]) -> None:
+    assert reason_to_keep(PLANNED, replace(PLANNED, **now), api_user=API_USER) == ""
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        ({"user_id": "119"}, "changed_since_plan: id no longer as planned"),
+        ({"username": "asmith"}, "changed_since_plan: username no longer as planned"),
+        ({"username": ""}, "changed_since_plan: username no longer as planned"),
+        ({"email": "asmith@example.com"}, "changed_since_plan: email no longer as planned"),
+        ({"email": ""}, "changed_since_plan: email no longer as planned"),
+        (
+            {"username": "asmith", "email": "asmith@example.com"},
+            "changed_since_plan: username and email no longer as planned",
+        ),
+        ({"type": "administrator"}, "administrator"),
+        ({"username": "JDOE", "type": "Administrator"}, "administrator"),
+    ],
+)
+def test_rule_1_a_user_that_changed_or_became_protected_is_kept(
+    now: dict[str, str], reason: str
+) -> None:
+    assert reason_to_keep(PLANNED, replace(PLANNED, **now), api_user=API_USER) == reason
+
+
+def test_rule_1_a_user_that_our_token_acts_as_by_now_is_kept() -> None:
+    assert reason_to_keep(PLANNED, PLANNED, api_user="JDoe").startswith("self")
+
+
+@given(users, users)
+def test_rule_1_only_the_planned_person_may_be_deleted(before: PortalUser, now: PortalUser) -> None:
+    if reason_to_keep(before, now, api_user=API_USER) == "":
+        assert now.user_id == before.user_id
+        assert fold(now.username) == fold(before.username) != API_USER
+        assert fold(now.email) == fold(before.email)
+        assert fold(now.type) != "administrator"
+
+
+def test_rule_6_the_reason_names_columns_and_nobody() -> None:
+    found = replace(PLANNED, username="asmith", email="asmith@example.com")
+    reason = reason_to_keep(PLANNED, found, api_user=API_USER)
+
+    assert "jdoe" not in reason
+    assert "asmith" not in reason
+
+
+# After the DELETE
+
+
+def settle(delete_seconds: int) -> list[int]:
+    """Look at a user that never goes, until settling is over; return the waits between looks."""
+    row = a_row(UserState.SETTLING, delete_seconds=delete_seconds)
+    waits: list[int] = []
+    while (wait := settle_wait(row)) is not None:
+        waits.append(wait)
+        row = replace(row, looks=row.looks + 1, waited=row.waited + wait)
+    return waits
+
+
+def test_rule_4_looks_come_quickly_at_first_then_every_minute() -> None:
+    assert settle(delete_seconds=0) == [5, 10, 20, 40, 60, 60, 60, 45]
+
+
+@pytest.mark.parametrize(
+    ("delete_seconds", "settle_seconds"),
+    [(0, 300), (60, 300), (100, 300), (101, 303), (180, 540)],
+)
+def test_rule_4_a_user_settles_three_times_its_delete_and_five_minutes_at_least(
+    delete_seconds: int, settle_seconds: int
+) -> None:
+    assert sum(settle(delete_seconds)) == settle_seconds
+
+
+@given(st.integers(0, 3_600))
+def test_rule_4_settling_ends_and_never_early(delete_seconds: int) -> None:
+    waits = settle(delete_seconds)
+
+    assert sum(waits) == max(300, 3 * delete_seconds)
+    assert all(1 <= wait <= 60 for wait in waits)
+
+
+def test_rule_4_looks_without_a_wait_do_not_use_the_settle_time_up() -> None:
+    assert settle_wait(a_row(UserState.SETTLING, looks=1_000, waited=0)) == 60
+
+
+# After a definite refusal
+
+
+@pytest.mark.parametrize(
+    ("attempts", "retry_after", "wait"),
+    [
+        (1, None, 20),
+        (2, None, 40),
+        (4, None, 160),
+        (1, 7, 7),
+        (1, 0, 0),
+        (4, 3_600, 3_600),
+        (1, 999_999, 3_600),
+        (MAX_ATTEMPTS, None, None),
+        (MAX_ATTEMPTS, 7, None),
+        (MAX_ATTEMPTS + 1, None, None),
+    ],
+)
+def test_a_refused_delete_is_tried_again_later_and_a_few_times_only(
+    attempts: int, retry_after: int | None, wait: int | None
+) -> None:
+    assert retry_wait(attempts, retry_after) == wait
+
+
+# The pause after each user
+
+
+@pytest.mark.parametrize(
+    ("row", "seconds_since", "wait"),
+    [
+        (a_row(UserState.DONE, Outcome.DELETED, answered_at=1_000), 0, 60),
+        (a_row(UserState.DONE, Outcome.DELETED, answered_at=1_000), 25, 35),
+        (a_row(UserState.DONE, Outcome.DELETED, answered_at=1_000), 60, 0),
+        (a_row(UserState.DONE, Outcome.DELETED, answered_at=1_000), 500, 0),
+        (a_row(UserState.DONE, Outcome.UNKNOWN, answered_at=1_000), 10, 50),
+        (a_row(UserState.DONE, Outcome.FAILED, answered_at=1_000), 10, 50),
+        # No DELETE was answered: there is nothing for the portal to recover from.
+        (a_row(UserState.DONE, Outcome.SKIPPED, attempts=0), 0, 0),
+        (a_row(UserState.INTENT), 0, 0),
+        (a_row(UserState.SETTLING, answered_at=1_000), 0, 0),
+        (a_row(UserState.REFUSED, answered_at=1_000), 0, 0),
+    ],
+)
+def test_the_pause_is_counted_from_the_deletes_answer(
+    row: UserRow, seconds_since: int, wait: int
+) -> None:
+    assert pace_wait(row, wait_seconds=60, now=1_000 + seconds_since) == wait
+
+
+@given(st.sampled_from(UserState), st.integers(0, 4_000), st.integers(0, 4_000))
+def test_no_pause_is_negative(state: UserState, wait_seconds: int, since: int) -> None:
+    row = a_row(state, answered_at=1_000)
+
+    assert 0 <= pace_wait(row, wait_seconds=wait_seconds, now=1_000 + since) <= wait_seconds

@@ -1,0 +1,149 @@
+"""When a portal token ends, from the many ways a portal may say it."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_user_deletion.rules.expiry import outlives_margin, parse_expires
+
+NOW = datetime(2026, 11, 20, 20, 0, 0, tzinfo=UTC).timestamp()
+LIFE = 840  # what is configured, to be told from the 15 minutes below
+IN_15_MINUTES = NOW + 900
+DAY = 24 * 3600
+
+
+def expires_at(expires: object) -> float:
+    return parse_expires(expires, now=NOW, fallback_seconds=LIFE)
+
+
+@pytest.mark.parametrize(
+    "expires",
+    [
+        int(IN_15_MINUTES),
+        IN_15_MINUTES + 0.0,
+        str(int(IN_15_MINUTES)),
+        f" {IN_15_MINUTES} ",
+        "2026-11-20T20:15:00Z",
+        "2026-11-20T20:15:00+00:00",
+        "2026-11-20T21:15:00+01:00",
+        "2026-11-20T12:15:00-08:00",
+        "2026-11-20T20:15:00",
+        "2026-11-20 20:15:00",
+        " 2026-11-20 20:15:00\n",
+        "2026-11-20T20:15:00.000Z",
+        "20261120T201500Z",
+    ],
+)
+def test_every_likely_way_to_write_a_moment_is_read(expires: object) -> None:
+    assert expires_at(expires) == IN_15_MINUTES
+
+
+@pytest.mark.parametrize(
+    "expires",
+    [
+        None,
+        "",
+        "soon",
+        True,
+        False,
+        [],
+        {},
+        {"date": "2026-11-20 20:15:00"},
+        float("nan"),
+        float("inf"),
+        "nan",
+        "-inf",
+        10**400,
+        "1" * 400,
+        "20/11/2026 20:15",
+        "2026-11-20T25:15:00",
+    ],
+)
+def test_what_cannot_be_read_falls_back_to_the_configured_life(expires: object) -> None:
+    assert expires_at(expires) == NOW + LIFE
+
+
+@pytest.mark.parametrize(
+    "expires",
+    [
+        900,  # seconds to live, not a moment: 1970
+        NOW,
+        NOW - 1,
+        "2026-11-20 15:15:00",  # a zone west of UTC, left out
+        NOW + DAY + 1,
+        IN_15_MINUTES * 1000,  # milliseconds
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+    ],
+)
+def test_a_moment_in_the_past_or_more_than_a_day_ahead_is_not_believed(expires: object) -> None:
+    assert expires_at(expires) == NOW + LIFE
+
+
+def test_a_day_ahead_is_believed_just_so() -> None:
+    assert expires_at(NOW + DAY) == NOW + DAY
+
+
+moments = st.datetimes(timezones=st.timezones() | st.just(timezone(timedelta(hours=14))))
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(10**300, 10**400)
+    | st.floats()
+    | st.text()
+    | st.text("0123456789-:+T.Z eEinf")
+    | moments.map(str)
+    | moments.map(datetime.isoformat),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@given(anything, st.floats(0, 4e9), st.integers(1, DAY))
+def test_whatever_the_portal_sends_the_answer_lies_within_a_day(
+    expires: object, now: float, fallback_seconds: int
+) -> None:
+    parsed = parse_expires(expires, now=now, fallback_seconds=fallback_seconds)
+
+    assert parsed == now + fallback_seconds or now < parsed <= now + DAY
+
+
+@given(st.floats(1, DAY - 1), st.integers(-12, 14))
+def test_a_moment_with_its_zone_is_read_to_the_second_in_any_zone(ahead: float, hours: int) -> None:
+    zone = timezone(timedelta(hours=hours))
+    moment = datetime.fromtimestamp(int(NOW + ahead), zone)
+
+    assert expires_at(moment.isoformat()) == moment.timestamp()
+
+
+@pytest.mark.parametrize(
+    ("life", "left", "outlives"),
+    [
+        (900, 31, True),
+        (900, 30, False),
+        (900, 0, False),
+        (900, -5, False),
+        (100, 11, True),  # a tenth of a short life
+        (100, 10, False),
+        (3, 1, True),
+        (3, 0.3, False),
+    ],
+)
+def test_a_token_is_used_while_it_outlives_half_a_minute_or_a_tenth_of_its_life(
+    life: float, left: float, outlives: bool
+) -> None:
+    issued_at, expires_at = 0.0, float(life)
+
+    assert (
+        outlives_margin(issued_at=issued_at, expires_at=expires_at, now=expires_at - left)
+        is outlives
+    )
+
+
+@given(st.floats(1, DAY), st.floats(0, 2e9))
+def test_a_new_token_is_always_usable(life: float, issued_at: float) -> None:
+    """Or every renewal would ask for the next one."""
+    assert outlives_margin(issued_at=issued_at, expires_at=issued_at + life, now=issued_at)

@@ -1,0 +1,467 @@
+"""From requested entries to a plan: who is deleted, who is kept and why, and whether at all."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import Entry, Limits, Outcome, Plan, PlannedEntry, PortalUser, fold
+from bulk_user_deletion.rules.identity import Directory, identity_keys
+from bulk_user_deletion.rules.planning import (
+    check_entries,
+    check_size,
+    distinct_entries,
+    plan_entries,
+    protection_of,
+    stricter,
+)
+from tests.builders import (
+    API_USER,
+    a_plan,
+    a_request,
+    a_user,
+    entries,
+    planned,
+    portals,
+    some_limits,
+)
+
+ANN, BOB = a_user(118, "ann"), a_user(119, "bob")
+ADMIN, API = a_user(7, "root", type="administrator"), a_user(8, API_USER)
+EVERYBODY = [ANN, BOB, ADMIN, API]
+
+
+def plan(*entries: Entry, deleted_before: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Plan for a portal of four, and say of each entry what becomes of it and why."""
+    rows = plan_entries(
+        entries, Directory(EVERYBODY), api_user=API_USER, deleted_before=set(deleted_before)
+    )
+    return [(row.outcome.value, row.reason) for row in rows]
+
+
+# Who is deleted
+
+
+def test_a_user_that_is_named_would_be_deleted_and_nobody_else() -> None:
+    rows = plan_entries(
+        [Entry(1, bare="ann")], Directory(EVERYBODY), api_user=API_USER, deleted_before=()
+    )
+
+    assert rows == (PlannedEntry(Entry(1, bare="ann"), Outcome.WOULD_DELETE, "", ANN),)
+
+
+def test_an_administrator_is_kept_whoever_asks() -> None:
+    assert plan(Entry(1, user_id="7")) == [("skipped", "administrator")]
+
+
+@pytest.mark.parametrize("kind", ["administrator", "Administrator", " ADMINISTRATOR "])
+def test_an_administrator_is_known_however_the_portal_writes_it(kind: str) -> None:
+    assert protection_of(a_user(7, type=kind), api_user=API_USER) == "administrator"
+
+
+@pytest.mark.parametrize("api_user", ["api", "API", " Api "])
+def test_the_user_our_own_token_acts_as_is_kept(api_user: str) -> None:
+    assert protection_of(API, api_user=api_user).startswith("self")
+
+
+@pytest.mark.parametrize("kind", ["regular", "power"])
+def test_regular_and_power_users_are_not_protected(kind: str) -> None:
+    assert protection_of(a_user(118, type=kind), api_user=API_USER) == ""
+
+
+def test_a_user_that_is_named_twice_is_deleted_once_and_the_duplicate_says_where() -> None:
+    assert plan(Entry(2, bare="118"), Entry(5, bare="ANN"), Entry(6, bare="bob")) == [
+        ("would_delete", ""),
+        ("skipped", "duplicate: the same user as line 2"),
+        ("would_delete", ""),
+    ]
+
+
+def test_two_entries_of_one_line_do_not_delete_a_user_twice() -> None:
+    outcomes = [outcome for outcome, _ in plan(Entry(1, bare="ann"), Entry(1, user_id="118"))]
+
+    assert outcomes == ["would_delete", "skipped"]
+
+
+# Who is not in the portal
+
+
+@pytest.mark.parametrize("entry", [Entry(1, bare="9"), Entry(1, user_id="9"), Entry(1, bare=" 9")])
+def test_rule_3_an_id_that_nobody_holds_is_already_absent(entry: Entry) -> None:
+    assert plan(entry) == [("already_absent", "nobody holds this id")]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry(1, bare="carl"),
+        Entry(1, bare="0118"),
+        Entry(1, bare="²"),
+        Entry(1, username="9"),
+        Entry(1, email="carl@example.com"),
+        Entry(1, user_id="9", username="carl"),
+    ],
+)
+def test_rule_3_a_name_that_nobody_carries_is_unresolved(entry: Entry) -> None:
+    assert plan(entry) == [("unresolved", "not_found")]
+
+
+def test_rule_3_an_entry_that_names_nothing_is_unresolved() -> None:
+    assert plan(Entry(1)) == [("unresolved", "not_found")]
+
+
+def test_rule_3_columns_that_disagree_are_unresolved() -> None:
+    assert plan(Entry(1, user_id="118", username="bob")) == [("unresolved", "columns_disagree")]
+
+
+def test_rule_3_somebody_we_deleted_before_is_already_absent() -> None:
+    record = ["id:9", "username:carl", "email:carl@example.com"]
+    theirs = [
+        Entry(1, bare="9"),
+        Entry(2, bare="Carl"),
+        Entry(3, bare="carl@example.com"),
+        Entry(4, user_id="9", username="carl"),
+        Entry(5, email="carl@example.com"),
+    ]
+
+    assert plan(*theirs, deleted_before=record) == [
+        ("already_absent", "deleted by an earlier run")
+    ] * len(theirs)
+
+
+def test_rule_3_an_entry_is_not_called_deleted_because_of_a_shared_email() -> None:
+    """Whoever shared the e-mail is gone; this one may live on under another spelling."""
+    entry = Entry(1, username="carla", email="team@example.com")
+
+    assert plan(entry, deleted_before=["email:team@example.com"]) == [("unresolved", "not_found")]
+
+
+def test_rule_7_somebody_who_came_back_under_an_old_name_is_a_user_like_any_other() -> None:
+    assert plan(Entry(1, bare="ann"), deleted_before=["username:ann"]) == [("would_delete", "")]
+
+
+# Whatever the entries and the portal
+
+
+def planned_for(asked: Sequence[Entry], portal: Sequence[PortalUser]) -> tuple[PlannedEntry, ...]:
+    return plan_entries(asked, Directory(portal), api_user=API_USER, deleted_before=())
+
+
+@given(entries, portals)
+def test_rule_3_every_entry_gets_exactly_one_outcome_in_order(
+    asked: list[Entry], portal: list[PortalUser]
+) -> None:
+    rows = planned_for(asked, portal)
+
+    assert [row.entry for row in rows] == asked
+    assert sum(Counter(row.outcome for row in rows).values()) == len(asked)
+    assert {row.outcome for row in rows} <= {
+        Outcome.WOULD_DELETE,
+        Outcome.ALREADY_ABSENT,
+        Outcome.SKIPPED,
+        Outcome.UNRESOLVED,
+    }
+    assert all(row.reason for row in rows if row.outcome is not Outcome.WOULD_DELETE)
+
+
+@given(entries, portals)
+def test_no_user_is_planned_twice(asked: list[Entry], portal: list[PortalUser]) -> None:
+    ids = [user.user_id for user in a_plan(*planned_for(asked, portal)).users]
+
+    assert len(ids) == len(set(ids))
+
+
+@given(entries, portals)
+def test_neither_an_administrator_nor_the_apis_own_user_is_ever_planned(
+    asked: list[Entry], portal: list[PortalUser]
+) -> None:
+    for user in a_plan(*planned_for(asked, portal)).users:
+        assert fold(user.type) != "administrator"
+        assert fold(user.username) != API_USER
+
+
+@given(entries, portals)
+def test_rule_1_whoever_is_planned_is_named_by_an_entry_and_by_no_other_user_of_it(
+    asked: list[Entry], portal: list[PortalUser]
+) -> None:
+    for row in planned_for(asked, portal):
+        if row.outcome is Outcome.WOULD_DELETE:
+            assert row.user is not None
+            named = {fold(part) for part in asdict(row.user).values()} - {""}
+            wanted = [row.entry.bare, row.entry.user_id, row.entry.username, row.entry.email]
+            assert {fold(value) for value in wanted if value} <= named
+
+
+@given(entries, portals, st.randoms(use_true_random=False))
+def test_the_order_of_entries_and_users_decides_nobodys_fate(
+    asked: list[Entry], portal: list[PortalUser], random: Random
+) -> None:
+    shuffled, users = list(asked), list(portal)
+    random.shuffle(shuffled)
+    random.shuffle(users)
+
+    def to_delete(rows: tuple[PlannedEntry, ...]) -> set[PortalUser]:
+        return set(a_plan(*rows).users)
+
+    assert to_delete(planned_for(shuffled, users)) == to_delete(planned_for(asked, portal))
+
+
+@given(entries, portals)
+def test_rule_7_an_entry_whose_user_was_deleted_names_nobody_when_the_list_is_run_again(
+    asked: list[Entry], portal: list[PortalUser]
+) -> None:
+    first = planned_for(asked, portal)
+    gone = {row.user for row in first if row.outcome is Outcome.WOULD_DELETE}
+    left = [user for user in portal if user not in gone]
+    record = {
+        key
+        for user in gone
+        if user
+        for key in identity_keys(Entry(0, "", user.user_id, user.username, user.email))
+    }
+
+    again = plan_entries(asked, Directory(left), api_user=API_USER, deleted_before=record)
+
+    for before, now in zip(first, again, strict=True):
+        if before.outcome is Outcome.WOULD_DELETE:
+            assert now.outcome is not Outcome.WOULD_DELETE
+
+
+@given(entries, portals)
+def test_a_plan_survives_its_trip_through_json(
+    asked: list[Entry], portal: list[PortalUser]
+) -> None:
+    sealed = a_plan(*planned_for(asked, portal), warnings=("one", "two"), refusal="no")
+
+    assert Plan.from_json(json.loads(json.dumps(asdict(sealed)))) == sealed
+
+
+# How many
+
+
+def test_rule_5_the_caps_are_measured_on_different_entries() -> None:
+    asked = [Entry(1, bare="ann"), Entry(2, bare=" ANN"), Entry(3, bare="bob"), Entry(4, bare="9")]
+
+    assert distinct_entries(asked) == 3
+
+
+def test_rule_5_entries_that_will_not_be_deleted_count_too() -> None:
+    """Different spellings of one user, administrators and strangers: all were asked for."""
+    asked = [Entry(1, bare="ann"), Entry(2, bare="118"), Entry(3, bare="7"), Entry(4, bare="zed")]
+
+    assert distinct_entries(asked) == 4
+
+
+@given(entries)
+def test_rule_5_the_count_is_never_less_than_the_users_that_would_be_deleted(
+    asked: list[Entry],
+) -> None:
+    to_delete = a_plan(*planned_for(asked, EVERYBODY)).users
+
+    assert len(to_delete) <= distinct_entries(asked) <= len(asked)
+
+
+@pytest.mark.parametrize(
+    ("distinct", "portal_users", "changes"),
+    [
+        (50, 500, {}),  # just what MaxUsers and MaxPercent allow
+        (1, 10, {}),
+        (100, 100, {"max_users": 100, "max_percent": 100}),
+    ],
+)
+def test_rule_5_up_to_the_caps_a_request_is_accepted(
+    distinct: int, portal_users: int, changes: dict[str, Any]
+) -> None:
+    check_size(distinct=distinct, portal_users=portal_users, limits=some_limits(**changes))
+
+
+@pytest.mark.parametrize(
+    ("distinct", "portal_users", "changes", "said"),
+    [
+        (51, 5_000, {}, r"names 51 different entries, and MaxUsers allows 50"),
+        (50, 499, {}, r"10\.0 % of the portal's 499 users, and MaxPercent allows 10 %"),
+        (2, 10, {}, r"20\.0 % of the portal's 10 users"),
+        (1, 0, {}, r"more than all of the portal's 0 users"),
+    ],
+)
+def test_rule_5_over_a_cap_everything_is_refused_with_both_figures(
+    distinct: int, portal_users: int, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RequestRefused, match=said):
+        check_size(distinct=distinct, portal_users=portal_users, limits=some_limits(**changes))
+
+
+@pytest.mark.parametrize("changes", [{"max_users": 0}, {"max_percent": 0.0}])
+def test_rule_5_a_limit_of_zero_means_none_may_be_deleted(changes: dict[str, Any]) -> None:
+    with pytest.raises(RequestRefused, match="allows 0"):
+        check_size(distinct=1, portal_users=10_000, limits=some_limits(**changes))
+
+
+def test_rule_5_a_limit_that_is_no_number_allows_nobody() -> None:
+    """NaN compares false with everything, and would switch a careless cap off."""
+    with pytest.raises(RequestRefused, match="MaxPercent"):
+        check_size(distinct=1, portal_users=10_000, limits=some_limits(max_percent=float("nan")))
+
+
+def test_rule_5_an_empty_source_is_refused() -> None:
+    with pytest.raises(RequestRefused, match="empty"):
+        check_size(distinct=0, portal_users=100, limits=some_limits())
+
+
+@given(
+    distinct=st.integers(0, 300),
+    portal_users=st.integers(0, 3_000),
+    max_users=st.integers(0, 300),
+    max_percent=st.integers(0, 100) | st.floats(0, 100),
+)
+def test_rule_5_nobody_gets_past_either_cap(
+    distinct: int, portal_users: int, max_users: int, max_percent: float
+) -> None:
+    allowed = min(Fraction(max_users), Fraction(max_percent) * portal_users / 100)
+    try:
+        check_size(
+            distinct=distinct,
+            portal_users=portal_users,
+            limits=some_limits(max_users=max_users, max_percent=max_percent),
+        )
+    except RequestRefused:
+        # One in a million millions is what floating point may err, to the careful side or not.
+        assert distinct == 0 or distinct >= allowed * (1 - Fraction(1, 10**12))
+    else:
+        assert 0 < distinct <= allowed * (1 + Fraction(1, 10**12))
+
+
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "max_users": st.integers(0, 10_000),
+        "max_percent": st.floats(0, 100) | st.just(float("nan")),
+        "wait_seconds": st.integers(0, 3_600),
+        "canary_users": st.integers(0, 10_000),
+    },
+)
+limits = st.builds(
+    Limits,
+    max_users=st.integers(0, 1_000),
+    max_percent=st.floats(0, 100),
+    wait_seconds=st.integers(0, 3_600),
+    canary_users=st.integers(0, 20),
+    max_not_found_percent=st.floats(0, 100),
+)
+
+
+@given(limits, options)
+def test_rule_5_options_can_only_make_a_run_more_careful(
+    stack: Limits, asked: dict[str, float]
+) -> None:
+    run = stricter(stack, asked)
+
+    assert run.max_users <= stack.max_users
+    assert run.max_percent <= stack.max_percent
+    assert run.wait_seconds >= stack.wait_seconds
+    assert run.canary_users >= stack.canary_users
+    assert run.max_not_found_percent == stack.max_not_found_percent
+    assert {type(value) for value in (run.max_users, run.wait_seconds, run.canary_users)} == {int}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "in_force"),
+    [
+        ("max_users", 5, 5),
+        ("max_users", 0, 0),
+        ("max_users", 500, 50),
+        ("max_percent", 0.5, 0.5),
+        ("max_percent", 0, 0),
+        ("max_percent", 100, 10.0),
+        ("wait_seconds", 90, 90),
+        ("wait_seconds", 0, 60),
+        ("canary_users", 5, 5),
+        ("canary_users", 0, 2),
+    ],
+)
+def test_rule_5_an_option_counts_where_it_is_stricter_than_the_stack(
+    option: str, value: float, in_force: float
+) -> None:
+    assert stricter(some_limits(), {option: value}) == some_limits(**{option: in_force})
+
+
+def test_without_options_the_stacks_limits_are_in_force() -> None:
+    assert stricter(some_limits(), {}) == some_limits()
+
+
+# Lists that nobody is watching
+
+DOUBTFUL = planned(3, None, Outcome.UNRESOLVED, "ambiguous")
+DISAGREEING = planned(4, None, Outcome.UNRESOLVED, "columns_disagree")
+STRANGER = planned(5, None, Outcome.UNRESOLVED, "not_found")
+ABSENT = planned(6, None, Outcome.ALREADY_ABSENT, "nobody holds this id")
+DONE_BEFORE = planned(7, None, Outcome.ALREADY_ABSENT, "deleted by an earlier run")
+FOUND = planned(1, ANN)
+
+
+@pytest.mark.parametrize("trigger", ["s3", "schedule"])
+def test_unattended_an_entry_that_names_two_users_refuses_the_list(trigger: str) -> None:
+    with pytest.raises(RequestRefused, match=r"line 3: ambiguous, line 4: columns_disagree"):
+        check_entries([FOUND, DOUBTFUL, DISAGREEING], a_request(trigger), some_limits())
+
+
+@pytest.mark.parametrize("missing", [STRANGER, ABSENT])
+def test_unattended_too_many_strangers_refuse_the_list(missing: PlannedEntry) -> None:
+    two = [missing, replace(missing, entry=replace(missing.entry, line=8))]
+
+    with pytest.raises(RequestRefused, match=r"2 of 9 .*\(lines \d, 8\).* allows 20 %"):
+        check_entries([*[FOUND] * 7, *two], a_request("s3"), some_limits())
+
+
+def test_unattended_a_few_strangers_are_reported_and_no_more() -> None:
+    check_entries([*[FOUND] * 8, STRANGER, ABSENT], a_request("s3"), some_limits())
+
+
+def test_unattended_a_limit_of_zero_allows_no_stranger_at_all() -> None:
+    with pytest.raises(RequestRefused, match="allows 0 %"):
+        check_entries(
+            [*[FOUND] * 99, STRANGER], a_request("s3"), some_limits(max_not_found_percent=0)
+        )
+
+
+def test_unattended_a_limit_that_is_no_number_allows_no_stranger() -> None:
+    with pytest.raises(RequestRefused, match="MaxNotFoundPercent"):
+        check_entries(
+            [*[FOUND] * 99, STRANGER],
+            a_request("s3"),
+            some_limits(max_not_found_percent=float("nan")),
+        )
+
+
+def test_rule_7_a_list_that_was_worked_through_before_is_not_taken_for_a_wrong_one() -> None:
+    check_entries([DONE_BEFORE] * 5, a_request("s3"), some_limits())
+
+
+def test_whoever_starts_a_run_by_hand_reads_the_report_instead() -> None:
+    check_entries([DOUBTFUL, DISAGREEING, STRANGER, ABSENT], a_request("console"), some_limits())
+
+
+def test_rule_6_refusals_name_lines_and_figures_and_nobody() -> None:
+    carl = PlannedEntry(Entry(2, bare="carl"), Outcome.UNRESOLVED, "ambiguous")
+    lost = PlannedEntry(Entry(3, bare="dora"), Outcome.UNRESOLVED, "not_found")
+    for rows in ([carl], [lost]):
+        with pytest.raises(RequestRefused) as refused:
+            check_entries(rows, a_request("s3"), some_limits())
+        assert "carl" not in str(refused.value)
+        assert "dora" not in str(refused.value)
+
+
+def test_a_refusal_of_a_long_list_names_the_first_lines_only() -> None:
+    rows = [replace(DOUBTFUL, entry=Entry(line)) for line in range(1, 10_001)]
+
+    with pytest.raises(RequestRefused, match="10000 entries do not name") as refused:
+        check_entries(rows, a_request("s3"), some_limits())
+    assert len(str(refused.value)) < 1_000

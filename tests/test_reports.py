@@ -1,0 +1,177 @@
+"""How a report is written: JSON for programs, CSV for spreadsheets, a few lines for a mail."""
+
+import csv
+import io
+import json
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_user_deletion.models import Outcome, ReportRow, RunStatus
+from bulk_user_deletion.reports import notification, report_csv, report_json, summary
+from tests.builders import a_report, a_report_row
+
+ADDRESS = "s3://data/runs/run-1/report.json"
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+# CSV
+
+
+def test_the_csv_has_a_header_and_one_row_per_entry() -> None:
+    text = report_csv(a_report(a_report_row(2), a_report_row(3, outcome=Outcome.SKIPPED)))
+
+    assert [(row["line"], row["user_id"], row["outcome"]) for row in read(text)] == [
+        ("2", "118", "deleted"),
+        ("3", "118", "skipped"),
+    ]
+    assert text.splitlines()[0] == (
+        "line,entry,user_id,username,email,outcome,reason,attempts,ended_at"
+    )
+
+
+def test_the_csv_of_nobody_is_a_header() -> None:
+    assert read(report_csv(a_report())) == []
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '=HYPERLINK("https://example.com","x")',
+        "+1+1",
+        "-1+1",
+        "@SUM(A1)",
+        "\t=1+1",
+        "\r=1+1",
+        "\n=1+1",
+    ],
+)
+def test_a_cell_that_a_spreadsheet_would_run_is_put_behind_an_apostrophe(cell: str) -> None:
+    (row,) = read(report_csv(a_report(a_report_row(username=cell))))
+
+    assert row["username"] == "'" + cell
+
+
+@pytest.mark.parametrize("cell", ["a=1", "jdoe", "118", "jdoe@example.com", "a-b", ""])
+def test_any_other_cell_is_written_as_it_is(cell: str) -> None:
+    (row,) = read(report_csv(a_report(a_report_row(username=cell))))
+
+    assert row["username"] == cell
+
+
+@pytest.mark.parametrize("inside", ["\r", "\n", "\r\n", ",", '"', '",="'])
+def test_no_cell_can_begin_another_row_or_column(inside: str) -> None:
+    username = f"jdoe{inside}=1+1"
+    text = report_csv(a_report(a_report_row(1, username=username), a_report_row(2)))
+
+    assert [row["username"] for row in read(text)] == [username, "jdoe"]
+
+
+cells = st.text(st.characters(codec="utf-8"))
+
+
+@given(st.lists(st.builds(a_report_row, st.integers(1), entry=cells, username=cells, email=cells)))
+def test_rule_3_the_csv_holds_every_row_and_every_cell(rows: list[ReportRow]) -> None:
+    written = read(report_csv(a_report(*rows)))
+
+    assert len(written) == len(rows)
+    for row, line in zip(rows, written, strict=True):
+        assert list(line) == [column.name for column in fields(ReportRow)]
+        for name in ("entry", "username", "email"):
+            assert line[name] in {getattr(row, name), "'" + getattr(row, name)}
+            assert not line[name].startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+
+
+# JSON
+
+
+def test_the_json_report_is_the_whole_report() -> None:
+    report = a_report(a_report_row(2), status=RunStatus.INCOMPLETE, warnings=["slow"])
+    document = json.loads(json.dumps(report_json(report)))
+
+    assert document["status"] == "INCOMPLETE"
+    assert document["rows"][0]["outcome"] == "deleted"
+    assert document["requested"] == sum(document["counts"].values()) == len(document["rows"])
+    assert document["warnings"] == ["slow"]
+
+
+# Summary and notification
+
+
+def test_the_summary_says_how_it_ended_and_where_the_report_is() -> None:
+    assert summary(a_report(a_report_row()), report_address=ADDRESS) == {
+        "run_id": "run-1",
+        "status": "SUCCEEDED",
+        "sentence": "All done.",
+        "mode": "apply",
+        "requested": 1,
+        "counts": {"deleted": 1},
+        "report": ADDRESS,
+    }
+
+
+def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
+    report = a_report(
+        a_report_row(),
+        status=RunStatus.INCOMPLETE,
+        sentence="1 of 3 entries deleted, 2 unknown.",
+        requested=3,
+        counts={"deleted": 1, "unknown": 2},
+    )
+    subject, body = notification(report, report_address=ADDRESS)
+
+    assert subject == "[INCOMPLETE] Bulk user deletion: 1 of 3 deleted"
+    assert body == (
+        "1 of 3 entries deleted, 2 unknown.\n\n"
+        "      1  deleted\n"
+        "      2  unknown\n"
+        "      3  requested\n\n"
+        "Source: dataset 42\n"
+        "Run: run-1\n"
+        f"Report: {ADDRESS}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "status", [RunStatus.NOBODY_DELETED, RunStatus.REFUSED, RunStatus.PREVIEWED]
+)
+def test_rule_3_a_run_that_deleted_nobody_says_so_in_its_subject(status: RunStatus) -> None:
+    report = a_report(status=status, requested=4, counts={"skipped": 4})
+
+    subject, _ = notification(report, report_address=ADDRESS)
+
+    assert subject == f"[{status.value}] Bulk user deletion: 0 of 4 deleted"
+
+
+def test_the_notification_of_no_entries_says_so() -> None:
+    _, body = notification(a_report(requested=0), report_address=ADDRESS)
+
+    assert "      0  entries\n      0  requested\n" in body
+
+
+@given(st.sampled_from(RunStatus), st.integers(0), st.integers(0))
+def test_every_subject_is_one_that_sns_takes(status: RunStatus, deleted: int, of: int) -> None:
+    """ASCII, less than 100 characters, no line break, beginning with a letter or punctuation."""
+    report = a_report(status=status, requested=of, counts={"deleted": deleted})
+
+    subject, _ = notification(report, report_address=ADDRESS)
+
+    assert len(subject) < 100
+    assert subject.isascii()
+    assert subject.isprintable()
+    assert not subject.startswith(" ")
+
+
+def test_rule_6_neither_summary_nor_notification_names_anybody() -> None:
+    report = a_report(a_report_row(entry="jdoe", reason="jdoe owns 3 dashboards"))
+    said = json.dumps(summary(report, report_address=ADDRESS)) + str(
+        notification(report, report_address=ADDRESS)
+    )
+
+    assert "jdoe" not in said
+    assert "example.com" not in said

@@ -1,0 +1,332 @@
+"""What starts a run, made one request; all of it checked before the portal is called."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import Mode, Request, S3Object, Source
+from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
+
+EVENTS = Path(__file__).parents[1] / "events"
+DATASET = {"dataset_id": 42}
+
+
+def read(event: Any, file_drop_mode: Mode = Mode.PREVIEW) -> Request:
+    request = read_request(event, file_drop_mode=file_drop_mode)
+    assert request is not None
+    return request
+
+
+def refusal(event: Any) -> str:
+    with pytest.raises(RequestRefused) as refused:
+        read_request(event, file_drop_mode=Mode.PREVIEW)
+    return str(refused.value)
+
+
+def dropped(key: str = "inbox/leavers.csv", **changes: Any) -> dict[str, Any]:
+    """The event that S3 sends for a new object."""
+    dropped = {"key": key, "version-id": "v1", "etag": "e1", "sequencer": "01", **changes}
+    return {
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "detail": {"bucket": {"name": "data"}, "object": dropped, "reason": "PutObject"},
+    }
+
+
+# A person's request
+
+
+def test_rule_2_preview_is_the_default() -> None:
+    assert read({"source": DATASET}).mode is Mode.PREVIEW
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_request_says_its_mode(mode: Mode) -> None:
+    assert read({"source": DATASET, "mode": mode.value}).mode is mode
+
+
+@pytest.mark.parametrize("mode", ["Apply", "APPLY", "apply ", "", "delete", None, True, ["apply"]])
+def test_rule_2_a_mode_that_is_none_is_refused_and_not_guessed(mode: object) -> None:
+    assert refusal({"source": DATASET, "mode": mode}).startswith("The request was refused at mode")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (DATASET, Source(dataset_id=42)),
+        ({"dataset_id": 42.0}, Source(dataset_id=42)),  # one number in JSON
+        ({"s3": {"bucket": "b", "key": "k"}}, Source(s3=S3Object("b", "k"))),
+        (
+            {"s3": {"bucket": "b", "key": "k", "version_id": "v"}},
+            Source(s3=S3Object("b", "k", version_id="v")),
+        ),
+        ({"users": ["118", "jdoe"]}, Source(users=("118", "jdoe"))),
+        ({"users": [118, "0118"]}, Source(users=("118", "0118"))),
+    ],
+)
+def test_a_request_names_one_source(source: dict[str, Any], expected: Source) -> None:
+    request = read({"source": source})
+
+    assert request.source == expected
+    assert type(request.source.dataset_id) is type(expected.dataset_id)
+
+
+def test_a_request_made_by_hand_is_attended_and_may_be_made_twice() -> None:
+    request = read({"source": DATASET})
+
+    assert (request.trigger, request.is_attended) == ("console", True)
+    assert (request.fingerprint, request.dropped_key) == ("", "")
+
+
+def test_a_file_that_a_person_names_is_no_dropped_file() -> None:
+    assert read({"source": {"s3": {"bucket": "data", "key": "inbox/x.csv"}}}).dropped_key == ""
+
+
+def test_options_reason_and_name_are_taken_over() -> None:
+    request = read(
+        {"source": DATASET, "options": {"max_users": 0}, "reason": "HR-1234", "requested_by": "hr"}
+    )
+
+    assert request.options == {"max_users": 0}
+    assert (request.reason, request.requested_by) == ("HR-1234", "hr")
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ({}, "must contain ['source'] properties"),
+        ({"mode": "apply"}, "must contain ['source'] properties"),
+        ({"source": {}}, "source must contain at least 1 properties"),
+        ({"source": None}, "source must be object"),
+        ({"source": {"dataset_id": 1, "users": ["118"]}}, "source must contain less than or equal"),
+        ({"source": {"everybody": True}}, "source must not contain"),
+        ({"source": {"dataset_id": 0}}, "source.dataset_id must be bigger"),
+        ({"source": {"dataset_id": -1}}, "source.dataset_id must be bigger"),
+        ({"source": {"dataset_id": "42"}}, "source.dataset_id must be integer"),
+        ({"source": {"dataset_id": 4.2}}, "source.dataset_id must be integer"),
+        ({"source": {"dataset_id": True}}, "source.dataset_id must be integer"),
+        ({"source": {"users": []}}, "source.users must contain at least 1 items"),
+        ({"source": {"users": "118"}}, "source.users must be array"),
+        ({"source": {"users": ["118", None]}}, "source.users[1] must be string or integer"),
+        ({"source": {"users": ["118", 4.2]}}, "source.users[1] must be string or integer"),
+        ({"source": {"users": [True]}}, "source.users[0] must be string or integer"),
+        ({"source": {"users": [["118"]]}}, "source.users[0] must be string or integer"),
+        ({"source": {"s3": {"bucket": "b"}}}, "source.s3 must contain ['key'] properties"),
+        ({"source": {"s3": {"bucket": "b", "key": ""}}}, "source.s3.key must be longer"),
+        ({"source": {"s3": {"bucket": "b", "key": "k", "x": 1}}}, "source.s3 must not contain"),
+        ({"source": DATASET, "options": {"max_user": 1}}, "options must not contain"),
+        ({"source": DATASET, "options": {"max_users": -1}}, "options.max_users must be bigger"),
+        ({"source": DATASET, "options": {"max_users": None}}, "options.max_users must be integer"),
+        ({"source": DATASET, "options": {"max_percent": 101}}, "options.max_percent must be"),
+        ({"source": DATASET, "options": {"max_percent": "9"}}, "options.max_percent must be"),
+        ({"source": DATASET, "options": {"max_not_found_percent": 9}}, "options must not contain"),
+        ({"source": DATASET, "reason": "x" * 501}, "reason must be shorter"),
+        ({"source": DATASET, "requested_by": 7}, "requested_by must be string"),
+        ({"source": DATASET, "dry_run": True}, "must not contain {'dry_run'} properties"),
+    ],
+)
+def test_a_malformed_request_is_refused_by_its_field(event: dict[str, Any], said: str) -> None:
+    assert said in refusal(event)
+
+
+@pytest.mark.parametrize("event", [None, [], "apply", 7, True, [{"source": DATASET}]])
+def test_a_request_that_is_no_object_is_refused(event: object) -> None:
+    assert refusal(event) == "The request must be a JSON object."
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"source": {"dataset_id": "jdoe@example.com"}},
+        {"source": {"users": [{"jdoe": "jdoe@example.com"}]}},
+        {"source": "jdoe"},
+        {"source": DATASET, "mode": "jdoe"},
+        {"source": DATASET, "reason": ["jdoe"]},
+        {"source": DATASET, "requested_by": "jdoe" * 100},
+    ],
+)
+def test_rule_6_a_refusal_repeats_no_value(event: dict[str, Any]) -> None:
+    assert "jdoe" not in refusal(event)
+
+
+# A dropped file
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_dropped_file_starts_what_the_stack_says(mode: Mode) -> None:
+    request = read(dropped(), file_drop_mode=mode)
+
+    assert request.mode is mode
+    assert (request.trigger, request.is_attended) == ("s3", False)
+    assert request.source == Source(s3=S3Object("data", "inbox/leavers.csv", "v1", "e1"))
+    assert request.dropped_key == "inbox/leavers.csv"
+
+
+@pytest.mark.parametrize(
+    "key", ["inbox/a+b.csv", "inbox/a b.csv", "inbox/100%25.csv", "inbox/ä+é.csv", "inbox/%2B"]
+)
+def test_a_dropped_file_is_read_under_the_very_name_it_has(key: str) -> None:
+    """EventBridge sends the key as it is; S3's own notifications would have it URL-encoded."""
+    assert read(dropped(key)).dropped_key == key
+
+
+@pytest.mark.parametrize("key", ["inbox/", "inbox/2026/"])
+def test_a_folder_starts_nothing(key: str) -> None:
+    assert read_request(dropped(key), file_drop_mode=Mode.APPLY) is None
+
+
+def test_without_versions_the_etag_says_which_file_was_dropped() -> None:
+    event = dropped()
+    del event["detail"]["object"]["version-id"]
+
+    assert read(event).source.s3 == S3Object("data", "inbox/leavers.csv", "", "e1")
+
+
+def test_rule_7_the_same_event_has_the_same_fingerprint_and_another_drop_has_another() -> None:
+    first = read(dropped()).fingerprint
+
+    assert first
+    assert read({**dropped(), "id": "delivered again", "time": "later"}).fingerprint == first
+    others = [
+        dropped("inbox/other.csv"),
+        dropped(**{"version-id": "v2"}),
+        dropped(sequencer="02"),
+    ]
+    assert len({first, *(read(other).fingerprint for other in others)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        ({"detail-type": "Object Created"}, "detail"),
+        ({"detail-type": "Object Created", "detail": None}, "detail"),
+        ({"detail-type": "Object Created", "detail": {"bucket": {"name": "b"}}}, "object"),
+        ({"detail-type": "Object Created", "detail": {"object": {"key": "k"}}}, "bucket"),
+        (dropped(key=""), "detail.object.key"),
+        ({**dropped(), "detail": {**dropped()["detail"], "object": {}}}, "key"),
+        ({**dropped(), "detail": {**dropped()["detail"], "object": {"key": 7}}}, "object.key"),
+    ],
+)
+def test_an_event_without_a_file_is_refused_by_its_field(event: dict[str, Any], field: str) -> None:
+    assert field in refusal(event)
+
+
+def test_an_event_of_another_kind_is_refused() -> None:
+    assert refusal({**dropped(), "detail-type": "Object Deleted"})
+
+
+# A schedule
+
+
+def scheduled(request: object, at: object = "2026-11-20T20:00:00Z") -> dict[str, Any]:
+    return {"scheduled_time": at, "request": request}
+
+
+def test_a_schedule_starts_its_request() -> None:
+    request = read(scheduled({"source": DATASET, "mode": "apply"}))
+
+    assert (request.mode, request.source) == (Mode.APPLY, Source(dataset_id=42))
+    assert (request.trigger, request.is_attended) == ("schedule", False)
+
+
+def test_rule_2_a_schedule_without_a_mode_is_a_preview() -> None:
+    assert read(scheduled({"source": DATASET}), file_drop_mode=Mode.APPLY).mode is Mode.PREVIEW
+
+
+def test_rule_7_a_schedule_runs_once_each_time() -> None:
+    first = read(scheduled({"source": DATASET, "mode": "apply"})).fingerprint
+
+    assert read(scheduled({"mode": "apply", "source": DATASET})).fingerprint == first
+    assert read(scheduled({"source": DATASET})).fingerprint != first
+    assert read(scheduled({"source": DATASET}, at="2026-11-27T20:00:00Z")).fingerprint != first
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (scheduled({}), "must contain ['source'] properties"),
+        (scheduled(None), "request must be object"),
+        (scheduled({"source": {"users": []}}), "source.users must contain"),
+        ({"scheduled_time": "2026-11-20T20:00:00Z"}, "must contain ['request'] properties"),
+        # Without a time, every later run would be taken for the first one.
+        (scheduled({"source": DATASET}, at=None), "scheduled_time must be string"),
+        (scheduled({"source": DATASET}, at=""), "scheduled_time must be longer"),
+        # Whoever writes this means a preview.
+        (
+            {**scheduled({"source": DATASET, "mode": "apply"}), "mode": "preview"},
+            "must not contain {'mode'} properties",
+        ),
+    ],
+)
+def test_a_malformed_schedule_is_refused_by_its_field(event: dict[str, Any], said: str) -> None:
+    assert said in refusal(event)
+
+
+# All of them
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=path.name) for path in sorted(EVENTS.glob("*.json"))]
+)
+def test_every_sample_is_a_request(path: Path) -> None:
+    request = read(json.loads(path.read_text()))
+
+    assert request.source.describe()
+    assert request.mode is (Mode.APPLY if path.name.startswith("apply") else Mode.PREVIEW)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (Source(dataset_id=42), "dataset 42"),
+        (Source(s3=S3Object("data", "inbox/x.csv", "v1")), "s3://data/inbox/x.csv"),
+        (Source(users=("jdoe", "118")), "a list of 2 users in the request"),
+    ],
+)
+def test_rule_6_a_source_is_described_without_naming_anybody_in_it(
+    source: Source, said: str
+) -> None:
+    assert source.describe() == said
+
+
+words = st.sampled_from(
+    [
+        *REQUEST_SCHEMA["properties"],
+        *REQUEST_SCHEMA["properties"]["source"]["properties"],
+        *REQUEST_SCHEMA["properties"]["options"]["properties"],
+        *("detail-type", "detail", "bucket", "name", "object", "key", "scheduled_time", "request"),
+    ]
+)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["apply", "preview", "Object Created", "inbox/x.csv", "118"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=8,
+)
+requests = st.fixed_dictionaries(
+    {"source": st.fixed_dictionaries({"users": st.lists(st.text() | st.integers(), max_size=3)})},
+    optional={"mode": values, "options": st.dictionaries(words, st.integers() | st.floats())},
+)
+events = st.dictionaries(words, values) | requests | st.builds(dropped, values)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(events | st.builds(scheduled, requests | values, values))
+def test_whatever_is_sent_it_is_a_request_or_refused(event: Mapping[str, Any]) -> None:
+    try:
+        request = read_request(event, file_drop_mode=Mode.PREVIEW)
+    except RequestRefused:
+        return
+    if request is not None and request.mode is Mode.APPLY:
+        document = event["request"] if "scheduled_time" in event else event
+        assert document["mode"] == "apply"

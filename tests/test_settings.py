@@ -1,0 +1,93 @@
+"""The stack's parameters, as the functions see them."""
+
+import re
+
+import pytest
+
+from bulk_user_deletion.models import Limits, Mode
+from bulk_user_deletion.settings import Settings
+
+ENVIRONMENT = {
+    "PORTAL_URL": "https://portal.example.com",
+    "LEDGER_TABLE": "ledger",
+    "DATA_BUCKET": "data",
+    "CREDENTIALS_SECRET": "credentials",
+    "TOKEN_SECRET": "token",
+    "TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:topic",
+    "FILE_DROP_MODE": "preview",
+    "TOKEN_LIFE_SECONDS": "900",
+    "READ_TIMEOUT_SECONDS": "180",
+    "WAIT_SECONDS": "60",
+    "MAX_USERS": "50",
+    "MAX_PERCENT": "10",
+    "CANARY_USERS": "2",
+    "MAX_NOT_FOUND_PERCENT": "12.5",
+}
+
+
+def test_every_variable_of_the_template_is_read() -> None:
+    assert Settings.from_environment(ENVIRONMENT) == Settings(
+        portal_url="https://portal.example.com",
+        ledger_table="ledger",
+        data_bucket="data",
+        credentials_secret="credentials",
+        token_secret="token",
+        topic_arn="arn:aws:sns:us-east-1:123456789012:topic",
+        file_drop_mode=Mode.PREVIEW,
+        token_life_seconds=900,
+        read_timeout_seconds=180,
+        limits=Limits(
+            max_users=50,
+            max_percent=10.0,
+            wait_seconds=60,
+            canary_users=2,
+            max_not_found_percent=12.5,
+        ),
+    )
+
+
+def test_what_else_is_in_the_environment_does_not_matter() -> None:
+    assert Settings.from_environment(
+        {**ENVIRONMENT, "AWS_REGION": "us-east-1"}
+    ) == Settings.from_environment(ENVIRONMENT)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_a_variable_that_is_missing_is_an_error_and_never_a_default(name: str) -> None:
+    environment = {key: value for key, value in ENVIRONMENT.items() if key != name}
+
+    with pytest.raises(KeyError, match=name):
+        Settings.from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FILE_DROP_MODE", "Apply"),
+        ("FILE_DROP_MODE", ""),
+        ("MAX_USERS", ""),
+        ("MAX_USERS", "unlimited"),
+        ("MAX_USERS", "1e3"),
+        ("MAX_PERCENT", "10 %"),
+        ("MAX_NOT_FOUND_PERCENT", ""),
+        ("WAIT_SECONDS", "60s"),
+        ("CANARY_USERS", "None"),
+        ("TOKEN_LIFE_SECONDS", "15m"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_an_error(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(value))):
+        Settings.from_environment({**ENVIRONMENT, name: value})
+
+
+def test_rule_5_zero_stays_zero() -> None:
+    limits = Settings.from_environment({**ENVIRONMENT, "MAX_USERS": "0", "MAX_PERCENT": "0"}).limits
+
+    assert (limits.max_users, limits.max_percent) == (0, 0.0)
+
+
+def test_the_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+    assert Settings.from_environment() == Settings.from_environment(ENVIRONMENT)
