@@ -6,7 +6,7 @@ from typing import Any
 
 from local.portal import Knobs, PortalSimulator
 
-_USERS = 400
+_USERS = 401  # one of them is deleted once the dataset is collected
 _LEAVERS = 25
 
 # The product's own times, before they are scaled like every Wait.

@@ -127,6 +127,13 @@ class PortalSimulator:
         rows = [dict(row) for row in self.database.execute(sql)]
         self._datasets[dataset_id] = (sql, rows)
 
+    def expire_tokens(self) -> None:
+        """End the life of every token issued so far."""
+        with self._lock:
+            self._tokens = {
+                value: _Token(token.ordinal, 0) for value, token in self._tokens.items()
+            }
+
     # One request
 
     def handle(
@@ -275,12 +282,10 @@ class PortalSimulator:
     def _issue_token(self) -> _Answer:
         value = secrets.token_hex(16)
         ends = time.time() + self.knobs.token_life_seconds
+        if self.knobs.new_token_invalidates_old:
+            self.expire_tokens()
         with self._lock:
             ordinal = len(self._tokens) + 1
-            if self.knobs.new_token_invalidates_old:
-                self._tokens = {
-                    old: _Token(issued.ordinal, 0) for old, issued in self._tokens.items()
-                }
             self._tokens[value] = _Token(ordinal, ends)
         return _json(200, {"token": value, **self._expires(ends)})
 

@@ -109,6 +109,8 @@ def sentence(status: RunStatus, counts: Mapping[str, int], *, why: str) -> str:
                 f"{deleted} of {total} entries deleted, {left}. See the report for each, then run"
                 " the same list again: what is done already is not done twice."
             )
+        case RunStatus.FAILED if not total:
+            return f"The run failed before it had a plan: nobody was deleted. {why}"
         case RunStatus.FAILED:
             return f"The run failed with {deleted} of {total} entries deleted. {why}"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bulk_user_deletion.bucket import Bucket, batch_key
 from bulk_user_deletion.errors import RunClosed
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import Mode
+from bulk_user_deletion.models import Mode, PortalUser
 from bulk_user_deletion.rules.batches import batch_range, canary_problem
 
 
@@ -46,25 +46,25 @@ class NextBatch:
         nothing = Batch(number, 0, batch_key(self.run_id, number))
         if run.stop:
             return nothing
-        users = plan.users
-        if 1 < number <= plan.limits.canary_users + 1:
-            handed_out = users[: number - 1]
-            rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
-            problem = canary_problem(rows.get(user.user_id) for user in handed_out)
-            if problem:
-                self.ledger.press_stop(
-                    self.run_id,
-                    reason=f"The {problem}: the rest was not attempted.",
-                    by="canary",
-                    now=int(self.clock()),
-                )
-                return nothing
+        canary_users, users = plan.limits.canary_users, plan.users
         chosen = [
             users[index]
-            for index in batch_range(
-                number, canary_users=plan.limits.canary_users, users=len(users)
-            )
+            for index in batch_range(number, canary_users=canary_users, users=len(users))
         ]
         if not chosen:
             return nothing
+        if 1 < number <= canary_users + 1 and self._stopped_by_canary(users[: number - 1]):
+            return nothing
         return Batch(number, len(chosen), self.bucket.write_batch(self.run_id, number, chosen))
+
+    def _stopped_by_canary(self, canaries: list[PortalUser]) -> bool:
+        rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
+        problem = canary_problem(rows.get(user.user_id) for user in canaries)
+        if problem:
+            self.ledger.press_stop(
+                self.run_id,
+                reason=f"The {problem}: the rest was not attempted.",
+                by="canary",
+                now=int(self.clock()),
+            )
+        return bool(problem)
