@@ -20,7 +20,10 @@ class Knobs:
     expires_format: ExpiresFormat = "iso"
     new_token_invalidates_old: bool = False
     expired_status: Literal[412, 401] = 412
+    never_issued_status: int = 401
+    wrong_credentials_status: int = 401
     user_management: bool = True
+    not_administrator_status: int = 403
 
     # Deletes
     seconds_per_delete: float = 0
@@ -31,11 +34,15 @@ class Knobs:
     page_limit: int | None = None
     dataset_ids_as: Literal["number", "string", "mixed"] = "number"
     null_rows: int = 0
+    shuffled_rows: bool = False  # every page from another order: none is promised
+    dataset_access: bool = True
+    unknown_dataset_status: int = 404
 
     # Users
     user_id_key: Literal["id", "user_id"] = "id"
     user_ids_as: Literal["string", "number"] = "string"
     wrapped_user: bool = True
     omit_user_fields: tuple[str, ...] = ()
+    unknown_user_status: int = 404
 
     portal_is_down: bool = False  # a front proxy answers 502 with a page of its own

@@ -1,6 +1,7 @@
 """The portal: its HTTP server, its rules, and the log of what it was asked."""
 
 import json
+import random
 import secrets
 import socket
 import struct
@@ -48,6 +49,7 @@ class Request:
 class _Token:
     ordinal: int
     ends: float
+    user: str
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,7 @@ class PortalSimulator:
     def expire_tokens(self) -> None:
         """End the life of every token issued so far."""
         with self._lock:
-            self._tokens = {
-                value: _Token(token.ordinal, 0) for value, token in self._tokens.items()
-            }
+            self._tokens = {value: replace(token, ends=0) for value, token in self._tokens.items()}
 
     # One request
 
@@ -251,6 +251,8 @@ class PortalSimulator:
         if path == "/api/user" or path.startswith("/api/user/"):
             if not self.knobs.user_management:
                 return _error(401, "External Application has no User Management Access")
+            if not self._is_administrator(self._tokens[token].user):
+                return _error(self.knobs.not_administrator_status, "Forbidden")
             return self._users(method, path, body, user_id)
         return _error(404, "Unknown route")
 
@@ -260,7 +262,7 @@ class PortalSimulator:
         if method == "GET":
             if not token:  # verified: a 200 with an empty list
                 return _json(200, [])
-            return self._check_token(token) or self._issue_token()
+            return self._check_token(token) or self._issue_token(self._tokens[token].user)
         if method != "POST":
             return _error(405, "Method not allowed")
         try:
@@ -276,17 +278,17 @@ class PortalSimulator:
             or given.get("application_id") != self.application_id
             or given.get("application_key") != self.application_key
         ):
-            return _error(401, "Unauthorized")
-        return self._issue_token()
+            return _error(self.knobs.wrong_credentials_status, "Unauthorized")
+        return self._issue_token(str(user))
 
-    def _issue_token(self) -> _Answer:
+    def _issue_token(self, user: str) -> _Answer:
         value = secrets.token_hex(16)
         ends = time.time() + self.knobs.token_life_seconds
         if self.knobs.new_token_invalidates_old:
             self.expire_tokens()
         with self._lock:
             ordinal = len(self._tokens) + 1
-            self._tokens[value] = _Token(ordinal, ends)
+            self._tokens[value] = _Token(ordinal, ends, user)
         return _json(200, {"token": value, **self._expires(ends)})
 
     def _expires(self, ends: float) -> dict[str, Any]:
@@ -308,10 +310,18 @@ class PortalSimulator:
     def _check_token(self, token: str) -> _Answer | None:
         issued = self._tokens.get(token)
         if issued is None:
-            return _error(401, "Unauthorized")
+            status = self.knobs.never_issued_status if token else 401
+            return _error(status, "Unauthorized")
         if issued.ends <= time.time():
             return _error(self.knobs.expired_status, "Session expired")
         return None
+
+    def _is_administrator(self, username: str) -> bool:
+        return bool(
+            self.database.execute(
+                "SELECT 1 FROM user WHERE username = ? AND type = 'administrator'", (username,)
+            )
+        )
 
     def _ordinal(self, token: str) -> int:
         issued = self._tokens.get(token)
@@ -324,8 +334,12 @@ class PortalSimulator:
             return _error(400, "No dataset")
         dataset = self._datasets.get(int(query["dataset"]))
         if dataset is None:
-            return _error(404, "Unknown dataset")
+            return _error(self.knobs.unknown_dataset_status, "Unknown dataset")
+        if not self.knobs.dataset_access:
+            return _error(403, "Forbidden")
         rows = [*dataset[1], *({"user_id": None} for _ in range(self.knobs.null_rows))]
+        if self.knobs.shuffled_rows:
+            random.shuffle(rows)
         start = int(query.get("offset", 0))
         limits = [int(query["limit"])] if "limit" in query else []
         if self.knobs.page_limit is not None:
@@ -361,7 +375,7 @@ class PortalSimulator:
             return _error(404, "Unknown route")
         rows = self.database.execute("SELECT * FROM user WHERE user_id = ?", (user_id,))
         if not rows:
-            return _error(404, "User not found")
+            return _error(self.knobs.unknown_user_status, "User not found")
         match method:
             case "GET":
                 pass
