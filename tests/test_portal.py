@@ -90,7 +90,7 @@ def test_all_rows_of_a_dataset_come_in_one_request(
 ) -> None:
     dataset = simulator.add_dataset("SELECT user_id FROM user")
 
-    rows = list(portal.dataset_rows(dataset))
+    rows = portal.dataset_rows(dataset)
 
     assert {row["user_id"] for row in rows} == simulator.user_ids()
     assert len(simulator.requests) == 1
@@ -103,11 +103,22 @@ def test_a_portal_that_sends_pages_is_asked_for_each_of_them(
     dataset = simulator.add_dataset("SELECT user_id FROM user")
     simulator.knobs = Knobs(page_limit=page_limit)
 
-    rows = list(portal.dataset_rows(dataset))
+    rows = portal.dataset_rows(dataset)
 
     assert len(rows) == 30
     assert {row["user_id"] for row in rows} == simulator.user_ids()
-    assert len(simulator.requests) == -(-30 // page_limit)
+    pages = -(-30 // page_limit)
+    assert len(simulator.requests) == (pages if pages == 1 else 2 * pages)
+
+
+def test_pages_in_no_stable_order_are_refused_because_rows_may_be_missing(
+    portal: Portal, simulator: PortalSimulator
+) -> None:
+    dataset = simulator.add_dataset("SELECT user_id FROM user")
+    simulator.knobs = Knobs(page_limit=10, shuffled_rows=True)
+
+    with pytest.raises(RequestRefused, match="ORDER BY"):
+        portal.dataset_rows(dataset)
 
 
 def test_a_dataset_that_sends_fewer_rows_than_it_has_is_refused(
@@ -117,18 +128,18 @@ def test_a_dataset_that_sends_fewer_rows_than_it_has_is_refused(
     simulator.knobs = Knobs(page_limit=0)
 
     with pytest.raises(RequestRefused, match="has 30 rows, but the portal sent 0"):
-        list(portal.dataset_rows(dataset))
+        portal.dataset_rows(dataset)
 
 
 def test_an_empty_dataset_has_no_rows(portal: Portal, simulator: PortalSimulator) -> None:
     dataset = simulator.add_dataset("SELECT user_id FROM user WHERE 1 = 0")
 
-    assert list(portal.dataset_rows(dataset)) == []
+    assert portal.dataset_rows(dataset) == []
 
 
 def test_an_unknown_dataset_is_refused(portal: Portal) -> None:
     with pytest.raises(RequestRefused, match="read dataset 999"):
-        list(portal.dataset_rows(999))
+        portal.dataset_rows(999)
 
 
 # Users

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from http.client import HTTPConnection
-from typing import Any
+from typing import Any, NoReturn
 
 _API = "/2018-06-01/runtime"
 
@@ -59,15 +59,10 @@ class RuntimeApi:
         self._report(f"{_API}/init/error", error)
 
     def _report(self, path: str, error: dict[str, Any]) -> None:
-        headers = {"Lambda-Runtime-Function-Error-Type": error["errorType"]}
-        self._call("POST", path, json.dumps(error).encode(), headers)
+        self._call("POST", path, json.dumps(error).encode())
 
-    def _call(
-        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
-    ) -> tuple[dict[str, str], bytes]:
-        self._connection.request(
-            method, path, body, {"Content-Type": "application/json", **(headers or {})}
-        )
+    def _call(self, method: str, path: str, body: bytes = b"") -> tuple[dict[str, str], bytes]:
+        self._connection.request(method, path, body, {"Content-Type": "application/json"})
         response = self._connection.getresponse()
         return {name.lower(): value for name, value in response.getheaders()}, response.read()
 
@@ -76,9 +71,12 @@ def run(api: RuntimeApi, handler_name: str) -> None:
     """Serve invocations until the process is ended."""
     try:
         handler = _load(handler_name)
+    except ImportError as error:
+        _end(api, error, "Runtime.ImportModuleError")
+    except AttributeError as error:
+        _end(api, error, "Runtime.HandlerNotFound")
     except Exception as error:  # noqa: BLE001 -- whatever it is, AWS is told
-        api.init_error(_describe(error))
-        sys.exit(1)
+        _end(api, error, type(error).__name__)
     while True:
         headers, body = api.next()
         request_id = headers["lambda-runtime-aws-request-id"]
@@ -88,13 +86,28 @@ def run(api: RuntimeApi, handler_name: str) -> None:
             headers.get("lambda-runtime-invoked-function-arn", ""),
         )
         try:
-            result = json.dumps(handler(json.loads(body), context), ensure_ascii=False).encode()
+            result = handler(json.loads(body), context)
         except Exception as error:  # noqa: BLE001
             traceback.print_exc()
-            api.error(request_id, _describe(error))
+            api.error(request_id, _describe(error, type(error).__name__))
         else:
-            api.response(request_id, result)
+            _answer(api, request_id, result)
         sys.stdout.flush()
+
+
+def _answer(api: RuntimeApi, request_id: str, result: Any) -> None:
+    try:
+        body = json.dumps(result, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        api.error(request_id, _describe(error, "Runtime.MarshalError"))
+    else:
+        api.response(request_id, body)
+
+
+def _end(api: RuntimeApi, error: Exception, error_type: str) -> NoReturn:
+    traceback.print_exc()
+    api.init_error(_describe(error, error_type))
+    sys.exit(1)
 
 
 def _load(name: str) -> Callable[[Any, LambdaContext], Any]:
@@ -105,10 +118,10 @@ def _load(name: str) -> Callable[[Any, LambdaContext], Any]:
     return handler
 
 
-def _describe(error: Exception) -> dict[str, Any]:
+def _describe(error: Exception, error_type: str) -> dict[str, Any]:
     return {
         "errorMessage": str(error),
-        "errorType": type(error).__name__,
+        "errorType": error_type,
         "stackTrace": traceback.format_tb(error.__traceback__),
     }
 

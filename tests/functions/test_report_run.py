@@ -226,6 +226,23 @@ def test_an_entry_that_an_earlier_run_deleted_is_already_absent(stack: Stack) ->
     assert rows(stack, "run-2")[username]["outcome"] == "already_absent"
 
 
+def test_a_name_that_an_earlier_run_deleted_and_somebody_else_was_given_is_ambiguous(
+    stack: Stack,
+) -> None:
+    delete_all(stack, "user0118")
+    stack.report_run()
+    stack.portal.database.execute("UPDATE user SET username = 'user0118' WHERE user_id = 125")
+
+    by_name = stack.plan(["USER0118"], "run-2")
+    stack.report_run("run-2")
+    by_id = stack.plan(["125"], "run-3")
+
+    assert by_name["users"] == 0
+    assert rows(stack, "run-2")["USER0118"]["outcome"] == "unresolved"
+    assert "name this user by id" in rows(stack, "run-2")["USER0118"]["reason"]
+    assert by_id["users"] == 1
+
+
 def test_another_executions_run_is_left_alone(stack: Stack) -> None:
     delete_all(stack, "118")
     before = stack.keys()

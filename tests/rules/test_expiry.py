@@ -1,5 +1,6 @@
 """When a portal token ends, from the many ways a portal may say it."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -40,6 +41,16 @@ def test_every_likely_way_to_write_a_moment_is_read(expires: object) -> None:
     assert expires_at(expires) == IN_15_MINUTES
 
 
+def test_without_a_zone_it_is_utc_wherever_this_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        parsed = expires_at("2026-11-20 20:15:00")
+    time.tzset()
+
+    assert parsed == IN_15_MINUTES
+
+
 @pytest.mark.parametrize(
     "expires",
     [
@@ -55,8 +66,8 @@ def test_every_likely_way_to_write_a_moment_is_read(expires: object) -> None:
         float("inf"),
         "nan",
         "-inf",
-        10**400,
-        "1" * 400,
+        pytest.param(10**400, id="an integer beyond every float"),
+        pytest.param("1" * 400, id="a text beyond every float"),
         "20/11/2026 20:15",
         "2026-11-20T25:15:00",
     ],

@@ -144,8 +144,23 @@ def test_rule_3_an_entry_is_not_called_deleted_because_of_a_shared_email() -> No
     assert plan(entry, deleted_before=["email:team@example.com"]) == [("unresolved", "not_found")]
 
 
-def test_rule_7_somebody_who_came_back_under_an_old_name_is_a_user_like_any_other() -> None:
-    assert plan(Entry(1, bare="ann"), deleted_before=["username:ann"]) == [("would_delete", "")]
+def test_rule_1_a_name_that_was_deleted_before_does_not_name_whoever_carries_it_now() -> None:
+    [(outcome, reason)] = plan(Entry(1, bare="ann"), deleted_before=["username:ann"])
+
+    assert outcome == "unresolved"
+    assert reason.startswith("ambiguous: an earlier run deleted somebody of this name")
+
+
+def test_rule_1_an_id_names_its_user_whatever_was_deleted_before() -> None:
+    entry = Entry(1, user_id=ANN.user_id, username="ann")
+
+    assert plan(entry, deleted_before=["username:ann"]) == [("would_delete", "")]
+
+
+def test_rule_1_a_user_of_an_unknown_type_is_protected() -> None:
+    stranger = PortalUser("900", "stranger", "s@example.com", type="superuser")
+
+    assert protection_of(stranger, api_user=API_USER).startswith("protected")
 
 
 # Whatever the entries and the portal

@@ -293,6 +293,7 @@ def test_outcomes_are_counted_in_the_order_of_their_table() -> None:
         ({"not_attempted": 3}, {"refused": True, "failed": True}, RunStatus.REFUSED),
         # Refused means that nobody was touched: half-way through a run, it failed.
         ({"deleted": 1, "not_attempted": 2}, {"refused": True, "failed": True}, RunStatus.FAILED),
+        ({"deleted": 3}, {"refused": True}, RunStatus.FAILED),
         ({"unknown": 1, "not_attempted": 2}, {"refused": True, "failed": True}, RunStatus.FAILED),
         ({"failed": 1, "not_attempted": 2}, {"refused": True, "failed": True}, RunStatus.FAILED),
     ],

@@ -6,6 +6,7 @@ those are silent, the client accepts every form that is likely and depends on no
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -91,22 +92,32 @@ class Portal:
             raise PortalAnswerUnusable("The portal answered 200 to get_token, but sent no token.")
         return value, body.get("expires")
 
-    def dataset_rows(self, dataset_id: int) -> Iterator[Mapping[str, Any]]:
-        """Yield every row of a collected dataset.
+    def dataset_rows(self, dataset_id: int) -> list[Mapping[str, Any]]:
+        """Return every row of a collected dataset.
 
-        All rows are asked for at once, because they come in no promised order, in which pages
-        could overlap; a portal that sends fewer is asked for the rest. What proves that all were
-        read is their number.
+        All rows are asked for at once, because they come in no promised order. A portal that sends
+        fewer than there are is asked for the rest, and then for all of them again: only when both
+        readings agree did no page overlap another.
 
         Raises:
             RequestRefused: there is no such dataset, or it may not be read, or is incomplete.
             TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
         """
-        read = 0
+        rows, pages = self._dataset_pages(dataset_id)
+        if pages > 1 and _sorted(self._dataset_pages(dataset_id)[0]) != _sorted(rows):
+            raise RequestRefused(
+                f"The portal sends the pages of dataset {dataset_id} in no stable order, so that"
+                " rows may be missing. Add an ORDER BY to its query, and collect it again."
+            )
+        return rows
+
+    def _dataset_pages(self, dataset_id: int) -> tuple[list[Mapping[str, Any]], int]:
+        read: list[Mapping[str, Any]] = []
+        pages = 0
         while True:
             query: dict[str, int | str] = {"dataset": dataset_id, "amount": "Y"}
             if read:
-                query["offset"] = read
+                query["offset"] = len(read)
             answer = self._send("GET", "/api/dataset_data", query=query, limit=_LARGEST_LIST)
             body = self._insist(Step.READ, answer, f"read dataset {dataset_id}")
             rows, amount = body.get("data"), _whole_number(body.get("amount"))
@@ -114,14 +125,16 @@ class Portal:
                 raise PortalAnswerUnusable(
                     f"The portal's answer for dataset {dataset_id} lacks `data` or `amount`."
                 )
-            read += len(rows)
-            yield from (row for row in rows if isinstance(row, dict))
-            if read >= amount:
-                return
+            if not all(isinstance(row, dict) for row in rows):
+                raise PortalAnswerUnusable(f"A row of dataset {dataset_id} is no JSON object.")
+            read += rows
+            pages += 1
+            if len(read) >= amount:
+                return read, pages
             if not rows:
                 raise RequestRefused(
-                    f"Dataset {dataset_id} has {amount} rows, but the portal sent {read}. Collect"
-                    " it again, then start the run again."
+                    f"Dataset {dataset_id} has {amount} rows, but the portal sent {len(read)}."
+                    " Collect it again, then start the run again."
                 )
 
     def users(self) -> Iterator[PortalUser]:
@@ -236,14 +249,15 @@ def parse_user(user: object) -> PortalUser:
     """
     if isinstance(user, dict):
         user_id = normalise_id(user.get("id", user.get("user_id")))
-        if user_id and all(isinstance(user.get(name), str) for name in ("username", "type")):
+        username, kind = user.get("username"), user.get("type")
+        if user_id and isinstance(username, str) and isinstance(kind, str) and kind.strip():
             email = user.get("email", "missing")
             if email is None or ("email" in user and isinstance(email, str)):
                 return PortalUser(
                     user_id=user_id,
-                    username=user["username"],
+                    username=username,
                     email=email or "",
-                    type=user["type"],
+                    type=kind,
                     enabled=str(user.get("enabled", "")),
                     ldap=str(user.get("ldap", "")),
                 )
@@ -304,8 +318,8 @@ def _retry_after(header: str | None) -> int | None:
     """Read `Retry-After`: whole seconds or an HTTP date (RFC 9110, section 10.2.3)."""
     if not header:
         return None
-    if header.strip().isdigit():
-        return int(header)
+    if (seconds := _whole_number(header)) is not None:
+        return seconds
     try:
         moment = parsedate_to_datetime(header)
     except ValueError:
@@ -314,9 +328,13 @@ def _retry_after(header: str | None) -> int | None:
     return max(0, round((moment - datetime.now(UTC)).total_seconds()))
 
 
+def _sorted(rows: list[Mapping[str, Any]]) -> list[str]:
+    return sorted(json.dumps(row, sort_keys=True) for row in rows)
+
+
 def _whole_number(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.strip().isdigit():
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,18}", value.strip()):
         return int(value)
     return None

@@ -89,6 +89,11 @@ def _by_user_id(*groups: Iterable[PortalUser]) -> dict[str, PortalUser]:
     return {user.user_id: user for group in groups for user in group}
 
 
+def names_by_id(entry: Entry) -> bool:
+    """Tell whether an entry gives a user's id, alone or beside names."""
+    return bool(entry.user_id) or is_user_id(fold(entry.bare))
+
+
 def identity_keys(entry: Entry) -> list[str]:
     """Return the keys under which an earlier deletion of this entry's user is on record."""
     keys = []

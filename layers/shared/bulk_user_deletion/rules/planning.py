@@ -1,6 +1,6 @@
 """From requested entries to a plan: who is deleted, who is kept and why, and whether at all."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from bulk_user_deletion.errors import RequestRefused
@@ -13,7 +13,13 @@ from bulk_user_deletion.models import (
     Request,
     fold,
 )
-from bulk_user_deletion.rules.identity import Directory, identity_keys, is_user_id
+from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
+
+# Lists of leavers are often cumulative: they go on naming somebody who went long ago, and whose
+# username or e-mail a colleague was given since.
+_REUSED = "ambiguous: an earlier run deleted somebody of this name; name this user by id"
+
+_KNOWN_TYPES = {"regular", "power", "administrator"}
 
 
 def stricter(limits: Limits, options: Mapping[str, float]) -> Limits:
@@ -59,11 +65,14 @@ def plan_entries(
         if user_id in first_line:
             reason = f"duplicate: the same user as line {first_line[user_id]}"
             outcome = Outcome.SKIPPED
+        elif not names_by_id(entry) and _on_record(entry, deleted_before, any):
+            outcome, reason = Outcome.UNRESOLVED, _REUSED
         elif protection := protection_of(match.user, api_user=api_user):
             outcome, reason = Outcome.SKIPPED, protection
         else:
             outcome, reason = Outcome.WOULD_DELETE, ""
-        first_line.setdefault(user_id, entry.line)
+        if reason != _REUSED:
+            first_line.setdefault(user_id, entry.line)
         planned.append(PlannedEntry(entry, outcome, reason, match.user))
     return tuple(planned)
 
@@ -74,6 +83,8 @@ def protection_of(user: PortalUser, *, api_user: str) -> str:
         return "self: the user our own API token acts as"
     if user.is_administrator:
         return "administrator"
+    if fold(user.type) not in _KNOWN_TYPES:
+        return "protected: of a user type that this application does not know"
     return ""
 
 
@@ -82,13 +93,19 @@ def _without_user(entry: Entry, problem: str, deleted_before: Collection[str]) -
         return PlannedEntry(entry, Outcome.UNRESOLVED, problem)
     # A bare value is on record as the username or as the e-mail, but columns must all be: an e-mail
     # may have been shared with somebody else, who is gone.
-    keys = identity_keys(entry)
-    if keys and (any if entry.bare else all)(key in deleted_before for key in keys):
+    if _on_record(entry, deleted_before, any if entry.bare else all):
         return PlannedEntry(entry, Outcome.ALREADY_ABSENT, "deleted by an earlier run")
     only_an_id = not entry.username and not entry.email
-    if only_an_id and is_user_id(fold(entry.user_id or entry.bare)):
+    if only_an_id and names_by_id(entry):
         return PlannedEntry(entry, Outcome.ALREADY_ABSENT, "nobody holds this id")
     return PlannedEntry(entry, Outcome.UNRESOLVED, "not_found")
+
+
+def _on_record(
+    entry: Entry, deleted_before: Collection[str], quantifier: Callable[[Iterable[bool]], bool]
+) -> bool:
+    keys = identity_keys(entry)
+    return bool(keys) and quantifier(key in deleted_before for key in keys)
 
 
 def check_size(*, distinct: int, portal_users: int, limits: Limits) -> None:
@@ -122,7 +139,7 @@ def check_entries(planned: Sequence[PlannedEntry], request: Request, limits: Lim
     """
     if request.is_attended:
         return
-    doubtful = [row for row in planned if row.reason in {"ambiguous", "columns_disagree"}]
+    doubtful = [row for row in planned if row.reason.startswith(("ambiguous", "columns_disagree"))]
     if doubtful:
         lines = ", ".join(f"line {row.entry.line}: {row.reason}" for row in doubtful[:20])
         raise RequestRefused(

@@ -26,16 +26,16 @@ def settle(row: UserRow, *, still_there: bool | None) -> tuple[Outcome, str]:
     user with a DELETE of ours behind it that is gone now was deleted by it; one that is there is
     `unknown`, because that DELETE may still be under way.
     """
-    in_flight = row.state in {UserState.INTENT, UserState.SETTLING}
-    if row.state is UserState.DONE and row.outcome and row.outcome is not Outcome.UNKNOWN:
+    is_settled = row.outcome is not Outcome.UNKNOWN or still_there is not False
+    if row.state is UserState.DONE and row.outcome and is_settled:
         return row.outcome, row.reason
+    evidence = row.reason or "the DELETE's answer was not recorded"
     if still_there is False:
-        return Outcome.DELETED, f"{row.reason or 'no answer recorded'}; gone at the last look"
-    if row.state is UserState.DONE or in_flight:
-        evidence = row.reason or "the DELETE's answer was not recorded"
-        seen = {True: "still there", None: "not looked at"}[still_there]
-        return Outcome.UNKNOWN, f"{evidence}; {seen} at the last look"
-    return Outcome.FAILED, row.reason
+        return Outcome.DELETED, f"{evidence}; gone at the last look"
+    if row.state is UserState.REFUSED:
+        return Outcome.FAILED, row.reason
+    seen = "still there" if still_there else "not looked at"
+    return Outcome.UNKNOWN, f"{evidence}; {seen} at the last look"
 
 
 def report_row(

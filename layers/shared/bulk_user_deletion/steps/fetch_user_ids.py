@@ -13,7 +13,7 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Entry, Limits, Mode, Plan, Request
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
-from bulk_user_deletion.rules.identity import Directory, identity_keys
+from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
 from bulk_user_deletion.rules.planning import (
     check_entries,
     check_size,
@@ -147,6 +147,12 @@ class FetchUserIds:
         return None
 
     def _deleted_before(self, entries: list[Entry], directory: Directory) -> set[str]:
-        unknown = [entry for entry in entries if directory.match(entry).problem == "not_found"]
-        keys = {key for entry in unknown for key in identity_keys(entry)}
-        return self.ledger.deleted_before(keys)
+        """Return whom the ledger has on record as deleted; an id that is there needs none."""
+        return self.ledger.deleted_before(
+            {
+                key
+                for entry in entries
+                if not names_by_id(entry) or directory.match(entry).user is None
+                for key in identity_keys(entry)
+            }
+        )
