@@ -17,7 +17,7 @@ from bulk_user_deletion.bucket import Bucket, report_key
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import RunStatus
 from local.demo import demo_portal
-from local.engine import Engine, Stack
+from local.engine import DeployError, Engine, Stack
 from local.progress import Progress
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -142,7 +142,10 @@ def run_command(
 
         started = time.monotonic()
         aws = resources.enter_context(Engine(wait_scale=wait_scale))
-        stack = aws.deploy(PROJECT, STACK_NAME, {"PortalUrl": portal.url, **parameters})
+        try:
+            stack = aws.deploy(PROJECT, STACK_NAME, {"PortalUrl": portal.url, **parameters})
+        except DeployError as error:
+            raise click.UsageError(f"The stack could not be deployed: {error}") from None
         took = time.monotonic() - started
         console.print(f"Emulated AWS: {aws.endpoint}, template.yaml deployed in {took:.1f} s.")
 
@@ -162,6 +165,7 @@ class Run:
         self._secrets = aws.client("secretsmanager")
         self._outputs = stack.outputs
         # The application's own readers of the ledger and the bucket find the emulator this way.
+        os.environ.pop("AWS_PROFILE", None)
         os.environ.update(aws.environment)
         self.ledger = Ledger(self._outputs["LedgerTableName"])
         self.bucket = Bucket(self._outputs["DataBucketName"])

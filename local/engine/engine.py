@@ -1,5 +1,6 @@
 """ministack as a process, and stacks deployed on it."""
 
+import json
 import os
 import socket
 import subprocess
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from urllib.request import urlopen
 
 import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from local.engine.packaging import package
 
@@ -45,7 +49,18 @@ class Engine:
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_DEFAULT_REGION": _REGION,
+            "NO_PROXY": "127.0.0.1",
         }
+
+    @property
+    def pid(self) -> int:
+        """The process, and the process group that functions run in."""
+        return self._process.pid
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its files until it ends."""
+        return Path(self._folder.name)
 
     def __enter__(self) -> Self:
         # Nothing of the caller's environment gets in: no profile, no credentials, no proxy.
@@ -97,12 +112,15 @@ class Engine:
     def client(self, service: Literal["stepfunctions"]) -> "SFNClient": ...
     def client(self, service: str) -> Any:
         """Return a boto3 client of the emulated service."""
-        return boto3.client(  # type: ignore[call-overload]
+        # A profile that is read from nowhere: whatever AWS_PROFILE says, it is not for here.
+        session = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+        return boto3.Session(botocore_session=session).client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.endpoint,
             region_name=_REGION,
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106
+            config=Config(proxies={}),
         )
 
     def deploy(self, project: Path, name: str, parameters: Mapping[str, str]) -> "Stack":
@@ -178,6 +196,13 @@ class Stack:
 
     def deploy(self, template: str, parameters: Mapping[str, str]) -> None:
         """Create the stack, or update it."""
+        # CloudFormation refuses these, the emulator does not.
+        known = json.loads(template)["Parameters"]
+        if unknown := parameters.keys() - known.keys():
+            raise DeployError(
+                f"The template has no parameter {', '.join(sorted(unknown))}."
+                f" It has {', '.join(known)}."
+            )
         settings: Any = {
             "StackName": self.name,
             "TemplateBody": template,
@@ -187,10 +212,11 @@ class Stack:
                 for name, value in parameters.items()
             ],
         }
-        if self._exists():
-            self._client.update_stack(**settings)
-        else:
-            self._client.create_stack(**settings)
+        change = self._client.update_stack if self._exists() else self._client.create_stack
+        try:
+            change(**settings)
+        except ClientError as error:
+            raise DeployError(error.response["Error"]["Message"]) from None
         status = self._wait()
         if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
             raise DeployError(f"{status}: {self._reasons()}")
@@ -203,7 +229,7 @@ class Stack:
     def _exists(self) -> bool:
         try:
             self._client.describe_stacks(StackName=self.name)
-        except self._client.exceptions.ClientError:
+        except ClientError:
             return False
         return True
 

@@ -1,0 +1,101 @@
+"""CloudFormation receives the project's own template, but for what the emulator needs."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.engine.packaging import load_template, package
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def uploads() -> dict[str, bytes]:
+    return {}
+
+
+@pytest.fixture(scope="module")
+def packaged(uploads: dict[str, bytes]) -> dict[str, Any]:
+    def upload(key: str, body: bytes) -> str:
+        uploads[key] = body
+        return f"s3://packages/{key}"
+
+    return dict(json.loads(package(PROJECT, upload)))
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths at which two documents differ."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in before.keys() | after.keys():
+            yield from differences(before.get(name), after.get(name), f"{path}/{name}")
+    elif before != after:
+        yield path
+
+
+def test_only_runtimes_layers_and_addresses_of_files_are_changed(packaged: dict[str, Any]) -> None:
+    changed = set(differences(load_template(PROJECT / "template.yaml"), packaged))
+
+    functions = [
+        "FetchUserIdsFunction",
+        "RefreshTokenFunction",
+        "NextBatchFunction",
+        "DeleteUserFunction",
+        "ReportRunFunction",
+    ]
+    assert changed == {
+        "/Globals/Function/Runtime",
+        "/Globals/Function/Layers",
+        "/Resources/SharedLayer/Properties/ContentUri",
+        "/Resources/SharedLayer/Properties/CompatibleRuntimes",
+        "/Resources/BulkUserDeletion/Properties/DefinitionUri",
+        *(f"/Resources/{name}/Properties/CodeUri" for name in functions),
+    }
+
+
+def test_a_functions_package_holds_its_handler_the_layer_and_the_runtime_client(
+    packaged: dict[str, Any], uploads: dict[str, bytes]
+) -> None:
+    address = packaged["Resources"]["DeleteUserFunction"]["Properties"]["CodeUri"]
+
+    with zipfile.ZipFile(io.BytesIO(uploads[address.rpartition("/")[2]])) as archive:
+        names = archive.namelist()
+        handler = archive.read("app.py")
+
+    assert handler == (PROJECT / "functions" / "delete_user" / "app.py").read_bytes()
+    assert {"bootstrap", "bulk_user_deletion/portal.py", "requests/__init__.py"} <= set(names)
+
+
+def test_the_layer_is_pure_python(packaged: dict[str, Any], uploads: dict[str, bytes]) -> None:
+    address = packaged["Resources"]["SharedLayer"]["Properties"]["ContentUri"]
+
+    with zipfile.ZipFile(io.BytesIO(uploads[address.rpartition("/")[2]])) as archive:
+        native = [name for name in archive.namelist() if name.endswith((".so", ".pyd", ".dylib"))]
+
+    assert native == []
+
+
+def test_what_only_tests_and_local_runs_need_is_not_in_the_layer(
+    packaged: dict[str, Any], uploads: dict[str, bytes]
+) -> None:
+    address = packaged["Resources"]["SharedLayer"]["Properties"]["ContentUri"]
+
+    with zipfile.ZipFile(io.BytesIO(uploads[address.rpartition("/")[2]])) as archive:
+        folders = {name.split("/")[0] for name in archive.namelist() if "/" in name}
+
+    packages = {folder for folder in folders if not folder.endswith(".dist-info")}
+    assert packages - {"bin"} == {
+        "aws_lambda_powertools",
+        "bulk_user_deletion",
+        "certifi",
+        "charset_normalizer",
+        "fastjsonschema",
+        "idna",
+        "jmespath",
+        "requests",
+        "urllib3",
+    }
