@@ -108,7 +108,7 @@ def run_command(
     Exit status: 0 the run succeeded; 1 it ended otherwise; 2 it was refused before anything was
     deleted.
     """
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, highlight=False)
     if event and drop:
         raise click.UsageError("--event and --drop exclude each other.")
     access = [portal_url, application_id, application_key, user]
