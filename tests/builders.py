@@ -1,12 +1,14 @@
 """Users, entries, plans and reports for tests: a line each, and strategies to draw them from."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from hypothesis import strategies as st
 
 from bulk_user_deletion.models import (
     Entry,
+    Estimate,
     Limits,
     Mode,
     Outcome,
@@ -21,6 +23,7 @@ from bulk_user_deletion.models import (
     UserRow,
     UserState,
 )
+from bulk_user_deletion.rules.protection import Protected, read_protected_list
 
 API_USER = "api"
 
@@ -37,6 +40,8 @@ def some_limits(**changes: Any) -> Limits:
     default = Limits(
         max_users=50,
         max_percent=10.0,
+        max_users_per_day=200,
+        max_percent_per_day=20.0,
         wait_seconds=60,
         canary_users=2,
         max_not_found_percent=20.0,
@@ -66,11 +71,14 @@ def a_plan(*entries: PlannedEntry, **fields: Any) -> Plan:
         mode=Mode.APPLY,
         created_at=1_800_000_000,
         source="dataset 42",
+        source_version="",
         reason="HR-1234",
         requested_by="hr-automation",
         limits=some_limits(),
         portal_users=100,
         distinct=len(entries),
+        last_day=0,
+        estimate=Estimate(seconds=120 * len(entries), usd=0.01),
         entries=entries,
     )
     return replace(default, **fields)
@@ -91,6 +99,7 @@ def a_report_row(line: int = 1, **fields: Any) -> ReportRow:
         email="jdoe@example.com",
         outcome=Outcome.DELETED,
         reason="a look after the DELETE found nobody under this id",
+        warning="",
         attempts=1,
         ended_at="2026-11-20T20:00:00Z",
     )
@@ -114,6 +123,8 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
         counts={"deleted": len(rows)} if rows else {},
         renewals=0,
         portal_users=100,
+        plan_sha256="0" * 64,
+        estimate=Estimate(seconds=120, usd=0.01),
         warnings=[],
         rows=list(rows),
     )
@@ -144,3 +155,12 @@ column_entries = st.builds(
     email=st.sampled_from([*_EMAILS, "carl@example.com"]),
 )
 entries = st.lists(bare_entries | column_entries, max_size=8)
+
+
+TODAY = date(2026, 11, 20)
+
+
+def protected_by(*lines: str, api_user: str = API_USER) -> Protected:
+    """Everybody who is kept, with a protected list of these lines."""
+    content = "\n".join(["user,until,reason", *lines])
+    return Protected(api_user, read_protected_list(content.encode()))

@@ -57,6 +57,7 @@ def test_the_names_are_an_interface_of_the_state_machine() -> None:
         "CredentialsRefused",
         "UserManagementDenied",
         "PortalAnswerUnusable",
+        "PlanEdited",
         "RunClosed",
     }
 

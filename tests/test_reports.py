@@ -31,7 +31,7 @@ def test_the_csv_has_a_header_and_one_row_per_entry() -> None:
         ("3", "118", "skipped"),
     ]
     assert text.splitlines()[0] == (
-        "line,entry,user_id,username,email,outcome,reason,attempts,ended_at"
+        "line,entry,user_id,username,email,outcome,reason,warning,attempts,ended_at"
     )
 
 
@@ -111,6 +111,7 @@ def test_the_summary_says_how_it_ended_and_where_the_report_is() -> None:
         "mode": "apply",
         "requested": 1,
         "counts": {"deleted": 1},
+        "plan_sha256": "0" * 64,
         "report": ADDRESS,
     }
 
@@ -151,7 +152,28 @@ def test_rule_3_a_run_that_deleted_nobody_says_so_in_its_subject(status: RunStat
 def test_the_notification_of_no_entries_says_so() -> None:
     _, body = notification(a_report(requested=0), report_address=ADDRESS)
 
-    assert "      0  entries\n      0  requested\n" in body
+    assert "      0  requested\n" in body
+
+
+def test_the_notification_of_a_preview_says_how_to_apply_exactly_its_plan() -> None:
+    report = a_report(
+        a_report_row(outcome=Outcome.WOULD_DELETE),
+        status=RunStatus.PREVIEWED,
+        counts={"would_delete": 1},
+    )
+
+    subject, body = notification(report, report_address=ADDRESS)
+
+    assert subject == "[PREVIEWED] Bulk user deletion: 1 would be deleted"
+    digest = "0" * 64
+    assert f'{{"mode": "apply", "plan": {{"run_id": "run-1", "sha256": "{digest}"}}}}' in body
+    assert "about 0:02:00 and 0.01 USD" in body
+
+
+def test_the_notification_repeats_the_plans_warnings() -> None:
+    report = a_report(a_report_row(), warnings=["2 entries are protected (lines 3, 7)."])
+
+    assert report.warnings[0] in notification(report, report_address=ADDRESS)[1]
 
 
 @given(st.sampled_from(RunStatus), st.integers(0), st.integers(0))

@@ -24,6 +24,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         tries=event["progress"]["tries"],
         owner=context.aws_request_id,
         lease_until=int(time.time() + context.get_remaining_time_in_millis() / 1000) + 1,
+        protected_list=ours.settings.protected_list,
         ledger=ours.ledger,
         bucket=ours.bucket,
         connect=lambda: ours.connect(event["token"]["version_id"]),

@@ -167,6 +167,11 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "Concurrency": 1,
         "MaxUsers": 50,
         "MaxPercent": 10,
+        "MaxUsersPerDay": 200,
+        "MaxPercentPerDay": 20,
+        "ApplyOnlyPlans": "false",
+        "PlanMaxAgeHours": 24,
+        "ProtectedList": "",
         "CanaryUsers": 2,
         "MaxNotFoundPercent": 20,
         "TokenLifeSeconds": 900,
@@ -300,9 +305,19 @@ def test_only_those_who_call_the_portal_may_read_the_token() -> None:
     assert who_may_read("TokenSecret") == set(FUNCTIONS) - {"NextBatchFunction"}
 
 
-def test_nobody_may_delete_files_and_rows_go_with_their_lease_or_lock_only() -> None:
+def test_nobody_may_delete_a_file_or_a_row_that_proves_something() -> None:
     assert who_may("s3:DeleteObject") == set()
-    assert who_may("dynamodb:DeleteItem") == {"RefreshTokenFunction", "ReportRunFunction"}
+    deletable = {
+        name: statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
+        for name in who_may("dynamodb:DeleteItem")
+        for statement in statements(name)
+        if "dynamodb:DeleteItem" in statement["Action"]
+    }
+    assert deletable == {
+        "FetchUserIdsFunction": ["stop"],
+        "RefreshTokenFunction": ["token"],
+        "ReportRunFunction": ["lock"],
+    }
 
 
 def test_the_machine_may_start_its_own_children() -> None:

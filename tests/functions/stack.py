@@ -4,6 +4,7 @@ import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import count
 from typing import Any
 
@@ -58,6 +59,12 @@ class Stack:
             "WAIT_SECONDS": "60",
             "MAX_USERS": "50",
             "MAX_PERCENT": "50",
+            "MAX_USERS_PER_DAY": "100",
+            "MAX_PERCENT_PER_DAY": "60",
+            "APPLY_ONLY_PLANS": "false",
+            "PLAN_MAX_AGE_HOURS": "24",
+            "PROTECTED_LIST": "",
+            "CONCURRENCY": "1",
             "CANARY_USERS": "0",
             "MAX_NOT_FOUND_PERCENT": "20",
         }
@@ -125,6 +132,9 @@ class Stack:
             {
                 "run_id": run_id,
                 "execution_arn": EXECUTIONS + run_id,
+                "plan_sha256": sha256(
+                    self.s3.get_object(Bucket="data", Key=f"runs/{run_id}/plan.json")["Body"].read()
+                ).hexdigest(),
                 "batch": {"number": number},
             },
         )

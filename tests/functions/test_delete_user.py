@@ -51,6 +51,7 @@ def record_intent(stack: Stack, *, lease_until: int) -> None:
         owner="another-invocation",
         lease_until=lease_until,
         now=0,
+        is_first=True,
     )
 
 

@@ -161,6 +161,7 @@ def test_a_user_with_an_intent_and_no_more_is_unknown_while_it_is_still_there(
         owner="killed",
         lease_until=1,
         now=0,
+        is_first=True,
     )
 
     summary = stack.report_run()

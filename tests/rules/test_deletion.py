@@ -14,7 +14,7 @@ from bulk_user_deletion.rules.deletion import (
     retry_wait,
     settle_wait,
 )
-from tests.builders import API_USER, a_row, a_user, users
+from tests.builders import API_USER, TODAY, a_row, a_user, protected_by, users
 
 PLANNED = a_user(118, "jdoe", email="jdoe@example.com")
 
@@ -33,7 +33,10 @@ PLANNED = a_user(118, "jdoe", email="jdoe@example.com")
     ],
 )
 def test_rule_1_a_user_that_is_who_the_plan_says_may_be_deleted(now: dict[str, str]) -> None:
-    assert reason_to_keep(PLANNED, replace(PLANNED, **now), api_user=API_USER) == ""
+    assert (
+        reason_to_keep(PLANNED, replace(PLANNED, **now), protected=protected_by(), today=TODAY)
+        == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,16 +58,21 @@ def test_rule_1_a_user_that_is_who_the_plan_says_may_be_deleted(now: dict[str, s
 def test_rule_1_a_user_that_changed_or_became_protected_is_kept(
     now: dict[str, str], reason: str
 ) -> None:
-    assert reason_to_keep(PLANNED, replace(PLANNED, **now), api_user=API_USER) == reason
+    assert (
+        reason_to_keep(PLANNED, replace(PLANNED, **now), protected=protected_by(), today=TODAY)
+        == reason
+    )
 
 
 def test_rule_1_a_user_that_our_token_acts_as_by_now_is_kept() -> None:
-    assert reason_to_keep(PLANNED, PLANNED, api_user="JDoe").startswith("self")
+    assert reason_to_keep(
+        PLANNED, PLANNED, protected=protected_by(api_user="JDoe"), today=TODAY
+    ).startswith("self")
 
 
 @given(users, users)
 def test_rule_1_only_the_planned_person_may_be_deleted(before: PortalUser, now: PortalUser) -> None:
-    if reason_to_keep(before, now, api_user=API_USER) == "":
+    if reason_to_keep(before, now, protected=protected_by(), today=TODAY) == "":
         assert now.user_id == before.user_id
         assert fold(now.username) == fold(before.username) != API_USER
         assert fold(now.email) == fold(before.email)
@@ -73,7 +81,7 @@ def test_rule_1_only_the_planned_person_may_be_deleted(before: PortalUser, now: 
 
 def test_rule_6_the_reason_names_columns_and_nobody() -> None:
     found = replace(PLANNED, username="asmith", email="asmith@example.com")
-    reason = reason_to_keep(PLANNED, found, api_user=API_USER)
+    reason = reason_to_keep(PLANNED, found, protected=protected_by(), today=TODAY)
 
     assert "jdoe" not in reason
     assert "asmith" not in reason

@@ -155,6 +155,7 @@ def test_a_row_says_who_was_asked_for_who_that_was_and_what_came_of_it() -> None
         email="jdoe@example.com",
         outcome=Outcome.DELETED,
         reason="gone",
+        warning="",
         attempts=2,
         ended_at="2026-11-18T11:06:40Z",
     )

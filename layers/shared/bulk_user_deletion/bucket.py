@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -10,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import Plan, PortalUser, S3Object
+from bulk_user_deletion.rules.protection import Protection, read_protected_list
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
 
 if TYPE_CHECKING:
@@ -89,8 +91,29 @@ class Bucket:
 
     def read_plan(self, run_id: str) -> Plan | None:
         """Return a run's plan, or None when planning did not come that far."""
+        sealed = self.read_sealed(run_id)
+        return sealed[0] if sealed else None
+
+    def read_sealed(self, run_id: str) -> tuple[Plan, str] | None:
+        """Return a run's plan and the sha256 of its bytes."""
         body = self._get(plan_key(run_id))
-        return Plan.from_json(json.loads(body)) if body else None
+        return (Plan.from_json(json.loads(body)), sha256(body).hexdigest()) if body else None
+
+    def read_protected(self, key: str) -> list[Protection]:
+        """Return the protected list under `key`; without a key there is none.
+
+        Raises:
+            RequestRefused: the list is missing or malformed.
+        """
+        if not key:
+            return []
+        body = self._get(key)
+        if not body:
+            raise RequestRefused(
+                f"The protected list s3://{self.name}/{key} is missing or empty: without it nobody"
+                " is deleted. Put it back, or clear the parameter ProtectedList."
+            )
+        return read_protected_list(body)
 
     def write_batch(self, run_id: str, number: int, users: Iterable[PortalUser]) -> str:
         """Store the users of a batch and return its key."""

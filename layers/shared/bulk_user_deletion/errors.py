@@ -78,6 +78,10 @@ class PortalAnswerUnusable(PermanentError):
     """The portal answered something no decision can be based on."""
 
 
+class PlanEdited(PermanentError):
+    """The stored plan is not the one that was sealed."""
+
+
 class RunClosed(PermanentError):
     """The run is not open for this execution: it has ended, or belongs to another one."""
 

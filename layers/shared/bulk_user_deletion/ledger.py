@@ -8,7 +8,9 @@ Every promise about crashes and repetitions rests on the conditions of the write
 | `run#RUN_ID`    | `user#USER_ID` | one user, from the intent to delete on                    |
 | `event#…`       | `event`        | a trigger's fingerprint: the run that took it             |
 | `deleted#…`     | `deleted`      | somebody we deleted, by a hash of id, username or e-mail  |
+| `intent`        | `TIME#…`       | every first DELETE of a user, by the time of its intent   |
 | `lock`          | `lock`         | the run that may delete from this portal                  |
+| `stop`          | `stop`         | the stop button for the whole portal, while it is pressed |
 | `token`         | `lease`        | the caller that is renewing the token                     |
 """
 
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _KEPT_SECONDS = 400 * 24 * 3600
+_COUNTED_SECONDS = 2 * 24 * 3600
 _BATCH_GET = 100
+_PORTAL_STOP_KEY = ("stop", "stop")
+_PORTAL_STOP = dict(zip(("pk", "sk"), _PORTAL_STOP_KEY, strict=True))
 
 _Item = Mapping[str, Any]
 
@@ -83,12 +88,9 @@ class Ledger:
                 self.open_run_of(run_id, execution_arn)
 
     def run(self, run_id: str) -> RunRow | None:
-        """Return a run's row."""
-        with store_errors("Reading the run"):
-            item = self._table.get_item(
-                Key={"pk": f"run#{run_id}", "sk": "run"}, ConsistentRead=True
-            ).get("Item")
-        return _run_row(run_id, item) if item else None
+        """Return a run's row, with the stop flag of the run or of the whole portal."""
+        items = self._rows((f"run#{run_id}", "run"), _PORTAL_STOP_KEY)
+        return _run_row(run_id, items)
 
     def open_run_of(self, run_id: str, execution_arn: str) -> RunRow:
         """Return the run that an execution holds open.
@@ -98,13 +100,49 @@ class Ledger:
         """
         return _held(self.run(run_id), run_id, execution_arn)
 
-    def press_stop(self, run_id: str, *, reason: str, by: str, now: int) -> None:
-        """Set a run's stop flag: no further user is begun. The first reason stands."""
-        self._update_run(
-            run_id,
-            "SET stop_flag = if_not_exists(stop_flag, :stop)",
-            {":stop": {"reason": reason, "by": by, "at": now}},
-        )
+    def press_stop(self, run_id: str, *, reason: str, by: str, now: int) -> bool:
+        """Set the stop flag: no further user is begun. The first reason stands.
+
+        Without a `run_id` it holds for the whole portal until it is lifted. False means that there
+        is no such run.
+        """
+        flag = {"reason": reason, "by": by, "at": now}
+        if run_id:
+            expression = "SET stop_flag = if_not_exists(stop_flag, :stop)"
+            return self._update_run(run_id, expression, {":stop": flag})
+        with store_errors("Pressing the stop button"):
+            self._table.update_item(
+                Key=_PORTAL_STOP,
+                UpdateExpression="SET stop_flag = if_not_exists(stop_flag, :stop)",
+                ExpressionAttributeValues={":stop": flag},
+            )
+        return True
+
+    def lift_stop(self, run_id: str) -> bool:
+        """Take the stop flag back, of a run or of the whole portal; False when none is set."""
+        with store_errors("Lifting the stop"):
+            try:
+                if run_id:
+                    self._table.update_item(
+                        Key={"pk": f"run#{run_id}", "sk": "run"},
+                        UpdateExpression="REMOVE stop_flag",
+                        ConditionExpression="attribute_exists(stop_flag)",
+                    )
+                else:
+                    self._table.delete_item(
+                        Key=_PORTAL_STOP, ConditionExpression="attribute_exists(stop_flag)"
+                    )
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                return False
+        return True
+
+    def portal_stop(self) -> Stop | None:
+        """Return who stopped every run on the portal, if somebody did."""
+        with store_errors("Reading the stop button"):
+            item = self._table.get_item(Key=_PORTAL_STOP, ConsistentRead=True).get("Item")
+        return _stop(item)
 
     def count_renewal(self, run_id: str) -> None:
         """Note that the token was renewed while this run was going on."""
@@ -114,7 +152,7 @@ class Ledger:
         """Close a run: its execution may write no more outcomes."""
         self._update_run(run_id, "SET is_open = :no", {":no": False})
 
-    def _update_run(self, run_id: str, expression: str, values: Mapping[str, Any]) -> None:
+    def _update_run(self, run_id: str, expression: str, values: Mapping[str, Any]) -> bool:
         with store_errors("Writing the run"):
             try:
                 self._table.update_item(
@@ -126,6 +164,8 @@ class Ledger:
             except ClientError as error:  # a request that was refused never had a row
                 if error_code(error) != "ConditionalCheckFailedException":
                     raise
+                return False
+        return True
 
     # Users
 
@@ -137,15 +177,14 @@ class Ledger:
         Raises:
             RunClosed: the run has ended, or is another execution's.
         """
-        items = {
-            item["sk"]: item
-            for item in self._get_many(
-                [(f"run#{run_id}", "run"), (f"run#{run_id}", f"user#{user_id}")]
-            )
-        }
-        run = _run_row(run_id, items["run"]) if "run" in items else None
+        items = self._rows(
+            (f"run#{run_id}", "run"), (f"run#{run_id}", f"user#{user_id}"), _PORTAL_STOP_KEY
+        )
         user = items.get(f"user#{user_id}")
-        return _held(run, run_id, execution_arn), _user_row(user) if user else None
+        return (
+            _held(_run_row(run_id, items), run_id, execution_arn),
+            _user_row(user) if user else None,
+        )
 
     def users(self, run_id: str) -> Iterator[UserRow]:
         """Yield the rows of all users that a run began."""
@@ -172,13 +211,32 @@ class Ledger:
         owner: str,
         lease_until: int,
         now: int,
+        is_first: bool,
     ) -> bool:
         """Record that `owner` is about to send a DELETE; only then may it be sent.
 
         False means that it must not: the run was stopped or closed, or this user has a DELETE
         under way or an outcome already. One transaction decides, so that a stop holds before the
-        next DELETE and two callers never both send one.
+        next DELETE and two callers never both send one. `is_first` tells that this user had no
+        intent in this run before: it counts towards the caps per day.
         """
+        portal_is_not_stopped: TransactWriteItemTypeDef = {
+            "ConditionCheck": {
+                "TableName": self._table.name,
+                "Key": _PORTAL_STOP,
+                "ConditionExpression": "attribute_not_exists(stop_flag)",
+            }
+        }
+        counted: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._table.name,
+                "Item": {
+                    "pk": "intent",
+                    "sk": f"{now:012}#{run_id}#{user_id}",
+                    "expires_at": now + _COUNTED_SECONDS,
+                },
+            }
+        }
         run_is_open: TransactWriteItemTypeDef = {
             "ConditionCheck": {
                 "TableName": self._table.name,
@@ -211,7 +269,14 @@ class Ledger:
         }
         with store_errors(f"Recording the intent to delete user {user_id}"):
             try:
-                self._client.transact_write_items(TransactItems=[run_is_open, intent])
+                self._client.transact_write_items(
+                    TransactItems=[
+                        run_is_open,
+                        portal_is_not_stopped,
+                        intent,
+                        *([counted] if is_first else []),
+                    ]
+                )
             except self._client.exceptions.TransactionCanceledException as error:
                 if any(
                     reason.get("Code") == "ConditionalCheckFailed"
@@ -222,6 +287,23 @@ class Ledger:
                     f"Recording the intent to delete user {user_id}: transaction cancelled."
                 ) from None
         return True
+
+    def count_intents(self, *, since: int) -> int:
+        """Count the users that were sent a DELETE, or were about to be, since a moment."""
+        count, start = 0, dict[str, Any]()
+        while True:
+            with store_errors("Counting the last day's deletions"):
+                page = self._table.query(
+                    Select="COUNT",
+                    KeyConditionExpression="pk = :pk AND sk >= :since",
+                    ExpressionAttributeValues={":pk": "intent", ":since": f"{since:012}"},
+                    ConsistentRead=True,
+                    **start,
+                )
+            count += page["Count"]
+            if "LastEvaluatedKey" not in page:
+                return count
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def record_refusal(self, run_id: str, user_id: str, *, owner: str, reason: str) -> None:
         """Record that the portal definitely did nothing: another DELETE may follow."""
@@ -431,6 +513,9 @@ class Ledger:
                 if error_code(error) != "ConditionalCheckFailedException":
                     raise
 
+    def _rows(self, *keys: tuple[str, str]) -> dict[str, dict[str, Any]]:
+        return {item["sk"]: item for item in self._get_many(keys)}
+
     def _get_many(self, keys: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
         pending = [{"pk": pk, "sk": sk} for pk, sk in keys]
         while pending:
@@ -457,8 +542,15 @@ def _deleted_pk(key: str) -> str:
     return f"deleted#{sha256(key.encode()).hexdigest()}"
 
 
-def _run_row(run_id: str, item: _Item) -> RunRow:
-    stop = item.get("stop_flag")
+def _stop(item: _Item | None) -> Stop | None:
+    flag = item.get("stop_flag") if item else None
+    return Stop(flag["reason"], flag["by"], int(flag["at"])) if flag else None
+
+
+def _run_row(run_id: str, items: Mapping[str, _Item]) -> RunRow | None:
+    item = items.get("run")
+    if item is None:
+        return None
     return RunRow(
         run_id=run_id,
         execution_arn=item["execution_arn"],
@@ -470,7 +562,7 @@ def _run_row(run_id: str, item: _Item) -> RunRow:
         started_at=int(item["started_at"]),
         wait_seconds=int(item["wait_seconds"]),
         renewals=int(item["renewals"]),
-        stop=Stop(stop["reason"], stop["by"], int(stop["at"])) if stop else None,
+        stop=_stop(item) or _stop(items.get("stop")),
     )
 
 

@@ -89,12 +89,24 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class PlannedEntry:
-    """An entry and what is to become of it: `would_delete`, or an outcome that is already final."""
+    """An entry and what is to become of it: `would_delete`, or an outcome that is already final.
+
+    `warning` is what somebody should know who reads the plan or the report.
+    """
 
     entry: Entry
     outcome: Outcome
     reason: str = ""
     user: PortalUser | None = None
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How long a plan will take, and what AWS will ask for it: modelled, not measured."""
+
+    seconds: int
+    usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +114,15 @@ class Limits:
     """How careful a run is: the stack's parameters, made stricter by the request's options.
 
     `max_users` and `max_percent` (of the portal's users) are the most that may be asked for; 0
-    means none. `wait_seconds` is the pause after each DELETE, `canary_users` how many go first,
-    one by one, `max_not_found_percent` how much of a file nobody is watching may be unknown to
-    the portal.
+    means none; the two `…_per_day` hold for any 24 hours, whatever the number of runs.
+    `wait_seconds` is the pause after each DELETE, `canary_users` how many go first, one by one,
+    `max_not_found_percent` how much of a file nobody is watching may be unknown to the portal.
     """
 
     max_users: int
     max_percent: float
+    max_users_per_day: int
+    max_percent_per_day: float
     wait_seconds: int
     canary_users: int
     max_not_found_percent: float
@@ -130,6 +144,10 @@ class Source:
             return f"s3://{self.s3.bucket}/{self.s3.key}"
         return f"a list of {len(self.users or ())} users in the request"
 
+    def version(self) -> str:
+        """Name the version of a file, as S3 does; empty for what has none."""
+        return (self.s3.version_id or self.s3.etag) if self.s3 else ""
+
 
 @dataclass(frozen=True, slots=True)
 class S3Object:
@@ -142,11 +160,33 @@ class S3Object:
 
 
 @dataclass(frozen=True, slots=True)
+class SealedPlan:
+    """A plan to be applied, as its preview named it: the sha256 is of the very bytes."""
+
+    run_id: str
+    sha256: str
+
+    def describe(self) -> str:
+        """Name the plan."""
+        return f"the plan of run {self.run_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class StopOrder:
+    """Somebody presses the stop button, or lifts it: for one run, or without a `run_id` for all."""
+
+    reason: str
+    by: str
+    run_id: str = ""
+    lift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """A validated request. `fingerprint` is set for triggers that may deliver twice."""
 
     mode: Mode
-    source: Source
+    source: Source | SealedPlan
     trigger: str  # console, s3 or schedule
     options: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
@@ -161,30 +201,36 @@ class Request:
     @property
     def dropped_key(self) -> str:
         """The key of the dropped file that this request is about, or nothing."""
-        return self.source.s3.key if self.trigger == "s3" and self.source.s3 else ""
+        s3_object = self.source.s3 if isinstance(self.source, Source) else None
+        return s3_object.key if self.trigger == "s3" and s3_object else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Who is to be deleted, and what becomes of every other entry: sealed before the first DELETE.
 
-    `distinct` counts the different entries asked for, before anything was trimmed, and
-    `portal_users` everybody in the portal at that moment: the caps compare these two.
-    `refusal` is why the plan may not be applied, or empty.
+    `distinct` counts the different entries asked for, before anything was trimmed, `portal_users`
+    everybody in the portal at that moment, and `last_day` the DELETEs of the 24 hours before: the
+    caps compare these. `source_version` pins a file. `applies` is the hash of the sealed plan that
+    this one carries out. `refusal` is why the plan may not be applied, or empty.
     """
 
     run_id: str
     mode: Mode
     created_at: int
     source: str
+    source_version: str
     reason: str
     requested_by: str
     limits: Limits
     portal_users: int
     distinct: int
+    last_day: int
+    estimate: Estimate
     entries: tuple[PlannedEntry, ...]
     warnings: tuple[str, ...] = ()
     refusal: str = ""
+    applies: str = ""
 
     @property
     def users(self) -> list[PortalUser]:
@@ -203,12 +249,14 @@ class Plan:
                 **data,
                 "mode": Mode(data["mode"]),
                 "limits": Limits(**data["limits"]),
+                "estimate": Estimate(**data["estimate"]),
                 "entries": tuple(
                     PlannedEntry(
                         entry=Entry(**row["entry"]),
                         outcome=Outcome(row["outcome"]),
                         reason=row["reason"],
                         user=PortalUser(**row["user"]) if row["user"] else None,
+                        warning=row["warning"],
                     )
                     for row in data["entries"]
                 ),
@@ -305,6 +353,7 @@ class ReportRow:
     email: str
     outcome: Outcome
     reason: str
+    warning: str
     attempts: int
     ended_at: str  # ISO 8601, or empty
 
@@ -327,6 +376,8 @@ class Report:
     counts: dict[str, int]
     renewals: int
     portal_users: int
+    plan_sha256: str
+    estimate: Estimate | None
     warnings: list[str]
     rows: list[ReportRow]
 

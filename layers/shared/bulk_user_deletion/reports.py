@@ -2,10 +2,12 @@
 
 import csv
 import io
+import json
 from dataclasses import asdict, fields
+from datetime import timedelta
 from typing import Any
 
-from bulk_user_deletion.models import Report, ReportRow
+from bulk_user_deletion.models import Report, ReportRow, RunStatus
 
 _SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -40,20 +42,32 @@ def summary(report: Report, *, report_address: str) -> dict[str, Any]:
         "mode": report.mode,
         "requested": report.requested,
         "counts": report.counts,
+        "plan_sha256": report.plan_sha256,
         "report": report_address,
     }
 
 
 def notification(report: Report, *, report_address: str) -> tuple[str, str]:
     """Return the subject (99 characters at most, the limit of SNS) and body of a mail."""
-    deleted = report.counts.get("deleted", 0)
-    subject = f"[{report.status}] Bulk user deletion: {deleted} of {report.requested} deleted"
-    counts = "\n".join(f"{number:>7}  {name}" for name, number in report.counts.items())
-    body = (
-        f"{report.sentence}\n\n{counts or '      0  entries'}\n{report.requested:>7}  requested\n\n"
-        f"Source: {report.source}\nRun: {report.run_id}\nReport: {report_address}\n"
-    )
-    return subject[:99], body
+    would, deleted = (report.counts.get(name, 0) for name in ("would_delete", "deleted"))
+    done = f"{would} would be deleted" if would else f"{deleted} of {report.requested} deleted"
+    subject = f"[{report.status}] Bulk user deletion: {done}"
+    parts = [report.sentence, _counts(report), *report.warnings]
+    if report.status is RunStatus.PREVIEWED and would and report.estimate:
+        apply = {"mode": "apply", "plan": {"run_id": report.run_id, "sha256": report.plan_sha256}}
+        parts.append(
+            "To apply exactly this plan, once, start the state machine with:\n"
+            f"{json.dumps(apply)}\n"
+            f"It will take about {timedelta(seconds=report.estimate.seconds)} and"
+            f" {report.estimate.usd:.2f} USD."
+        )
+    parts.append(f"Source: {report.source}\nRun: {report.run_id}\nReport: {report_address}\n")
+    return subject[:99], "\n\n".join(parts)
+
+
+def _counts(report: Report) -> str:
+    rows = {**report.counts, "requested": report.requested}
+    return "\n".join(f"{number:>7}  {name}" for name, number in rows.items())
 
 
 def _harmless(cell: str) -> str:

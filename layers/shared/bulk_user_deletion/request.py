@@ -12,17 +12,25 @@ from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificati
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Mode, Request, S3Object, Source
+from bulk_user_deletion.models import Mode, Request, S3Object, SealedPlan, Source, StopOrder
 
 INBOX = "inbox/"
 
 REQUEST_SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "type": "object",
-    "required": ["source"],
     "additionalProperties": False,
     "properties": {
         "mode": {"enum": [mode.value for mode in Mode]},
+        "plan": {
+            "type": "object",
+            "required": ["run_id", "sha256"],
+            "additionalProperties": False,
+            "properties": {
+                "run_id": {"type": "string", "minLength": 1, "maxLength": 80},
+                "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            },
+        },
         "source": {
             "type": "object",
             "minProperties": 1,
@@ -62,6 +70,25 @@ REQUEST_SCHEMA: dict[str, Any] = {
     },
 }
 
+_ORDER_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["reason", "by"],
+    "additionalProperties": False,
+    "properties": {
+        "run_id": {"type": "string", "minLength": 1, "maxLength": 80},
+        "reason": {"type": "string", "minLength": 1, "maxLength": 500},
+        "by": {"type": "string", "minLength": 1, "maxLength": 200},
+    },
+}
+_STOP_SCHEMA: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": False,
+    "properties": {"stop": _ORDER_SCHEMA, "lift": _ORDER_SCHEMA},
+}
+
 # Of EventBridge's and the schedule's events, what is read.
 _OBJECT_CREATED_SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
@@ -98,11 +125,12 @@ _SCHEDULE_SCHEMA: dict[str, Any] = {
 }
 
 
-def read_request(event: Mapping[str, Any], *, file_drop_mode: Mode) -> Request | None:
+def read_request(event: Mapping[str, Any], *, file_drop_mode: Mode) -> Request | StopOrder | None:
     """Read an execution's input; None when it asks for nothing (the event of a folder).
 
-    `event` is a request, an EventBridge "Object Created" event, or `{"scheduled_time": …,
-    "request": …}` as the schedule sends it.
+    `event` is a request, an EventBridge "Object Created" event, `{"scheduled_time": …, "request":
+    …}` as the schedule sends it, or a stop order: `{"stop": {"reason", "by"}}`, with a `run_id`
+    for one run and without for the whole portal, or `{"lift": …}` alike.
 
     Raises:
         RequestRefused: naming the field that is wrong.
@@ -111,6 +139,10 @@ def read_request(event: Mapping[str, Any], *, file_drop_mode: Mode) -> Request |
         raise RequestRefused("The request must be a JSON object.")
     if event.get("detail-type") == "Object Created":
         return _from_object_created(dict(event), file_drop_mode)
+    if "stop" in event or "lift" in event:
+        _check(event, _STOP_SCHEMA)
+        [(word, order)] = event.items()
+        return StopOrder(**order, lift=word == "lift")
     if "scheduled_time" in event:
         _check(event, _SCHEDULE_SCHEMA)
         request = _from_document(event["request"], trigger="schedule")
@@ -131,21 +163,31 @@ def _check(document: Any, schema: dict[str, Any]) -> None:
 
 def _from_document(document: Any, *, trigger: str) -> Request:
     _check(document, REQUEST_SCHEMA)
-    source = document["source"]
-    dataset_id = source.get("dataset_id")
-    s3_object = source.get("s3")
-    users = source.get("users")
+    mode = Mode(document.get("mode", Mode.PREVIEW))
+    if ("source" in document) == ("plan" in document):
+        raise RequestRefused("The request must have exactly one of source and plan.")
+    if "plan" in document and mode is not Mode.APPLY:
+        raise RequestRefused('A plan can only be applied: the request needs "mode": "apply".')
     return Request(
-        mode=Mode(document.get("mode", Mode.PREVIEW)),
+        mode=mode,
         trigger=trigger,
-        source=Source(
-            dataset_id=int(dataset_id) if dataset_id else None,  # 42.0 is an integer to JSON
-            s3=S3Object(**s3_object) if s3_object else None,
-            users=tuple(str(user) for user in users) if users else None,
-        ),
+        source=SealedPlan(**document["plan"])
+        if "plan" in document
+        else _source(document["source"]),
         options=document.get("options", {}),
         reason=document.get("reason", ""),
         requested_by=document.get("requested_by", ""),
+    )
+
+
+def _source(source: dict[str, Any]) -> Source:
+    dataset_id = source.get("dataset_id")
+    s3_object = source.get("s3")
+    users = source.get("users")
+    return Source(
+        dataset_id=int(dataset_id) if dataset_id else None,  # 42.0 is an integer to JSON
+        s3=S3Object(**s3_object) if s3_object else None,
+        users=tuple(str(user) for user in users) if users else None,
     )
 
 

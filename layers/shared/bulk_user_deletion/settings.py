@@ -18,6 +18,10 @@ class Settings:
     token_secret: str
     topic_arn: str
     file_drop_mode: Mode
+    apply_only_plans: bool
+    plan_max_age_hours: int
+    protected_list: str
+    concurrency: int
     token_life_seconds: int
     read_timeout_seconds: int
     limits: Limits
@@ -37,11 +41,17 @@ class Settings:
             token_secret=environment["TOKEN_SECRET"],
             topic_arn=environment["TOPIC_ARN"],
             file_drop_mode=Mode(environment["FILE_DROP_MODE"]),
+            apply_only_plans=environment["APPLY_ONLY_PLANS"] == "true",
+            plan_max_age_hours=int(environment["PLAN_MAX_AGE_HOURS"]),
+            protected_list=environment["PROTECTED_LIST"],
+            concurrency=int(environment["CONCURRENCY"]),
             token_life_seconds=int(environment["TOKEN_LIFE_SECONDS"]),
             read_timeout_seconds=int(environment["READ_TIMEOUT_SECONDS"]),
             limits=Limits(
                 max_users=int(environment["MAX_USERS"]),
                 max_percent=float(environment["MAX_PERCENT"]),
+                max_users_per_day=int(environment["MAX_USERS_PER_DAY"]),
+                max_percent_per_day=float(environment["MAX_PERCENT_PER_DAY"]),
                 wait_seconds=int(environment["WAIT_SECONDS"]),
                 canary_users=int(environment["CANARY_USERS"]),
                 max_not_found_percent=float(environment["MAX_NOT_FOUND_PERCENT"]),

@@ -1,7 +1,9 @@
 """One user's deletion, decision by decision."""
 
+from datetime import date
+
 from bulk_user_deletion.models import PortalUser, UserRow, UserState, fold
-from bulk_user_deletion.rules.planning import protection_of
+from bulk_user_deletion.rules.protection import Protected
 
 MAX_ATTEMPTS = 5
 MAX_TRIES = 6
@@ -9,7 +11,9 @@ MAX_TRIES = 6
 _SHORTEST_SETTLE_SECONDS = 300
 
 
-def reason_to_keep(planned: PortalUser, found: PortalUser, *, api_user: str) -> str:
+def reason_to_keep(
+    planned: PortalUser, found: PortalUser, *, protected: Protected, today: date
+) -> str:
     """Compare a user with the plan right before the DELETE; empty when nothing has changed."""
     changed = [
         name
@@ -22,7 +26,7 @@ def reason_to_keep(planned: PortalUser, found: PortalUser, *, api_user: str) -> 
     ]
     if changed:
         return f"changed_since_plan: {' and '.join(changed)} no longer as planned"
-    return protection_of(found, api_user=api_user)
+    return protected.reason_to_keep(found, today=today)
 
 
 def settle_wait(row: UserRow) -> int | None:

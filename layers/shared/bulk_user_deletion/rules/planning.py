@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import (
@@ -14,12 +15,11 @@ from bulk_user_deletion.models import (
     fold,
 )
 from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
+from bulk_user_deletion.rules.protection import Protected
 
 # Lists of leavers are often cumulative: they go on naming somebody who went long ago, and whose
 # username or e-mail a colleague was given since.
 _REUSED = "ambiguous: an earlier run deleted somebody of this name; name this user by id"
-
-_KNOWN_TYPES = {"regular", "power", "administrator"}
 
 
 def stricter(limits: Limits, options: Mapping[str, float]) -> Limits:
@@ -30,6 +30,19 @@ def stricter(limits: Limits, options: Mapping[str, float]) -> Limits:
         max_percent=min(limits.max_percent, options.get("max_percent", limits.max_percent)),
         wait_seconds=int(max(limits.wait_seconds, options.get("wait_seconds", 0))),
         canary_users=int(max(limits.canary_users, options.get("canary_users", 0))),
+    )
+
+
+def strictest(one: Limits, other: Limits) -> Limits:
+    """Take the more careful of two limits, each by each."""
+    return Limits(
+        max_users=min(one.max_users, other.max_users),
+        max_percent=min(one.max_percent, other.max_percent),
+        max_users_per_day=min(one.max_users_per_day, other.max_users_per_day),
+        max_percent_per_day=min(one.max_percent_per_day, other.max_percent_per_day),
+        wait_seconds=max(one.wait_seconds, other.wait_seconds),
+        canary_users=max(one.canary_users, other.canary_users),
+        max_not_found_percent=min(one.max_not_found_percent, other.max_not_found_percent),
     )
 
 
@@ -46,12 +59,13 @@ def plan_entries(
     entries: Sequence[Entry],
     directory: Directory,
     *,
-    api_user: str,
+    protected: Protected,
+    today: date,
     deleted_before: Collection[str],
 ) -> tuple[PlannedEntry, ...]:
     """Decide for every entry, in order: `would_delete` or an outcome that is final already.
 
-    `api_user` is the username our token acts as; `deleted_before` holds those of the entries'
+    `deleted_before` holds those of the entries'
     `identity_keys` under which the ledger has an earlier deletion of ours on record.
     """
     planned: list[PlannedEntry] = []
@@ -67,25 +81,36 @@ def plan_entries(
             outcome = Outcome.SKIPPED
         elif not names_by_id(entry) and _on_record(entry, deleted_before, any):
             outcome, reason = Outcome.UNRESOLVED, _REUSED
-        elif protection := protection_of(match.user, api_user=api_user):
-            outcome, reason = Outcome.SKIPPED, protection
+        elif keep := protected.reason_to_keep(match.user, today=today):
+            outcome, reason = Outcome.SKIPPED, keep
         else:
             outcome, reason = Outcome.WOULD_DELETE, ""
         if reason != _REUSED:
             first_line.setdefault(user_id, entry.line)
-        planned.append(PlannedEntry(entry, outcome, reason, match.user))
+        planned.append(
+            PlannedEntry(entry, outcome, reason, match.user, _warning(outcome, reason, match.user))
+        )
     return tuple(planned)
 
 
-def protection_of(user: PortalUser, *, api_user: str) -> str:
-    """Say why `user` must be kept, whoever asks for the deletion; empty when nothing does."""
-    if fold(user.username) == fold(api_user):
-        return "self: the user our own API token acts as"
-    if user.is_administrator:
-        return "administrator"
-    if fold(user.type) not in _KNOWN_TYPES:
-        return "protected: of a user type that this application does not know"
+def _warning(outcome: Outcome, reason: str, user: PortalUser) -> str:
+    if outcome is Outcome.WOULD_DELETE and fold(user.ldap) == "y":
+        return "from LDAP: a directory sync may bring this user back"
+    if reason.startswith(("protected", "administrator", "self")):
+        return "protected, and yet on the list: check where the list comes from"
     return ""
+
+
+def warnings_of(planned: Sequence[PlannedEntry]) -> tuple[str, ...]:
+    """Say loudly what the rows say one by one, by line numbers."""
+    lines: dict[str, list[int]] = {}
+    for row in planned:
+        if row.warning:
+            lines.setdefault(row.warning, []).append(row.entry.line)
+    return tuple(
+        f"{len(numbers)} entries are {warning} (lines {', '.join(map(str, numbers[:20]))})."
+        for warning, numbers in lines.items()
+    )
 
 
 def _without_user(entry: Entry, problem: str, deleted_before: Collection[str]) -> PlannedEntry:
@@ -108,8 +133,10 @@ def _on_record(
     return bool(keys) and quantifier(key in deleted_before for key in keys)
 
 
-def check_size(*, distinct: int, portal_users: int, limits: Limits) -> None:
+def check_size(*, distinct: int, portal_users: int, last_day: int, limits: Limits) -> None:
     """Refuse a request over a cap. Nothing is ever trimmed to fit.
+
+    `last_day` is how many users were sent a DELETE in the 24 hours before.
 
     Raises:
         RequestRefused: naming the cap, its figure and the figure found.
@@ -128,6 +155,20 @@ def check_size(*, distinct: int, portal_users: int, limits: Limits) -> None:
             f"The source names {distinct} different entries, {share} of the portal's"
             f" {portal_users} users, and MaxPercent allows {limits.max_percent:g} %. Nobody was"
             " deleted. If the list is right, raise MaxPercent or send it in parts."
+        )
+    in_a_day, then = distinct + last_day, portal_users + last_day
+    if in_a_day > limits.max_users_per_day:
+        raise RequestRefused(
+            f"The source names {distinct} different entries, {last_day} users were sent a DELETE"
+            f" in the last 24 hours, and MaxUsersPerDay allows {limits.max_users_per_day}. Nobody"
+            " was deleted. Send it again tomorrow, or raise MaxUsersPerDay."
+        )
+    if not in_a_day * 100 <= limits.max_percent_per_day * then:
+        raise RequestRefused(
+            f"The source names {distinct} different entries, {last_day} users were sent a DELETE"
+            f" in the last 24 hours, together {in_a_day * 100 / then:.1f} % of {then}, and"
+            f" MaxPercentPerDay allows {limits.max_percent_per_day:g} %. Nobody was deleted. Send"
+            " it again tomorrow, or raise MaxPercentPerDay."
         )
 
 

@@ -58,6 +58,7 @@ def report_row(
         email=user.email if user else "",
         outcome=outcome,
         reason=reason,
+        warning=planned.warning,
         attempts=theirs.attempts if theirs else 0,
         ended_at=iso(theirs.ended_at) if theirs and theirs.ended_at else "",
     )

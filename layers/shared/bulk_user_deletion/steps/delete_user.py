@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TypeGuard
 
@@ -17,6 +18,7 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Outcome, PortalUser, RunRow, UserRow, UserState
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.answers import Answer, Step, Verdict, judge
+from bulk_user_deletion.rules.breaker import breaker_problem
 from bulk_user_deletion.rules.deletion import (
     MAX_TRIES,
     pace_wait,
@@ -24,6 +26,7 @@ from bulk_user_deletion.rules.deletion import (
     retry_wait,
     settle_wait,
 )
+from bulk_user_deletion.rules.protection import Protected
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class DeleteUser:
     tries: int
     owner: str
     lease_until: int
+    protected_list: str
     ledger: Ledger
     bucket: Bucket
     connect: Callable[[], Portal]
@@ -110,7 +114,12 @@ class DeleteUser:
         return self._end(run, row, Outcome.DELETED, reason, gone=self._planned())
 
     def _found(self, run: RunRow, row: UserRow | None, found: PortalUser) -> Progress:
-        keep = reason_to_keep(self._planned(), found, api_user=self.portal.user)
+        keep = reason_to_keep(
+            self._planned(),
+            found,
+            protected=Protected(self.portal.user, self.bucket.read_protected(self.protected_list)),
+            today=datetime.fromtimestamp(self._now(), UTC).date(),
+        )
         if _in_flight(row):
             if keep:
                 return self._end(run, row, Outcome.UNKNOWN, f"after the DELETE: {keep}")
@@ -127,6 +136,7 @@ class DeleteUser:
             owner=self.owner,
             lease_until=self.lease_until,
             now=self._now(),
+            is_first=row is None,
         ):
             # Stopped, or another invocation was faster: the next one sees which in the ledger.
             return Progress(finished=False, wait_seconds=1)
@@ -187,6 +197,8 @@ class DeleteUser:
         self.ledger.record_outcome(
             self.run_id, self.user_id, outcome, reason=reason, now=self._now(), gone=gone
         )
+        if outcome.is_open and (problem := breaker_problem(self.ledger.users(self.run_id))):
+            self._stop(f"The breaker tripped: {problem}.", by="breaker")
         if row is None:
             return Progress(finished=True)
         return self._finished(run, replace(row, state=UserState.DONE))
@@ -206,8 +218,8 @@ class DeleteUser:
     def _refused(self, said: str) -> None:
         self.ledger.record_refusal(self.run_id, self.user_id, owner=self.owner, reason=said)
 
-    def _stop(self, reason: str) -> None:
-        self.ledger.press_stop(self.run_id, reason=reason, by="DeleteUser", now=self._now())
+    def _stop(self, reason: str, by: str = "DeleteUser") -> None:
+        self.ledger.press_stop(self.run_id, reason=reason, by=by, now=self._now())
 
     def _now(self) -> int:
         return int(self.clock())

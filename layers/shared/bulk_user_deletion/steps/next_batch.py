@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bulk_user_deletion.bucket import Bucket, batch_key
-from bulk_user_deletion.errors import RunClosed
+from bulk_user_deletion.errors import PlanEdited, RunClosed
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Mode, PortalUser
 from bulk_user_deletion.rules.batches import batch_range, canary_problem
@@ -22,11 +22,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class NextBatch:
-    """One invocation, after batch `number` (0 before the first one) was worked through."""
+    """One invocation, after batch `number` (0 before the first one) was worked through.
+
+    `plan_sha256` is the hash of the plan as FetchUserIds stored it.
+    """
 
     run_id: str
     execution_arn: str
     number: int
+    plan_sha256: str
     ledger: Ledger
     bucket: Bucket
     clock: Callable[[], float] = time.time
@@ -36,12 +40,19 @@ class NextBatch:
 
         Raises:
             RunClosed: the run has no plan, or is not open for this execution.
+            PlanEdited: the plan was changed since it was stored.
             StoreUnavailable: call again.
         """
         run = self.ledger.open_run_of(self.run_id, self.execution_arn)
-        plan = self.bucket.read_plan(self.run_id)
-        if run.mode is not Mode.APPLY or plan is None or plan.refusal:
+        sealed = self.bucket.read_sealed(self.run_id)
+        if run.mode is not Mode.APPLY or sealed is None or sealed[0].refusal:
             raise RunClosed(f"Run {self.run_id} has no plan that may be applied.")
+        plan, digest = sealed
+        if digest != self.plan_sha256:
+            raise PlanEdited(
+                f"The plan of run {self.run_id} is not the one that was made: somebody edited it."
+                " Nobody else is deleted. Find out who did, then start a new run."
+            )
         number = self.number + 1
         nothing = Batch(number, 0, batch_key(self.run_id, number))
         if run.stop:

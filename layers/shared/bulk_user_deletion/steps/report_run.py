@@ -68,13 +68,14 @@ class ReportRun:
         run = self.ledger.run(self.run_id)
         if run and run.execution_arn != self.execution_arn:
             # The name was used before: that run's plan, report and lock are none of our business.
-            report = self._report(None, None, {})
+            report = self._report(None, None, "", {})
         else:
-            plan = self.bucket.read_plan(self.run_id) if run else None
+            sealed = self.bucket.read_sealed(self.run_id) if run else None
+            plan, digest = sealed or (None, "")
             rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
             if plan:
                 rows = self._settled(plan, rows)
-            report = self._report(run, plan, rows)
+            report = self._report(run, plan, digest, rows)
         said = summary(report, report_address=self._address("json"))
         if not run or run.execution_arn == self.execution_arn:
             self._publish(report, said, dropped_key=run.dropped_key if run else "")
@@ -121,7 +122,9 @@ class ReportRun:
             # The report must be written, with these users as unknown, however the portal is.
             return None
 
-    def _report(self, run: RunRow | None, plan: Plan | None, rows: Mapping[str, UserRow]) -> Report:
+    def _report(
+        self, run: RunRow | None, plan: Plan | None, digest: str, rows: Mapping[str, UserRow]
+    ) -> Report:
         mode = run.mode if run else None
         why = self._why(run, plan)
         report_rows = [
@@ -139,7 +142,7 @@ class ReportRun:
             mode=mode,
             refused=bool(self.failure and self.failure.get("Error") in _REFUSALS),
             failed=bool(self.failure),
-            stopped=bool(run and run.stop),
+            stopped=bool(run and run.stop and run.mode is Mode.APPLY),
         )
         now = self.clock()
         return Report(
@@ -157,13 +160,15 @@ class ReportRun:
             counts=counts,
             renewals=run.renewals if run else 0,
             portal_users=plan.portal_users if plan else 0,
+            plan_sha256=digest,
+            estimate=plan.estimate if plan else None,
             warnings=list(plan.warnings) if plan else [],
             rows=report_rows,
         )
 
     def _why(self, run: RunRow | None, plan: Plan | None) -> str:
         """Say why users were not attempted; empty when nothing stood in their way."""
-        if run and run.stop:
+        if run and run.stop and run.mode is Mode.APPLY:
             return f"Stopped by {run.stop.by}: {run.stop.reason}"
         if self.failure:
             return sentence_of(self.failure)

@@ -1,0 +1,90 @@
+"""Who is kept, whoever asks for the deletion."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatchcase
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import PortalUser, fold
+
+_HEADER = ["user", "until", "reason"]
+_KNOWN_TYPES = {"regular", "power", "administrator"}
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """One line of the protected list: an id, username or e-mail, or a pattern such as `svc-*`.
+
+    `until` is the last day it holds, None for ever.
+    """
+
+    line: int
+    user: str
+    until: date | None
+
+    def holds_for(self, user: PortalUser, today: date) -> bool:
+        """Tell whether it names `user`, trimmed and case-folded, and has not run out."""
+        if self.until and today > self.until:
+            return False
+        names = (user.user_id, fold(user.username), fold(user.email))
+        return any(fnmatchcase(name, self.user) for name in names if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """Everybody who is kept: administrators, our own API user, and those on the protected list."""
+
+    api_user: str
+    listed: Sequence[Protection] = ()
+
+    def reason_to_keep(self, user: PortalUser, *, today: date) -> str:
+        """Say why `user` must be kept; empty when nothing does."""
+        if fold(user.username) == fold(self.api_user):
+            return "self: the user our own API token acts as"
+        if user.is_administrator:
+            return "administrator"
+        if fold(user.type) not in _KNOWN_TYPES:
+            return "protected: of a user type that this application does not know"
+        for protection in self.listed:
+            if protection.holds_for(user, today):
+                return f"protected: line {protection.line} of the protected list"
+        return ""
+
+
+def read_protected_list(content: bytes) -> list[Protection]:
+    """Read the protected list: CSV with the header `user,until,reason`, in UTF-8.
+
+    `until` is a date such as 2027-01-31, or empty. A list that cannot be read wholly protects
+    nobody reliably, so it refuses the run.
+
+    Raises:
+        RequestRefused: naming the line.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RequestRefused(f"The protected list is not CSV in UTF-8: {error}.") from None
+    if not rows or [fold(cell) for cell in rows[0]] != _HEADER:
+        raise RequestRefused("Line 1 of the protected list must be: user,until,reason")
+    protections = []
+    for line, row in enumerate(rows[1:], start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(_HEADER) or not row[0].strip():
+            raise RequestRefused(f"Line {line} of the protected list must have user,until,reason.")
+        protections.append(Protection(line, fold(row[0]), _until(row[1], line)))
+    return protections
+
+
+def _until(text: str, line: int) -> date | None:
+    if not text.strip():
+        return None
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise RequestRefused(
+            f"Line {line} of the protected list: `until` must be a date such as 2027-01-31."
+        ) from None
