@@ -47,6 +47,7 @@ class _Script:
 class _Rate:
     fault: Fault
     method: str
+    user_id: int | None
     rate: float
     random: random.Random
 
@@ -64,9 +65,23 @@ class FaultPlan:
         """Let the `nth` matching request from now on have this fault, once."""
         self.scripts.append(_Script(fault, method, user_id, nth - 1))
 
-    def rate(self, fault: Fault, rate: float, *, method: str = "DELETE", seed: int = 0) -> None:
+    def rate(
+        self,
+        fault: Fault,
+        rate: float,
+        *,
+        method: str = "DELETE",
+        user_id: int | None = None,
+        seed: int = 0,
+    ) -> None:
         """Let this share of the matching requests have this fault."""
-        self.rates.append(_Rate(fault, method, rate, random.Random(seed)))  # noqa: S311
+        chance = random.Random(seed)  # noqa: S311
+        self.rates.append(_Rate(fault, method, user_id, rate, chance))
+
+    def clear(self) -> None:
+        """Let everything go well from now on."""
+        self.scripts.clear()
+        self.rates.clear()
 
     def next_for(self, method: str, user_id: int | None) -> Fault | None:
         """Return the fault for a request that has just come in, if it shall have one."""
@@ -77,6 +92,7 @@ class FaultPlan:
                     return script.fault
                 script.skip -= 1
         for rate in self.rates:
-            if rate.method == method and rate.random.random() < rate.rate:
+            matches = rate.method == method and rate.user_id in (None, user_id)
+            if matches and rate.random.random() < rate.rate:
                 return rate.fault
         return None

@@ -1,8 +1,8 @@
-"""The real template on emulated AWS, deployed once; each test runs it with users of its own."""
+"""The real template on emulated AWS; each test runs it with users of its own."""
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bulk_user_deletion.bucket import report_key
-from local.engine import Engine, Stack
+from local.engine import Engine
 from local.portal import Knobs, PortalSimulator, Request
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -53,89 +53,132 @@ class Run:
 
 
 class Application:
-    """The deployed stack and its portal."""
+    """A deployed stack with a portal of its own."""
 
-    def __init__(self, aws: Engine, stack: Stack, portal: PortalSimulator) -> None:
-        self.aws = aws
-        self.stack = stack
+    def __init__(self, aws: Engine, name: str, portal: PortalSimulator, **parameters: str) -> None:
         self.portal = portal
-        self.outputs = stack.outputs
+        self.outputs = aws.deploy(PROJECT, name, {"PortalUrl": portal.url, **parameters}).outputs
         self._sfn = aws.client("stepfunctions")
         self._s3 = aws.client("s3")
         self._taken = 110
+        credentials = {
+            "application_id": portal.application_id,
+            "application_key": portal.application_key,
+            "user": portal.api_user,
+        }
+        aws.client("secretsmanager").put_secret_value(
+            SecretId=self.outputs["CredentialsSecretArn"], SecretString=json.dumps(credentials)
+        )
 
     def leavers(self, number: int) -> list[int]:
         """Take users that no other test has: neither administrators nor the API's own user."""
         first, self._taken = self._taken, self._taken + number
         return list(range(first, first + number))
 
+    def behave(self) -> None:
+        """Let the portal behave well again, without a token to begin with."""
+        self.portal.knobs = Knobs()
+        self.portal.faults.clear()
+        self.portal.expire_tokens()
+
+    def apply(self, users: Iterable[int | str], **request: Any) -> Run:
+        """Apply a list of users, and wait for the end."""
+        source = {"users": [str(user) for user in users]}
+        return self.start({"mode": "apply", "source": source, **request})
+
+    def preview(self, users: Iterable[int | str], **request: Any) -> Run:
+        """Preview a list of users, and wait for the end."""
+        return self.start({"source": {"users": [str(user) for user in users]}, **request})
+
     def start(self, request: dict[str, Any]) -> Run:
         """Start a run by hand, and wait for its end."""
         before = len(self.portal.requests)
-        arn = self._sfn.start_execution(
+        return self.ended(self.begin(request), before)
+
+    def begin(self, request: dict[str, Any]) -> str:
+        """Start a run by hand; return its execution's ARN."""
+        return self._sfn.start_execution(
             stateMachineArn=self.outputs["StateMachineArn"],
             name=f"test-{next(_names)}",
             input=json.dumps(request),
         )["executionArn"]
-        return self._ended(arn, before)
+
+    def order(self, order: dict[str, Any]) -> str:
+        """Give a stop order; return what the execution says was done."""
+        arn = self.begin(order)
+        execution = self._wait(arn)
+        assert execution["status"] == "SUCCEEDED", execution.get("cause")
+        return str(json.loads(execution["output"])["nothing_because"])
 
     def drop(self, name: str, content: bytes) -> Run:
         """Drop a file into the inbox, and wait for the end of the run that it starts."""
         before = len(self.portal.requests)
         known = set(self._executions())
-        self._s3.put_object(
-            Bucket=self.outputs["DataBucketName"], Key=f"inbox/{name}", Body=content
-        )
+        self.put(f"inbox/{name}", content)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             if new := set(self._executions()) - known:
-                return self._ended(new.pop(), before)
+                return self.ended(new.pop(), before)
             time.sleep(0.05)
         raise AssertionError("the dropped file started no execution")
 
+    def put(self, key: str, content: bytes) -> None:
+        """Put an object into the data bucket."""
+        self._s3.put_object(Bucket=self.outputs["DataBucketName"], Key=key, Body=content)
+
+    def read(self, key: str) -> bytes:
+        """An object of the data bucket."""
+        answer = self._s3.get_object(Bucket=self.outputs["DataBucketName"], Key=key)
+        return answer["Body"].read()
+
     def read_json(self, key: str) -> Any:
         """A JSON document of the data bucket."""
-        answer = self._s3.get_object(Bucket=self.outputs["DataBucketName"], Key=key)
-        return json.loads(answer["Body"].read())
+        return json.loads(self.read(key))
+
+    def ended(self, arn: str, before: int) -> Run:
+        """Wait for the end of a run that began when the portal had got `before` requests."""
+        execution = self._wait(arn)
+        report = self.read_json(report_key(execution["name"], "json"))
+        return Run(execution, report, self.portal.requests[before:])
 
     def _executions(self) -> list[str]:
         machine = self.outputs["StateMachineArn"]
         listed = self._sfn.list_executions(stateMachineArn=machine)["executions"]
         return [execution["executionArn"] for execution in listed]
 
-    def _ended(self, arn: str, before: int) -> Run:
+    def _wait(self, arn: str) -> dict[str, Any]:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             execution = self._sfn.describe_execution(executionArn=arn)
             if execution["status"] != "RUNNING":
-                report = self.read_json(report_key(execution["name"], "json"))
-                return Run(dict(execution), report, self.portal.requests[before:])
+                return dict(execution)
             time.sleep(0.05)
         raise AssertionError(f"{arn} did not end")
 
 
 @pytest.fixture(scope="session")
-def deployed() -> Iterator[Application]:
-    """One engine, one portal of 600 users, one stack; files dropped are applied."""
-    with PortalSimulator(users=600) as portal, Engine(wait_scale=WAIT_SCALE) as aws:
-        parameters = {"PortalUrl": portal.url, "FileDropMode": "apply"}
-        stack = aws.deploy(PROJECT, "bulk-user-deletion", parameters)
-        aws.client("secretsmanager").put_secret_value(
-            SecretId=stack.outputs["CredentialsSecretArn"],
-            SecretString=json.dumps(
-                {
-                    "application_id": portal.application_id,
-                    "application_key": portal.application_key,
-                    "user": portal.api_user,
-                }
-            ),
+def aws() -> Iterator[Engine]:
+    """One engine for all."""
+    with Engine(wait_scale=WAIT_SCALE) as aws:
+        yield aws
+
+
+@pytest.fixture(scope="session")
+def deployed(aws: Engine) -> Iterator[Application]:
+    """A stack whose caps per day are wide enough for all tests; files dropped are applied."""
+    with PortalSimulator(users=600) as portal:
+        yield Application(
+            aws,
+            "bulk-user-deletion",
+            portal,
+            FileDropMode="apply",
+            MaxUsersPerDay="10000",
+            MaxPercentPerDay="100",
         )
-        yield Application(aws, stack, portal)
 
 
 @pytest.fixture
 def application(deployed: Application) -> Application:
-    """The deployed application, its portal behaving well again, without a token to begin with."""
-    deployed.portal.knobs = Knobs()
-    deployed.portal.expire_tokens()
+    """The deployed application, its portal behaving well again."""
+    deployed.behave()
     return deployed

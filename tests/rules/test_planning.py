@@ -21,6 +21,8 @@ from bulk_user_deletion.rules.planning import (
     distinct_entries,
     plan_entries,
     stricter,
+    strictest,
+    warnings_of,
 )
 from tests.builders import (
     API_USER,
@@ -51,6 +53,21 @@ def plan(*entries: Entry, deleted_before: Sequence[str] = ()) -> list[tuple[str,
     )
     return [(row.outcome.value, row.reason) for row in rows]
 
+
+some_limits_pairs = st.tuples(
+    *2
+    * [
+        st.builds(
+            some_limits,
+            max_users=st.integers(0, 99),
+            max_percent=st.floats(0, 100),
+            max_users_per_day=st.integers(0, 99),
+            max_percent_per_day=st.floats(0, 100),
+            wait_seconds=st.integers(0, 99),
+            canary_users=st.integers(0, 9),
+        )
+    ]
+)
 
 # Who is deleted
 
@@ -327,6 +344,47 @@ def test_rule_5_a_limit_that_is_no_number_allows_nobody() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("distinct", "last_day", "changes", "said"),
+    [
+        (49, 152, {}, "names 49 .* 152 users were sent a DELETE .* MaxUsersPerDay allows 200"),
+        (1, 0, {"max_users_per_day": 0}, "MaxUsersPerDay allows 0"),
+        (30, 80, {}, r"together 21\.6 % of 510, and MaxPercentPerDay allows 20 %"),
+        (1, 0, {"max_percent_per_day": 0.0}, "MaxPercentPerDay allows 0 %"),
+        (1, 0, {"max_percent_per_day": float("nan")}, "MaxPercentPerDay"),
+    ],
+)
+def test_rule_5_over_a_cap_of_the_last_24_hours_everything_is_refused(
+    distinct: int, last_day: int, changes: dict[str, Any], said: str
+) -> None:
+    portal_users = 5_000 if last_day > 100 else 430
+    with pytest.raises(RequestRefused, match=said):
+        check_size(
+            distinct=distinct,
+            portal_users=portal_users,
+            last_day=last_day,
+            limits=some_limits(max_percent=100, **changes),
+        )
+
+
+def test_rule_5_the_day_before_yesterday_does_not_count() -> None:
+    check_size(distinct=48, portal_users=5_000, last_day=152, limits=some_limits())
+
+
+@given(some_limits_pairs)
+def test_rule_5_the_strictest_of_two_limits_is_no_looser_than_either(
+    pair: tuple[Limits, Limits],
+) -> None:
+    both = strictest(*pair)
+
+    for one in pair:
+        assert strictest(both, one) == both
+        assert both.max_users <= one.max_users
+        assert both.max_percent_per_day <= one.max_percent_per_day
+        assert both.wait_seconds >= one.wait_seconds
+        assert both.canary_users >= one.canary_users
+
+
 def test_rule_5_an_empty_source_is_refused() -> None:
     with pytest.raises(RequestRefused, match="empty"):
         check_size(distinct=0, portal_users=100, last_day=0, limits=some_limits())
@@ -487,3 +545,43 @@ def test_a_refusal_of_a_long_list_names_the_first_lines_only() -> None:
     with pytest.raises(RequestRefused, match="10000 entries do not name") as refused:
         check_entries(rows, a_request("s3"), some_limits())
     assert len(str(refused.value)) < 1_000
+
+
+# Warnings
+
+
+def test_a_user_from_ldap_is_deleted_with_a_word_of_warning() -> None:
+    user = replace(ANN, ldap="Y")
+
+    [row] = plan_entries(
+        [Entry(3, bare="ann")],
+        Directory([user]),
+        protected=protected_by(),
+        today=TODAY,
+        deleted_before=(),
+    )
+
+    assert row.outcome is Outcome.WOULD_DELETE
+    assert "directory sync" in row.warning
+    assert warnings_of([row]) == (
+        "1 entries are from LDAP: a directory sync may bring this user back (lines 3).",
+    )
+
+
+def test_a_list_that_names_somebody_protected_is_said_loudly() -> None:
+    rows = plan_entries(
+        [Entry(1, bare="ann"), Entry(2, bare="root"), Entry(5, bare="bob")],
+        Directory(EVERYBODY),
+        protected=protected_by("bob,,board"),
+        today=TODAY,
+        deleted_before=(),
+    )
+
+    assert [row.reason for row in rows] == [
+        "",
+        "administrator",
+        "protected: line 2 of the protected list",
+    ]
+    [warning] = warnings_of(rows)
+    assert "lines 2, 5" in warning
+    assert "check where the list comes from" in warning

@@ -168,6 +168,8 @@ class ReportRun:
 
     def _why(self, run: RunRow | None, plan: Plan | None) -> str:
         """Say why users were not attempted; empty when nothing stood in their way."""
+        if self.failure and self.failure.get("Error") in _REFUSALS:
+            return sentence_of(self.failure)
         if run and run.stop and run.mode is Mode.APPLY:
             return f"Stopped by {run.stop.by}: {run.stop.reason}"
         if self.failure:
