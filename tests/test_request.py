@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Mode, Request, S3Object, Source
+from bulk_user_deletion.models import Mode, Request, S3Object, SealedPlan, Source, StopOrder
 from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -95,6 +95,63 @@ def test_options_reason_and_name_are_taken_over() -> None:
 
     assert request.options == {"max_users": 0}
     assert (request.reason, request.requested_by) == ("HR-1234", "hr")
+
+
+# A plan to apply, a stop order
+
+
+def test_a_sealed_plan_is_named_by_its_run_and_hash() -> None:
+    plan = {"run_id": "run-1", "sha256": "a" * 64}
+
+    request = read({"mode": "apply", "plan": plan})
+
+    assert request.source == SealedPlan("run-1", "a" * 64)
+    assert request.source.describe() == "the plan of run run-1"
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ({"plan": {"run_id": "run-1", "sha256": "a" * 64}}, 'needs "mode": "apply"'),
+        ({"mode": "apply", "plan": {"run_id": "run-1"}}, "plan must contain ['sha256']"),
+        ({"mode": "apply", "plan": {"run_id": "r", "sha256": "A" * 64}}, "plan.sha256 must match"),
+        ({"mode": "apply", "plan": {"run_id": "", "sha256": "a" * 64}}, "plan.run_id must be"),
+        (
+            {"mode": "apply", "source": DATASET, "plan": {"run_id": "r", "sha256": "a" * 64}},
+            "exactly one of source and plan",
+        ),
+    ],
+)
+def test_a_malformed_approval_is_refused(event: dict[str, Any], said: str) -> None:
+    assert said in refusal(event)
+
+
+@pytest.mark.parametrize("run_id", ["", "run-1"])
+@pytest.mark.parametrize("word", ["stop", "lift"])
+def test_a_stop_order_says_which_run_why_and_who(word: str, run_id: str) -> None:
+    order = {"reason": "wrong list", "by": "night shift"} | ({"run_id": run_id} if run_id else {})
+
+    asked = read_request({word: order}, file_drop_mode=Mode.APPLY)
+
+    assert asked == StopOrder("wrong list", "night shift", run_id, lift=word == "lift")
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ({"stop": {"reason": "why"}}, "stop must contain ['by']"),
+        ({"stop": {"by": "who"}}, "stop must contain ['reason']"),
+        ({"stop": {"by": "who", "reason": ""}}, "stop.reason must be longer"),
+        ({"stop": {"by": "who", "reason": "why", "run_id": ""}}, "stop.run_id must be longer"),
+        ({"stop": {"by": "who", "reason": "why", "run": "run-1"}}, "stop must not contain"),
+        ({"stop": {"by": "who", "reason": "why"}, "source": DATASET}, "less than or equal to 1"),
+        ({"lift": None}, "lift must be object"),
+    ],
+)
+def test_a_malformed_stop_order_is_refused_and_not_widened(
+    event: dict[str, Any], said: str
+) -> None:
+    assert said in refusal(event)
 
 
 @pytest.mark.parametrize(
@@ -274,11 +331,17 @@ def test_a_malformed_schedule_is_refused_by_its_field(event: dict[str, Any], sai
 @pytest.mark.parametrize(
     "path", [pytest.param(path, id=path.name) for path in sorted(EVENTS.glob("*.json"))]
 )
-def test_every_sample_is_a_request(path: Path) -> None:
-    request = read(json.loads(path.read_text()))
+def test_every_sample_asks_for_what_its_name_says(path: Path) -> None:
+    asked = read_request(json.loads(path.read_text()), file_drop_mode=Mode.PREVIEW)
 
-    assert request.source.describe()
-    assert request.mode is (Mode.APPLY if path.name.startswith("apply") else Mode.PREVIEW)
+    word = path.name.partition("_")[0]
+    if word in {"stop", "lift"}:
+        assert isinstance(asked, StopOrder)
+        assert asked.lift == (word == "lift")
+    else:
+        assert isinstance(asked, Request)
+        assert asked.source.describe()
+        assert asked.mode is (Mode.APPLY if word == "apply" else Mode.PREVIEW)
 
 
 @pytest.mark.parametrize(

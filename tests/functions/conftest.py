@@ -1,11 +1,12 @@
 """The five functions over AWS in the process (moto), against a simulated portal over real HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 from moto import mock_aws
 
+from bulk_user_deletion.adapters import adapters
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack
 
@@ -25,3 +26,14 @@ def stack(portal: PortalSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[
             monkeypatch.setenv(name, value)
         resources.enter_context(mock_aws())
         yield Stack(portal)
+
+
+@pytest.fixture
+def set_parameter(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Update the stack with another value of a variable that the template sets."""
+
+    def update(variable: str, value: str) -> None:
+        monkeypatch.setenv(variable, value)
+        adapters.cache_clear()
+
+    return update

@@ -96,6 +96,11 @@ class Stack:
         sns = boto3.client("sns")
         sns.create_topic(Name="topic")
 
+    def end(self, run_id: str) -> None:
+        """End a run without a report."""
+        self.ledger.close_run(run_id)
+        self.ledger.release_lock(EXECUTIONS + run_id)
+
     def fill_credentials(self, **changes: str) -> None:
         """Write the credentials secret, as a person would."""
         credentials = {
@@ -125,16 +130,21 @@ class Stack:
         """Plan to delete a list of users."""
         return self.fetch_user_ids({"mode": "apply", "source": {"users": users}, **request}, run_id)
 
-    def next_batch(self, number: int = 0, run_id: str = "run-1") -> dict[str, Any]:
-        """NextBatch, after batch `number`."""
+    def plan_sha256(self, run_id: str = "run-1") -> str:
+        """The hash of a run's stored plan."""
+        body = self.s3.get_object(Bucket="data", Key=f"runs/{run_id}/plan.json")["Body"].read()
+        return sha256(body).hexdigest()
+
+    def next_batch(
+        self, number: int = 0, run_id: str = "run-1", plan_sha256: str = ""
+    ) -> dict[str, Any]:
+        """NextBatch, after batch `number`, by default for the plan as it is stored now."""
         return self.invoke(
             "next_batch",
             {
                 "run_id": run_id,
                 "execution_arn": EXECUTIONS + run_id,
-                "plan_sha256": sha256(
-                    self.s3.get_object(Bucket="data", Key=f"runs/{run_id}/plan.json")["Body"].read()
-                ).hexdigest(),
+                "plan_sha256": plan_sha256 or self.plan_sha256(run_id),
                 "batch": {"number": number},
             },
         )
