@@ -102,6 +102,7 @@ def a_report_row(line: int = 1, **fields: Any) -> ReportRow:
         warning="",
         attempts=1,
         ended_at="2026-11-20T20:00:00Z",
+        history="",
     )
     return replace(default, **fields)
 
@@ -125,6 +126,7 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
         portal_users=100,
         plan_sha256="0" * 64,
         estimate=Estimate(seconds=120, usd=0.01),
+        unexplained_losses=[],
         warnings=[],
         rows=list(rows),
     )

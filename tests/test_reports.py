@@ -31,7 +31,7 @@ def test_the_csv_has_a_header_and_one_row_per_entry() -> None:
         ("3", "118", "skipped"),
     ]
     assert text.splitlines()[0] == (
-        "line,entry,user_id,username,email,outcome,reason,warning,attempts,ended_at"
+        "line,entry,user_id,username,email,outcome,reason,warning,attempts,ended_at,history"
     )
 
 

@@ -10,7 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Mode, Request, S3Object, SealedPlan, Source, StopOrder
+from bulk_user_deletion.models import (
+    CloseOrder,
+    Mode,
+    Request,
+    Resume,
+    S3Object,
+    SealedPlan,
+    Source,
+    StopOrder,
+)
 from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -109,16 +118,29 @@ def test_a_sealed_plan_is_named_by_its_run_and_hash() -> None:
     assert request.source.describe() == "the plan of run run-1"
 
 
+def test_a_run_to_resume_is_named_by_its_id() -> None:
+    request = read({"mode": "apply", "resume": "run-1"})
+
+    assert request.source == Resume("run-1")
+    assert request.source.describe() == "what run run-1 left open"
+
+
 @pytest.mark.parametrize(
     ("event", "said"),
     [
+        ({"resume": "run-1"}, 'With resume the request needs "mode": "apply"'),
+        ({"mode": "apply", "resume": ""}, "resume must be longer"),
+        ({"mode": "apply", "resume": "r", "source": DATASET}, "exactly one of"),
+        ({"close": ""}, "close must be longer"),
+        ({"close": {"run_id": "run-1"}}, "close must be string"),
+        ({"close": "run-1", "mode": "apply"}, "must not contain {'mode'}"),
         ({"plan": {"run_id": "run-1", "sha256": "a" * 64}}, 'needs "mode": "apply"'),
         ({"mode": "apply", "plan": {"run_id": "run-1"}}, "plan must contain ['sha256']"),
         ({"mode": "apply", "plan": {"run_id": "r", "sha256": "A" * 64}}, "plan.sha256 must match"),
         ({"mode": "apply", "plan": {"run_id": "", "sha256": "a" * 64}}, "plan.run_id must be"),
         (
             {"mode": "apply", "source": DATASET, "plan": {"run_id": "r", "sha256": "a" * 64}},
-            "exactly one of source and plan",
+            "exactly one of source, plan and resume",
         ),
     ],
 )
@@ -157,8 +179,8 @@ def test_a_malformed_stop_order_is_refused_and_not_widened(
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        ({}, "exactly one of source and plan"),
-        ({"mode": "apply"}, "exactly one of source and plan"),
+        ({}, "exactly one of source, plan and resume"),
+        ({"mode": "apply"}, "exactly one of source, plan and resume"),
         ({"source": {}}, "source must contain at least 1 properties"),
         ({"source": None}, "source must be object"),
         ({"source": {"dataset_id": 1, "users": ["118"]}}, "source must contain less than or equal"),
@@ -307,7 +329,7 @@ def test_rule_7_a_schedule_runs_once_each_time() -> None:
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        (scheduled({}), "exactly one of source and plan"),
+        (scheduled({}), "exactly one of source, plan and resume"),
         (scheduled(None), "request must be object"),
         (scheduled({"source": {"users": []}}), "source.users must contain"),
         ({"scheduled_time": "2026-11-20T20:00:00Z"}, "must contain ['request'] properties"),
@@ -338,10 +360,12 @@ def test_every_sample_asks_for_what_its_name_says(path: Path) -> None:
     if word in {"stop", "lift"}:
         assert isinstance(asked, StopOrder)
         assert asked.lift == (word == "lift")
+    elif word == "close":
+        assert asked == CloseOrder("NAME-OF-THE-EXECUTION-THAT-ENDED")
     else:
         assert isinstance(asked, Request)
         assert asked.source.describe()
-        assert asked.mode is (Mode.APPLY if word == "apply" else Mode.PREVIEW)
+        assert asked.mode is (Mode.APPLY if word in {"apply", "resume.json"} else Mode.PREVIEW)
 
 
 @pytest.mark.parametrize(

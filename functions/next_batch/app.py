@@ -12,14 +12,13 @@ from bulk_user_deletion.steps.next_batch import NextBatch
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`event`: run_id, execution_arn, plan_sha256, batch (with the number of the batch before)."""
+    """`event`: run_id, execution_arn, batch (with the number of the batch before)."""
     logger.append_keys(run_id=event["run_id"])
     ours = adapters()
     batch = NextBatch(
         run_id=event["run_id"],
         execution_arn=event["execution_arn"],
         number=event["batch"]["number"],
-        plan_sha256=event["plan_sha256"],
         ledger=ours.ledger,
         bucket=ours.bucket,
     ).run()

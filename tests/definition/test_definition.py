@@ -289,7 +289,11 @@ def test_a_user_with_nothing_going_wrong_costs_four_transitions() -> None:
 def test_waits_take_their_seconds_from_the_function() -> None:
     waits = {name: s["SecondsPath"] for name, s in STATES.items() if s["Type"] == "Wait"}
 
-    assert waits == dict.fromkeys(("Pace", "Settle"), "$.progress.wait_seconds")
+    assert waits == {
+        "Pace": "$.progress.wait_seconds",
+        "Settle": "$.progress.wait_seconds",
+        "AwaitLeases": "$.summary.wait_seconds",
+    }
 
 
 # Names and forms

@@ -110,6 +110,21 @@ class Application:
         assert execution["status"] == "SUCCEEDED", execution.get("cause")
         return str(json.loads(execution["output"])["nothing_because"])
 
+    def abort(self, arn: str) -> None:
+        """Stop an execution, as somebody does in the console who does not know the stop button."""
+        self._sfn.stop_execution(executionArn=arn)
+
+    def closed(self, arn: str) -> Any:
+        """Wait for the report of a run whose execution ended without one."""
+        key = report_key(arn.rpartition(":")[2], "json")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                return self.read_json(key)
+            except self._s3.exceptions.NoSuchKey:
+                time.sleep(0.05)
+        raise AssertionError(f"{arn} was not closed")
+
     def drop(self, name: str, content: bytes) -> Run:
         """Drop a file into the inbox, and wait for the end of the run that it starts."""
         before = len(self.portal.requests)
@@ -138,7 +153,9 @@ class Application:
     def ended(self, arn: str, before: int) -> Run:
         """Wait for the end of a run that began when the portal had got `before` requests."""
         execution = self._wait(arn)
-        report = self.read_json(report_key(execution["name"], "json"))
+        output = json.loads(execution.get("output") or "{}")
+        run_id = output.get("run_id") or execution["name"]
+        report = self.read_json(report_key(run_id, "json"))
         return Run(execution, report, self.portal.requests[before:])
 
     def _executions(self) -> list[str]:

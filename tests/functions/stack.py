@@ -71,6 +71,7 @@ class Stack:
 
     def __init__(self, portal: PortalSimulator) -> None:
         self.portal = portal
+        self._arns: dict[str, str] = {}  # of the executions that carry out another's run
         adapters.cache_clear()
         self.s3 = boto3.client("s3")
         self.s3.create_bucket(Bucket="data")
@@ -121,10 +122,12 @@ class Stack:
 
     def fetch_user_ids(self, request: Mapping[str, Any], run_id: str = "run-1") -> dict[str, Any]:
         """FetchUserIds, with the token renewed whenever it asks for that."""
-        return self._with_token(
+        planned = self._with_token(
             "fetch_user_ids",
             {"run_id": run_id, "execution_arn": EXECUTIONS + run_id, "request": request},
         )
+        self._arns[planned["run_id"]] = EXECUTIONS + run_id
+        return planned
 
     def plan(self, users: list[str], run_id: str = "run-1", **request: Any) -> dict[str, Any]:
         """Plan to delete a list of users."""
@@ -132,19 +135,15 @@ class Stack:
 
     def plan_sha256(self, run_id: str = "run-1") -> str:
         """The hash of a run's stored plan."""
-        body = self.s3.get_object(Bucket="data", Key=f"runs/{run_id}/plan.json")["Body"].read()
-        return sha256(body).hexdigest()
+        return sha256(self.read_bytes(f"runs/{run_id}/plan.json")).hexdigest()
 
-    def next_batch(
-        self, number: int = 0, run_id: str = "run-1", plan_sha256: str = ""
-    ) -> dict[str, Any]:
-        """NextBatch, after batch `number`, by default for the plan as it is stored now."""
+    def next_batch(self, number: int = 0, run_id: str = "run-1") -> dict[str, Any]:
+        """NextBatch, after batch `number`."""
         return self.invoke(
             "next_batch",
             {
                 "run_id": run_id,
-                "execution_arn": EXECUTIONS + run_id,
-                "plan_sha256": plan_sha256 or self.plan_sha256(run_id),
+                "execution_arn": self._arn(run_id),
                 "batch": {"number": number},
             },
         )
@@ -174,7 +173,7 @@ class Stack:
             "delete_user",
             {
                 "run_id": run_id,
-                "execution_arn": EXECUTIONS + run_id,
+                "execution_arn": self._arn(run_id),
                 "batch_key": batch_key,
                 "user_id": str(user_id),
                 "progress": {"finished": False, "wait_seconds": 0, "tries": tries},
@@ -202,11 +201,14 @@ class Stack:
             "report_run",
             {
                 "run_id": run_id,
-                "execution_arn": EXECUTIONS + run_id,
+                "execution_arn": self._arn(run_id),
                 "failure": failure,
                 "look": look,
             },
         )
+
+    def _arn(self, run_id: str) -> str:
+        return self._arns.get(run_id, EXECUTIONS + run_id)
 
     def _with_token(self, function: str, event: dict[str, Any], **context: Any) -> dict[str, Any]:
         token = {"version_id": None, "renewals": 0}
@@ -231,9 +233,13 @@ class Stack:
         rows = {row.user_id: row for row in self.ledger.users(run_id)}
         return rows.get(str(user_id))
 
+    def read_bytes(self, key: str) -> bytes:
+        """An object of the data bucket."""
+        return self.s3.get_object(Bucket="data", Key=key)["Body"].read()
+
     def read_json(self, key: str) -> Any:
         """A JSON document of the data bucket."""
-        return json.loads(self.s3.get_object(Bucket="data", Key=key)["Body"].read())
+        return json.loads(self.read_bytes(key))
 
     def keys(self) -> list[str]:
         """All keys of the data bucket."""

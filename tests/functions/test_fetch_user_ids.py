@@ -1,7 +1,6 @@
 """FetchUserIds: from a request to a sealed plan, or a refusal. Nobody is touched."""
 
 import json
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -53,13 +52,15 @@ def test_a_list_of_ids_usernames_and_emails_becomes_a_plan(stack: Stack) -> None
     result = stack.plan(["118", f" {username.upper()} ", email.upper()])
 
     assert planned(stack) == [(user_id, "would_delete", "") for user_id in ("118", "120", "121")]
-    body = stack.s3.get_object(Bucket="data", Key="runs/run-1/plan.json")["Body"].read()
     assert result == {
+        "run_id": "run-1",
         "next_step": "apply",
         "users": 3,
-        "plan_sha256": sha256(body).hexdigest(),
         "nothing_because": "",
     }
+    run = stack.ledger.run("run-1")
+    assert run is not None
+    assert run.plan_sha256 == stack.plan_sha256()
 
 
 def test_every_page_of_a_dataset_is_read_and_repeated_rows_are_one_user(stack: Stack) -> None:
@@ -251,7 +252,7 @@ def test_while_another_run_deletes_the_request_waits(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack.plan(["118"], "run-1")
-    monkeypatch.setattr("bulk_user_deletion.executions.Executions.is_running", lambda *_: True)
+    monkeypatch.setattr("bulk_user_deletion.executions.Executions.status", lambda *_: "RUNNING")
 
     with pytest.raises(PortalBusy, match="run-1"):
         stack.plan(["119"], "run-2")
@@ -265,7 +266,7 @@ def test_the_lock_of_an_execution_that_is_dead_is_taken_over(stack: Stack) -> No
 
 def test_a_preview_needs_no_lock(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.plan(["118"], "run-1")
-    monkeypatch.setattr("bulk_user_deletion.executions.Executions.is_running", lambda *_: True)
+    monkeypatch.setattr("bulk_user_deletion.executions.Executions.status", lambda *_: "RUNNING")
 
     result = stack.fetch_user_ids({"source": {"users": ["119"]}}, "run-2")
 

@@ -203,7 +203,7 @@ def test_the_answer_to_a_dropped_file_lies_beside_the_inbox(stack: Stack) -> Non
 def test_the_run_is_closed_and_its_lock_given_back(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulk_user_deletion.executions.Executions.is_running", lambda *_: True)
+    monkeypatch.setattr("bulk_user_deletion.executions.Executions.status", lambda *_: "RUNNING")
     delete_all(stack, "118")
 
     stack.report_run()

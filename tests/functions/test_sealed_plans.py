@@ -59,11 +59,11 @@ def test_rule_1_a_plan_whose_bytes_changed_is_refused(
 def test_rule_1_a_plan_that_is_edited_while_it_is_applied_deletes_nobody_else(
     stack: Stack, preview: dict[str, Any]
 ) -> None:
-    digest = stack.fetch_user_ids(preview)["plan_sha256"]
+    stack.fetch_user_ids(preview)
     edit(stack, "run-1", entries=[])
 
     with pytest.raises(PlanEdited, match="somebody edited it"):
-        stack.next_batch(plan_sha256=digest)
+        stack.next_batch()
 
 
 def test_a_plan_is_good_for_one_run(stack: Stack, preview: dict[str, Any]) -> None:

@@ -158,6 +158,7 @@ def test_a_row_says_who_was_asked_for_who_that_was_and_what_came_of_it() -> None
         warning="",
         attempts=2,
         ended_at="2026-11-18T11:06:40Z",
+        history="",
     )
 
 
@@ -364,14 +365,17 @@ def test_every_status_has_its_sentence(counts: dict[str, int], status: RunStatus
         (
             RunStatus.STOPPED,
             {"deleted": 1, "not_attempted": 2},
-            "Stopped after 1 of 3 entries (2 not_attempted left). Because.",
+            (
+                "Stopped after 1 of 3 entries (2 not_attempted left). Because. To do the rest,"
+                " resume the run."
+            ),
         ),
         (
             RunStatus.INCOMPLETE,
             {"deleted": 1, "failed": 1, "unknown": 1},
             (
-                "1 of 3 entries deleted, 1 failed, 1 unknown. See the report for each, then run"
-                " the same list again: what is done already is not done twice."
+                "1 of 3 entries deleted, 1 failed, 1 unknown. See the report for each, then"
+                " resume the run: what is done is not done twice."
             ),
         ),
         (

@@ -24,9 +24,19 @@ def plan_key(run_id: str) -> str:
     return f"runs/{run_id}/plan.json"
 
 
-def batch_key(run_id: str, number: int) -> str:
+def batch_key(run_id: str, round_number: int, number: int) -> str:
     """Return where the users of a run's batch are kept."""
-    return f"runs/{run_id}/batches/{number:05}.json"
+    return f"runs/{run_id}/batches/{round_number}-{number:05}.json"
+
+
+def open_users_key(run_id: str, round_number: int) -> str:
+    """Return where the ids of those are kept who were open when a run was resumed."""
+    return f"runs/{run_id}/open-{round_number}.json"
+
+
+def users_before_key(run_id: str) -> str:
+    """Return where the portal's users are kept as they were before a run."""
+    return f"runs/{run_id}/users-before.json"
 
 
 def report_key(run_id: str, suffix: str) -> str:
@@ -115,14 +125,21 @@ class Bucket:
             )
         return read_protected_list(body)
 
-    def write_batch(self, run_id: str, number: int, users: Iterable[PortalUser]) -> str:
-        """Store the users of a batch and return its key."""
-        key = batch_key(run_id, number)
-        self._put(key, _to_json([asdict(user) for user in users]), "application/json")
-        return key
+    def write_open_users(self, run_id: str, round_number: int, user_ids: Iterable[str]) -> None:
+        """Store who was open when a run was resumed."""
+        key = open_users_key(run_id, round_number)
+        self._put(key, _to_json(list(user_ids)), "application/json")
 
-    def read_batch(self, key: str) -> dict[str, PortalUser]:
-        """Return the users of a batch by their ids."""
+    def read_open_users(self, run_id: str, round_number: int) -> set[str]:
+        """Return who was open when a run was resumed."""
+        return set(json.loads(self._get(open_users_key(run_id, round_number)) or b"[]"))
+
+    def write_users(self, key: str, users: Iterable[PortalUser]) -> None:
+        """Store users: a batch, or all of the portal's."""
+        self._put(key, _to_json([asdict(user) for user in users]), "application/json")
+
+    def read_users(self, key: str) -> dict[str, PortalUser]:
+        """Return stored users by their ids."""
         users = (PortalUser(**user) for user in json.loads(self._get(key) or b"[]"))
         return {user.user_id: user for user in users}
 

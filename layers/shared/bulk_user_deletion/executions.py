@@ -12,19 +12,18 @@ class Executions:
     def __init__(self) -> None:
         self._client = boto3.client("stepfunctions", config=CONFIG)
 
-    def is_running(self, execution_arn: str) -> bool:
-        """Tell whether an execution goes on; one that nobody remembers does not.
+    ALIVE = ("RUNNING", "PENDING_REDRIVE")
+
+    def status(self, execution_arn: str) -> str:
+        """Return an execution's status, `FORGOTTEN` for one that Step Functions has no record of.
 
         Raises:
             StoreUnavailable: Step Functions does not answer.
         """
-        if not execution_arn:
-            return False
-        with store_errors("Looking at the execution that has the lock"):
+        with store_errors("Looking at an execution"):
             try:
-                answer = self._client.describe_execution(executionArn=execution_arn)
+                return self._client.describe_execution(executionArn=execution_arn)["status"]
             except ClientError as error:
                 if error_code(error) == "ExecutionDoesNotExist":
-                    return False
+                    return "FORGOTTEN"
                 raise
-        return answer["status"] in {"RUNNING", "PENDING_REDRIVE"}

@@ -6,6 +6,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 |-----------------|----------------|-----------------------------------------------------------|
 | `run#RUN_ID`    | `run`          | the run: whose execution, open or closed, the stop flag   |
 | `run#RUN_ID`    | `user#USER_ID` | one user, from the intent to delete on                    |
+| `run#NAME`      | `resumes`      | the run that an execution of this name resumed            |
 | `event#…`       | `event`        | a trigger's fingerprint: the run that took it             |
 | `deleted#…`     | `deleted`      | somebody we deleted, by a hash of id, username or e-mail  |
 | `intent`        | `TIME#…`       | every first DELETE of a user, by the time of its intent   |
@@ -15,6 +16,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -24,8 +26,10 @@ from botocore.exceptions import ClientError
 
 from bulk_user_deletion.errors import RunClosed, StoreUnavailable
 from bulk_user_deletion.models import (
+    Limits,
     Mode,
     Outcome,
+    PastOutcome,
     PortalUser,
     Request,
     RunRow,
@@ -57,9 +61,7 @@ class Ledger:
 
     # Runs
 
-    def open_run(
-        self, run_id: str, *, execution_arn: str, request: Request, wait_seconds: int, now: int
-    ) -> None:
+    def open_run(self, run_id: str, *, execution_arn: str, request: Request, now: int) -> None:
         """Open a run for an execution; the same execution may do so again.
 
         Raises:
@@ -75,7 +77,7 @@ class Ledger:
             "source": request.source.describe(),
             "dropped_key": request.dropped_key,
             "started_at": now,
-            "wait_seconds": wait_seconds,
+            "round_number": 1,
             "renewals": 0,
             "expires_at": now + _KEPT_SECONDS,
         }
@@ -86,6 +88,75 @@ class Ledger:
                 if error_code(error) != "ConditionalCheckFailedException":
                     raise
                 self.open_run_of(run_id, execution_arn)
+
+    def seal_plan(
+        self, run_id: str, *, execution_arn: str, plan_sha256: str, limits: Limits
+    ) -> None:
+        """Record the hash of a run's plan, and the pace it is carried out at.
+
+        Raises:
+            RunClosed: the run is not open for this execution.
+        """
+        self._update_held(
+            run_id,
+            execution_arn,
+            "SET plan_sha256 = :sha256, wait_seconds = :wait, canary_users = :canary",
+            {
+                ":sha256": plan_sha256,
+                ":wait": limits.wait_seconds,
+                ":canary": limits.canary_users,
+            },
+        )
+
+    def resume_run(
+        self, run: RunRow, *, name: str, execution_arn: str, limits: Limits, now: int
+    ) -> None:
+        """Hand a run over to the execution `name`, which resumes it: open, and not stopped.
+
+        Raises:
+            RunClosed: another execution has taken it meanwhile.
+        """
+        with store_errors("Resuming the run"):
+            # First, so that this execution's own end can be traced to the run, whenever it comes.
+            self._table.put_item(
+                Item={
+                    "pk": f"run#{name}",
+                    "sk": "resumes",
+                    "run_id": run.run_id,
+                    "expires_at": now + _KEPT_SECONDS,
+                }
+            )
+        self._update_held(
+            run.run_id,
+            run.execution_arn,
+            "SET execution_arn = :new, is_open = :yes, round_number = round_number + :one,"
+            " wait_seconds = :wait, canary_users = :canary REMOVE stop_flag",
+            {
+                ":new": execution_arn,
+                ":yes": True,
+                ":one": 1,
+                ":wait": limits.wait_seconds,
+                ":canary": limits.canary_users,
+            },
+        )
+
+    def take_over_stopped(self, run: RunRow, *, execution_arn: str, stop: Stop) -> None:
+        """Hand an open run over to the execution that closes it, with the stop flag set.
+
+        Raises:
+            RunClosed: another execution has taken it meanwhile.
+        """
+        self._update_held(
+            run.run_id,
+            run.execution_arn,
+            "SET execution_arn = :new, stop_flag = if_not_exists(stop_flag, :stop)",
+            {":new": execution_arn, ":stop": asdict(stop)},
+        )
+
+    def run_of(self, name: str) -> str:
+        """Return the run that an execution of this name carries out: its own, or a resumed one."""
+        item = self._rows((f"run#{name}", "resumes")).get("resumes")
+        return str(item["run_id"]) if item else name
 
     def run(self, run_id: str) -> RunRow | None:
         """Return a run's row, with the stop flag of the run or of the whole portal."""
@@ -152,6 +223,27 @@ class Ledger:
         """Close a run: its execution may write no more outcomes."""
         self._update_run(run_id, "SET is_open = :no", {":no": False})
 
+    def _update_held(
+        self,
+        run_id: str,
+        execution_arn: str,
+        expression: str,
+        values: Mapping[str, Any],
+    ) -> None:
+        """Update a run's row while it is that execution's."""
+        with store_errors("Writing the run"):
+            try:
+                self._table.update_item(
+                    Key={"pk": f"run#{run_id}", "sk": "run"},
+                    UpdateExpression=expression,
+                    ConditionExpression="execution_arn = :held",
+                    ExpressionAttributeValues={**values, ":held": execution_arn},
+                )
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                raise _closed(run_id) from None
+
     def _update_run(self, run_id: str, expression: str, values: Mapping[str, Any]) -> bool:
         with store_errors("Writing the run"):
             try:
@@ -202,6 +294,27 @@ class Ledger:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
+    def reopen_user(self, run_id: str, row: UserRow) -> None:
+        """Let an open outcome be replaced: it goes into the row's history, as it stands."""
+        if row.outcome is None or not row.outcome.is_open:
+            raise ValueError(f"User {row.user_id} has no open outcome.")
+        past = {"outcome": row.outcome, "reason": row.reason, "ended_at": row.ended_at}
+        self._update_user(
+            run_id,
+            row.user_id,
+            "SET #state = :reopened, looks = :zero, waited = :zero,"
+            " history = list_append(if_not_exists(history, :none), :past)",
+            {
+                ":reopened": UserState.REOPENED,
+                ":zero": 0,
+                ":none": [],
+                ":past": [past],
+                ":done": UserState.DONE,
+                ":outcome": row.outcome,
+            },
+            condition="#state = :done AND outcome = :outcome",
+        )
+
     def record_intent(
         self,
         run_id: str,
@@ -217,8 +330,8 @@ class Ledger:
 
         False means that it must not: the run was stopped or closed, or this user has a DELETE
         under way or an outcome already. One transaction decides, so that a stop holds before the
-        next DELETE and two callers never both send one. `is_first` tells that this user had no
-        intent in this run before: it counts towards the caps per day.
+        next DELETE and two callers never both send one. `is_first` tells that this user was sent
+        no DELETE in this run before: it counts towards the caps per day.
         """
         portal_is_not_stopped: TransactWriteItemTypeDef = {
             "ConditionCheck": {
@@ -251,7 +364,9 @@ class Ledger:
             "Update": {
                 "TableName": self._table.name,
                 "Key": {"pk": f"run#{run_id}", "sk": f"user#{user_id}"},
-                "ConditionExpression": "attribute_not_exists(pk) OR #state = :refused",
+                "ConditionExpression": (
+                    "attribute_not_exists(pk) OR #state = :refused OR #state = :reopened"
+                ),
                 "UpdateExpression": (
                     "SET #state = :intent, lease_owner = :owner, lease_until = :until,"
                     " expires_at = :kept ADD attempts :one"
@@ -259,6 +374,7 @@ class Ledger:
                 "ExpressionAttributeNames": {"#state": "state"},
                 "ExpressionAttributeValues": {
                     ":refused": UserState.REFUSED,
+                    ":reopened": UserState.REOPENED,
                     ":intent": UserState.INTENT,
                     ":owner": owner,
                     ":until": lease_until,
@@ -353,17 +469,18 @@ class Ledger:
         now: int,
         gone: PortalUser | None = None,
     ) -> bool:
-        """Record how a user ended; False when a final outcome stands already.
+        """Record how a user ended; False when an outcome stands already.
 
-        `gone` is the user that we deleted: a later request that names them finds it on record.
+        Only `unknown` gives way, and only to `deleted`. `gone` is the user that we deleted: a
+        later request that names them finds it on record.
         """
+        is_late = outcome is Outcome.DELETED
+        late = " OR outcome = :unknown" if is_late else ""
         row: TransactWriteItemTypeDef = {
             "Update": {
                 "TableName": self._table.name,
                 "Key": {"pk": f"run#{run_id}", "sk": f"user#{user_id}"},
-                "ConditionExpression": (
-                    "attribute_not_exists(pk) OR #state <> :done OR outcome = :unknown"
-                ),
+                "ConditionExpression": "attribute_not_exists(pk) OR #state <> :done" + late,
                 "UpdateExpression": (
                     "SET #state = :done, outcome = :outcome, reason = :reason, ended_at = :now,"
                     " lease_until = :zero, expires_at = :kept"
@@ -371,7 +488,7 @@ class Ledger:
                 "ExpressionAttributeNames": {"#state": "state"},
                 "ExpressionAttributeValues": {
                     ":done": UserState.DONE,
-                    ":unknown": Outcome.UNKNOWN,
+                    **({":unknown": Outcome.UNKNOWN} if is_late else {}),
                     ":outcome": outcome,
                     ":reason": reason,
                     ":now": now,
@@ -531,11 +648,15 @@ class Ledger:
 
 def _held(run: RunRow | None, run_id: str, execution_arn: str) -> RunRow:
     if run is None or not run.is_open or run.execution_arn != execution_arn:
-        raise RunClosed(
-            f"Run {run_id} is not open for this execution: it has ended, or another execution has"
-            " it. Start a new execution under a new name."
-        )
+        raise _closed(run_id)
     return run
+
+
+def _closed(run_id: str) -> RunClosed:
+    return RunClosed(
+        f"Run {run_id} is not open for this execution: it has ended, or another execution has"
+        " it. Start a new execution under a new name."
+    )
 
 
 def _deleted_pk(key: str) -> str:
@@ -560,7 +681,10 @@ def _run_row(run_id: str, items: Mapping[str, _Item]) -> RunRow | None:
         source=item["source"],
         dropped_key=item["dropped_key"],
         started_at=int(item["started_at"]),
-        wait_seconds=int(item["wait_seconds"]),
+        plan_sha256=item.get("plan_sha256", ""),
+        wait_seconds=int(item.get("wait_seconds", 0)),
+        canary_users=int(item.get("canary_users", 0)),
+        round_number=int(item["round_number"]),
         renewals=int(item["renewals"]),
         stop=_stop(item) or _stop(items.get("stop")),
     )
@@ -583,4 +707,8 @@ def _user_row(item: _Item) -> UserRow:
         delete_seconds=number("delete_seconds"),
         answered_at=number("answered_at"),
         ended_at=number("ended_at"),
+        history=tuple(
+            PastOutcome(Outcome(past["outcome"]), past["reason"], int(past["ended_at"]))
+            for past in item.get("history", [])
+        ),
     )

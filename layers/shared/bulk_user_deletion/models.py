@@ -172,6 +172,27 @@ class SealedPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """What is open in a run's plan, to be done by another execution."""
+
+    run_id: str
+
+    def describe(self) -> str:
+        """Name what is resumed."""
+        return f"what run {self.run_id} left open"
+
+
+@dataclass(frozen=True, slots=True)
+class CloseOrder:
+    """A run whose execution ended without a report is to be closed.
+
+    `name` is that execution's: the run's id, or one that resumed it.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopOrder:
     """Somebody presses the stop button, or lifts it: for one run, or without a `run_id` for all."""
 
@@ -186,7 +207,7 @@ class Request:
     """A validated request. `fingerprint` is set for triggers that may deliver twice."""
 
     mode: Mode
-    source: Source | SealedPlan
+    source: Source | SealedPlan | Resume
     trigger: str  # console, s3 or schedule
     options: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
@@ -288,6 +309,7 @@ class Credentials:
 class UserState(StrEnum):
     """Where a user stands in the ledger, from the first intent on."""
 
+    REOPENED = "reopened"  # left open by the execution before; another DELETE may be sent
     INTENT = "intent"  # a DELETE is about to be sent, or was sent and nothing is known of it
     REFUSED = "refused"  # the portal definitely did nothing; another DELETE may be sent
     SETTLING = "settling"  # a DELETE was sent; looking until the user is gone or time is up
@@ -295,11 +317,21 @@ class UserState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PastOutcome:
+    """An open outcome that a resumed run replaced."""
+
+    outcome: Outcome
+    reason: str
+    ended_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class UserRow:
     """A user's row in the ledger. A user without a row was not attempted.
 
     `attempts` counts DELETEs, `waited` sums the seconds of settling, `delete_seconds` is how long
-    the last DELETE took to answer, `answered_at` when it did.
+    the last DELETE took to answer, `answered_at` when it did. `history` holds the open outcomes
+    that were replaced since, the oldest first.
     """
 
     user_id: str
@@ -314,6 +346,12 @@ class UserRow:
     delete_seconds: int = 0
     answered_at: int = 0
     ended_at: int = 0
+    history: tuple[PastOutcome, ...] = ()
+
+    @property
+    def is_final(self) -> bool:
+        """True when nothing may change this row any more."""
+        return self.state is UserState.DONE and bool(self.outcome and not self.outcome.is_open)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +365,11 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run's row in the ledger."""
+    """A run's row in the ledger.
+
+    `plan_sha256` seals its plan, once there is one. `round_number` counts the executions that
+    handed out its users: 1, and one more for each that resumed it.
+    """
 
     run_id: str
     execution_arn: str
@@ -337,7 +379,10 @@ class RunRow:
     source: str = ""
     dropped_key: str = ""
     started_at: int = 0
+    plan_sha256: str = ""
     wait_seconds: int = 0
+    canary_users: int = 0
+    round_number: int = 1
     renewals: int = 0
     stop: Stop | None = None
 
@@ -356,11 +401,16 @@ class ReportRow:
     warning: str
     attempts: int
     ended_at: str  # ISO 8601, or empty
+    history: str  # the outcomes that a resumed run replaced, or empty
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did. `counts` adds up to `requested`, or the run does not claim success."""
+    """What a run did. `counts` adds up to `requested`, or the run does not claim success.
+
+    `unexplained_losses` are the ids of users that left the portal during the run, and that it
+    neither deleted nor was asked to; None when the portal could not be asked.
+    """
 
     run_id: str
     status: RunStatus
@@ -378,6 +428,7 @@ class Report:
     portal_users: int
     plan_sha256: str
     estimate: Estimate | None
+    unexplained_losses: list[str] | None
     warnings: list[str]
     rows: list[ReportRow]
 

@@ -12,9 +12,20 @@ from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificati
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Mode, Request, S3Object, SealedPlan, Source, StopOrder
+from bulk_user_deletion.models import (
+    CloseOrder,
+    Mode,
+    Request,
+    Resume,
+    S3Object,
+    SealedPlan,
+    Source,
+    StopOrder,
+)
 
 INBOX = "inbox/"
+
+_RUN_ID = {"type": "string", "minLength": 1, "maxLength": 80}
 
 REQUEST_SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
@@ -27,10 +38,11 @@ REQUEST_SCHEMA: dict[str, Any] = {
             "required": ["run_id", "sha256"],
             "additionalProperties": False,
             "properties": {
-                "run_id": {"type": "string", "minLength": 1, "maxLength": 80},
+                "run_id": _RUN_ID,
                 "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
             },
         },
+        "resume": _RUN_ID,
         "source": {
             "type": "object",
             "minProperties": 1,
@@ -75,7 +87,7 @@ _ORDER_SCHEMA: dict[str, Any] = {
     "required": ["reason", "by"],
     "additionalProperties": False,
     "properties": {
-        "run_id": {"type": "string", "minLength": 1, "maxLength": 80},
+        "run_id": _RUN_ID,
         "reason": {"type": "string", "minLength": 1, "maxLength": 500},
         "by": {"type": "string", "minLength": 1, "maxLength": 200},
     },
@@ -87,6 +99,13 @@ _STOP_SCHEMA: dict[str, Any] = {
     "maxProperties": 1,
     "additionalProperties": False,
     "properties": {"stop": _ORDER_SCHEMA, "lift": _ORDER_SCHEMA},
+}
+
+_CLOSE_SCHEMA: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"close": _RUN_ID},
 }
 
 # Of EventBridge's and the schedule's events, what is read.
@@ -125,12 +144,15 @@ _SCHEDULE_SCHEMA: dict[str, Any] = {
 }
 
 
-def read_request(event: Mapping[str, Any], *, file_drop_mode: Mode) -> Request | StopOrder | None:
+def read_request(
+    event: Mapping[str, Any], *, file_drop_mode: Mode
+) -> Request | StopOrder | CloseOrder | None:
     """Read an execution's input; None when it asks for nothing (the event of a folder).
 
     `event` is a request, an EventBridge "Object Created" event, `{"scheduled_time": …, "request":
-    …}` as the schedule sends it, or a stop order: `{"stop": {"reason", "by"}}`, with a `run_id`
-    for one run and without for the whole portal, or `{"lift": …}` alike.
+    …}` as the schedule sends it, a stop order: `{"stop": {"reason", "by"}}`, with a `run_id` for
+    one run and without for the whole portal, or `{"lift": …}` alike, or `{"close": NAME}`, which
+    the end of an execution sends.
 
     Raises:
         RequestRefused: naming the field that is wrong.
@@ -143,6 +165,9 @@ def read_request(event: Mapping[str, Any], *, file_drop_mode: Mode) -> Request |
         _check(event, _STOP_SCHEMA)
         [(word, order)] = event.items()
         return StopOrder(**order, lift=word == "lift")
+    if "close" in event:
+        _check(event, _CLOSE_SCHEMA)
+        return CloseOrder(event["close"])
     if "scheduled_time" in event:
         _check(event, _SCHEDULE_SCHEMA)
         request = _from_document(event["request"], trigger="schedule")
@@ -164,23 +189,27 @@ def _check(document: Any, schema: dict[str, Any]) -> None:
 def _from_document(document: Any, *, trigger: str) -> Request:
     _check(document, REQUEST_SCHEMA)
     mode = Mode(document.get("mode", Mode.PREVIEW))
-    if ("source" in document) == ("plan" in document):
-        raise RequestRefused("The request must have exactly one of source and plan.")
-    if "plan" in document and mode is not Mode.APPLY:
-        raise RequestRefused('A plan can only be applied: the request needs "mode": "apply".')
+    named = [word for word in ("source", "plan", "resume") if word in document]
+    if len(named) != 1:
+        raise RequestRefused("The request must have exactly one of source, plan and resume.")
+    if named != ["source"] and mode is not Mode.APPLY:
+        raise RequestRefused(f'With {named[0]} the request needs "mode": "apply".')
     return Request(
         mode=mode,
         trigger=trigger,
-        source=SealedPlan(**document["plan"])
-        if "plan" in document
-        else _source(document["source"]),
+        source=_source(document),
         options=document.get("options", {}),
         reason=document.get("reason", ""),
         requested_by=document.get("requested_by", ""),
     )
 
 
-def _source(source: dict[str, Any]) -> Source:
+def _source(document: dict[str, Any]) -> Source | SealedPlan | Resume:
+    if "plan" in document:
+        return SealedPlan(**document["plan"])
+    if "resume" in document:
+        return Resume(document["resume"])
+    source = document["source"]
     dataset_id = source.get("dataset_id")
     s3_object = source.get("s3")
     users = source.get("users")

@@ -1,7 +1,7 @@
 """From a plan and the ledger to a report: one row per requested entry, and counts that add up."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from bulk_user_deletion.models import (
@@ -29,6 +29,10 @@ def settle(row: UserRow, *, still_there: bool | None) -> tuple[Outcome, str]:
     is_settled = row.outcome is not Outcome.UNKNOWN or still_there is not False
     if row.state is UserState.DONE and row.outcome and is_settled:
         return row.outcome, row.reason
+    if still_there is False and not row.attempts:
+        return Outcome.ALREADY_ABSENT, "gone at the last look, before we sent a DELETE"
+    if still_there is not False and row.state is UserState.REOPENED and row.outcome:
+        return row.outcome, row.reason  # not begun again: it stays as it was left
     evidence = row.reason or "the DELETE's answer was not recorded"
     if still_there is False:
         return Outcome.DELETED, f"{evidence}; gone at the last look"
@@ -61,6 +65,10 @@ def report_row(
         warning=planned.warning,
         attempts=theirs.attempts if theirs else 0,
         ended_at=iso(theirs.ended_at) if theirs and theirs.ended_at else "",
+        history="; ".join(
+            f"{past.outcome} at {iso(past.ended_at)}: {past.reason}"
+            for past in (theirs.history if theirs else ())
+        ),
     )
 
 
@@ -104,11 +112,14 @@ def sentence(status: RunStatus, counts: Mapping[str, int], *, why: str) -> str:
         case RunStatus.REFUSED:
             return why
         case RunStatus.STOPPED:
-            return f"Stopped after {deleted} of {total} entries ({left} left). {why}"
+            return (
+                f"Stopped after {deleted} of {total} entries ({left} left). {why} To do the rest,"
+                " resume the run."
+            )
         case RunStatus.INCOMPLETE:
             return (
-                f"{deleted} of {total} entries deleted, {left}. See the report for each, then run"
-                " the same list again: what is done already is not done twice."
+                f"{deleted} of {total} entries deleted, {left}. See the report for each, then"
+                " resume the run: what is done is not done twice."
             )
         case RunStatus.FAILED if not total:
             return f"The run failed before it had a plan: nobody was deleted. {why}"
@@ -129,3 +140,15 @@ def unfinished(plan: Plan, rows: Mapping[str, UserRow]) -> list[UserRow]:
         if (row := rows.get(user.user_id))
         and (row.state is not UserState.DONE or row.outcome is Outcome.UNKNOWN)
     ]
+
+
+def unexplained_losses(
+    before: Collection[str], after: Collection[str], plan: Plan, rows: Mapping[str, UserRow]
+) -> list[str]:
+    """Return the ids of users who left the portal during a run, through nothing that it did.
+
+    Neither those whom it began, whatever became of them, nor those it was asked to delete: what
+    became of these, the report says entry by entry.
+    """
+    explained = {*rows, *(user.user_id for user in plan.users)}
+    return sorted(set(before) - set(after) - explained, key=int)

@@ -81,7 +81,7 @@ class DeleteUser:
         )
         if row and row.state is UserState.DONE:
             return self._finished(run, row)
-        if run.stop and (row is None or row.state is UserState.REFUSED):
+        if run.stop and (row is None or row.state in {UserState.REFUSED, UserState.REOPENED}):
             return Progress(finished=True)
         if row and row.lease_until > self._now() and row.lease_owner != self.owner:
             return Progress(finished=False, wait_seconds=row.lease_until - self._now() + 1)
@@ -108,7 +108,7 @@ class DeleteUser:
                 self.portal.raise_for(verdict, answer, f"looked at user {self.user_id}")
 
     def _gone(self, run: RunRow, row: UserRow | None) -> Progress:
-        if row is None:
+        if row is None or not row.attempts:
             return self._end(run, row, Outcome.ALREADY_ABSENT, "gone before we sent a DELETE")
         reason = "a look after the DELETE found nobody under this id"
         return self._end(run, row, Outcome.DELETED, reason, gone=self._planned())
@@ -136,7 +136,7 @@ class DeleteUser:
             owner=self.owner,
             lease_until=self.lease_until,
             now=self._now(),
-            is_first=row is None,
+            is_first=row is None or not row.attempts,
         ):
             # Stopped, or another invocation was faster: the next one sees which in the ledger.
             return Progress(finished=False, wait_seconds=1)
@@ -208,7 +208,7 @@ class DeleteUser:
         return Progress(finished=True, wait_seconds=wait)
 
     def _planned(self) -> PortalUser:
-        planned = self.bucket.read_batch(self.batch_key).get(self.user_id)
+        planned = self.bucket.read_users(self.batch_key).get(self.user_id)
         if planned is None:
             raise PortalAnswerUnusable(
                 f"User {self.user_id} is not in {self.batch_key}, and so in no plan."

@@ -1,27 +1,31 @@
 """Turns a request into a sealed plan, or refuses it: nobody is touched here."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.bucket import Bucket, users_before_key
 from bulk_user_deletion.errors import PortalBusy, RequestRefused
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import (
+    CloseOrder,
     Entry,
     Limits,
     Mode,
     Outcome,
     Plan,
     PlannedEntry,
+    PortalUser,
     Request,
+    Resume,
     SealedPlan,
     Source,
     StopOrder,
+    UserState,
 )
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
@@ -45,19 +49,21 @@ from bulk_user_deletion.sources import (
     entries_from_dataset,
     entries_from_list,
 )
+from bulk_user_deletion.steps.orders import obey_stop, take_over_ended
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What the state machine is told: `next_step` is preview, apply or nothing.
+    """What the state machine is told: `next_step` is preview, apply, close or nothing.
 
+    `run_id` is the run that it is about from now on: its own, or one that it resumes or closes.
     `nothing_because` says why there is nothing to do for it: the event names a folder, another run
-    has taken it, or it was a stop order, and is obeyed.
+    has taken it, or it was an order, and is obeyed.
     """
 
+    run_id: str
     next_step: str
     users: int = 0
-    plan_sha256: str = ""
     nothing_because: str = ""
 
 
@@ -88,23 +94,22 @@ class FetchUserIds:
         request = read_request(self.event, file_drop_mode=self.settings.file_drop_mode)
         match request:
             case None:
-                return Planned("nothing", nothing_because="The event names a folder, not a file.")
+                return self._nothing("The event names a folder, not a file.")
             case StopOrder():
-                return Planned("nothing", nothing_because=self._obey(request))
+                return self._nothing(obey_stop(request, ledger=self.ledger, now=self._now()))
+            case CloseOrder():
+                return self._close(request)
         if first := self._taken_before(request):
-            because = f"The same event started run {first} before."
-            return Planned("nothing", nothing_because=because)
+            return self._nothing(f"The same event started run {first} before.")
+        if isinstance(request.source, Resume):
+            return self._resume(request, request.source)
         limits = stricter(self.settings.limits, request.options)
         self.ledger.open_run(
-            self.run_id,
-            execution_arn=self.execution_arn,
-            request=request,
-            wait_seconds=limits.wait_seconds,
-            now=self._now(),
+            self.run_id, execution_arn=self.execution_arn, request=request, now=self._now()
         )
         if request.mode is Mode.APPLY:
-            self._may_apply(request)
-            self._take_lock()
+            self._may_apply(is_sealed=isinstance(request.source, SealedPlan))
+            self._take_lock(self.run_id)
         if isinstance(request.source, SealedPlan):
             plan = self._plan_again(request, request.source, limits)
         else:
@@ -112,24 +117,29 @@ class FetchUserIds:
         body = self.bucket.write_plan(plan)
         if plan.refusal:
             raise RequestRefused(plan.refusal)
+        self.ledger.seal_plan(
+            self.run_id,
+            execution_arn=self.execution_arn,
+            plan_sha256=sha256(body).hexdigest(),
+            limits=plan.limits,
+        )
         if plan.applies:
             # Last, so that a plan is used up only by a run that goes on to carry it out.
             self._use_up(plan.applies)
-        return Planned(request.mode.value, len(plan.users), sha256(body).hexdigest())
+        return Planned(self.run_id, request.mode.value, len(plan.users))
 
-    def _obey(self, order: StopOrder) -> str:
-        """Press the stop button, or lift it; return what was done, for the execution's output."""
-        which = f"run {order.run_id}" if order.run_id else "every run on this portal"
-        if order.lift:
-            if not self.ledger.lift_stop(order.run_id):
-                raise RequestRefused(f"There is no stop to lift for {which}.")
-            return f"The stop for {which} is lifted."
-        pressed = self.ledger.press_stop(
-            order.run_id, reason=order.reason, by=order.by, now=self._now()
+    def _nothing(self, because: str) -> Planned:
+        return Planned(self.run_id, "nothing", nothing_because=because)
+
+    def _close(self, order: CloseOrder) -> Planned:
+        taken = take_over_ended(
+            order,
+            execution_arn=self.execution_arn,
+            ledger=self.ledger,
+            executions=self.executions,
+            now=self._now(),
         )
-        if not pressed:
-            raise RequestRefused(f"There is no {which}: nothing was stopped. Check the run id.")
-        return f"The stop for {which} is set: no further user is begun."
+        return self._nothing(taken) if isinstance(taken, str) else Planned(taken.run_id, "close")
 
     def _taken_before(self, request: Request) -> str:
         """Return the run that the same event started before this one, or nothing."""
@@ -138,8 +148,8 @@ class FetchUserIds:
         first = self.ledger.claim_event(request.fingerprint, self.run_id, now=self._now())
         return "" if first == self.run_id else first
 
-    def _may_apply(self, request: Request) -> None:
-        if self.settings.apply_only_plans and not isinstance(request.source, SealedPlan):
+    def _may_apply(self, *, is_sealed: bool) -> None:
+        if self.settings.apply_only_plans and not is_sealed:
             raise RequestRefused(
                 "ApplyOnlyPlans is on: only the plan of a preview may be applied. Start a preview"
                 " of this source, read it, then apply its plan as its notification says."
@@ -150,10 +160,10 @@ class FetchUserIds:
                 ' When that is settled, start {"lift": {"reason", "by"}}, then send this again.'
             )
 
-    def _take_lock(self) -> None:
-        holder = self.ledger.take_lock(self.run_id, self.execution_arn)
-        if holder != self.execution_arn and not self.executions.is_running(holder):
-            holder = self.ledger.take_lock(self.run_id, self.execution_arn, instead_of=holder)
+    def _take_lock(self, run_id: str) -> None:
+        holder = self.ledger.take_lock(run_id, self.execution_arn)
+        if holder != self.execution_arn and self.executions.status(holder) not in Executions.ALIVE:
+            holder = self.ledger.take_lock(run_id, self.execution_arn, instead_of=holder)
         if holder != self.execution_arn:
             raise PortalBusy(
                 f"Execution {holder} is deleting users from this portal. Send the request again"
@@ -168,6 +178,7 @@ class FetchUserIds:
         if entries is None:
             entries = entries_from_dataset(portal.dataset_rows(source.dataset_id or 0))
         directory = Directory(portal.users())
+        self._remember(request, directory.users)
         planned = plan_entries(
             entries,
             directory,
@@ -204,15 +215,72 @@ class FetchUserIds:
                 f"The plan of run {sealed.run_id} was made at {iso(plan.created_at)}, and plans may"
                 f" be applied for {hours} hours. Start a new preview, and apply that one."
             )
+        users = tuple(self.connect().users())
+        self._remember(request, users)
         again = self._new_plan(
             request,
             strictest(plan.limits, limits),
             plan.entries,
             distinct=plan.distinct,
-            portal_users=sum(1 for _ in self.connect().users()),
+            portal_users=len(users),
             source_version=plan.source_version,
         )
         return self._limited(replace(again, source=plan.source, applies=digest), request)
+
+    def _resume(self, request: Request, resumed: Resume) -> Planned:
+        """Take a run over from its ended execution, with those of its users that are open.
+
+        What may fail comes first: once the run is taken over, it is this execution's to report.
+        """
+        run_id = self.ledger.run_of(resumed.run_id)
+        self._take_lock(run_id)
+        run = self.ledger.run(run_id)
+        sealed = self.bucket.read_sealed(run_id)
+        if run is None or run.mode is not Mode.APPLY or not run.plan_sha256 or sealed is None:
+            raise RequestRefused(f"Run {run_id} has no plan that was applied: nothing to resume.")
+        plan, digest = sealed
+        if digest != run.plan_sha256:
+            raise RequestRefused(
+                f"The plan of run {run_id} is not the one that was made: somebody edited it. Find"
+                " out who did, then start a new run."
+            )
+        self._may_apply(is_sealed=bool(plan.applies))
+        rows = {row.user_id: row for row in self.ledger.users(run_id)}
+        still_open = [
+            user.user_id
+            for user in plan.users
+            if not ((row := rows.get(user.user_id)) and row.is_final)
+        ]
+        if not still_open:
+            raise RequestRefused(f"Run {run_id} left nobody open: see its report.")
+        if run.execution_arn != self.execution_arn:
+            limits = strictest(plan.limits, stricter(self.settings.limits, request.options))
+            self.bucket.read_protected(self.settings.protected_list)
+            check_size(
+                distinct=len(still_open),
+                portal_users=sum(1 for _ in self.connect().users()),
+                last_day=self.ledger.count_intents(since=self._now() - 24 * 3600),
+                limits=limits,
+            )
+            if run.is_open and self.executions.status(run.execution_arn) in Executions.ALIVE:
+                raise RequestRefused(f"Run {run_id} is going on. To end it, press its stop button.")
+            self.bucket.write_open_users(run_id, run.round_number + 1, still_open)
+            self.ledger.resume_run(
+                run,
+                name=self.run_id,
+                execution_arn=self.execution_arn,
+                limits=limits,
+                now=self._now(),
+            )
+        for user_id in still_open:
+            if (row := rows.get(user_id)) and row.state is UserState.DONE:
+                self.ledger.reopen_user(run_id, row)
+        return Planned(run_id, request.mode.value, len(still_open))
+
+    def _remember(self, request: Request, users: Iterable[PortalUser]) -> None:
+        """Keep the portal's users as they were before a run that deletes some of them."""
+        if request.mode is Mode.APPLY:
+            self.bucket.write_users(users_before_key(self.run_id), users)
 
     def _use_up(self, digest: str) -> None:
         first = self.ledger.claim_event(f"plan {digest}", self.run_id, now=self._now())

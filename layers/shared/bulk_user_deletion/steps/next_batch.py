@@ -22,15 +22,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class NextBatch:
-    """One invocation, after batch `number` (0 before the first one) was worked through.
-
-    `plan_sha256` is the hash of the plan as FetchUserIds stored it.
-    """
+    """One invocation, after batch `number` (0 before the first one) was worked through."""
 
     run_id: str
     execution_arn: str
     number: int
-    plan_sha256: str
     ledger: Ledger
     bucket: Bucket
     clock: Callable[[], float] = time.time
@@ -48,16 +44,20 @@ class NextBatch:
         if run.mode is not Mode.APPLY or sealed is None or sealed[0].refusal:
             raise RunClosed(f"Run {self.run_id} has no plan that may be applied.")
         plan, digest = sealed
-        if digest != self.plan_sha256:
+        if digest != run.plan_sha256:
             raise PlanEdited(
                 f"The plan of run {self.run_id} is not the one that was made: somebody edited it."
                 " Nobody else is deleted. Find out who did, then start a new run."
             )
         number = self.number + 1
-        nothing = Batch(number, 0, batch_key(self.run_id, number))
+        key = batch_key(self.run_id, run.round_number, number)
+        nothing = Batch(number, 0, key)
         if run.stop:
             return nothing
-        canary_users, users = plan.limits.canary_users, plan.users
+        canary_users, users = run.canary_users, plan.users
+        if run.round_number > 1:
+            still_open = self.bucket.read_open_users(self.run_id, run.round_number)
+            users = [user for user in users if user.user_id in still_open]
         chosen = [
             users[index]
             for index in batch_range(number, canary_users=canary_users, users=len(users))
@@ -66,7 +66,8 @@ class NextBatch:
             return nothing
         if 1 < number <= canary_users + 1 and self._stopped_by_canary(users[: number - 1]):
             return nothing
-        return Batch(number, len(chosen), self.bucket.write_batch(self.run_id, number, chosen))
+        self.bucket.write_users(key, chosen)
+        return Batch(number, len(chosen), key)
 
     def _stopped_by_canary(self, canaries: list[PortalUser]) -> bool:
         rows = {row.user_id: row for row in self.ledger.users(self.run_id)}

@@ -1,11 +1,11 @@
 """Ends a run: a last look at the portal, the report, the notification, the lock's release."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bulk_user_deletion.bucket import Bucket, report_key, result_key
+from bulk_user_deletion.bucket import Bucket, report_key, result_key, users_before_key
 from bulk_user_deletion.errors import (
     BulkUserDeletionError,
     TokenRejected,
@@ -32,6 +32,7 @@ from bulk_user_deletion.rules.reporting import (
     run_status,
     sentence,
     settle,
+    unexplained_losses,
     unfinished,
 )
 
@@ -57,9 +58,10 @@ class ReportRun:
     clock: Callable[[], float] = time.time
 
     def run(self) -> dict[str, Any]:
-        """Write the report and tell everybody.
+        """Write the report and tell everybody, unless some user's DELETE may still be under way.
 
-        Returns the summary, and for the end state `succeeded`, `error` and `cause`.
+        Returns the summary, and for the end state `succeeded`, `error` and `cause`. With
+        `wait_seconds` above 0 nothing was reported yet: call again after so long.
 
         Raises:
             TokenRejected: renew the token, then call again.
@@ -73,33 +75,55 @@ class ReportRun:
             sealed = self.bucket.read_sealed(self.run_id) if run else None
             plan, digest = sealed or (None, "")
             rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
-            if plan:
-                rows = self._settled(plan, rows)
-            report = self._report(run, plan, digest, rows)
+            if wait := self._leases_left(rows):
+                return _later(self.run_id, wait)
+            losses = None
+            warning = ""
+            if plan and run and run.mode is Mode.APPLY and run.plan_sha256:
+                there = self._users_there()
+                rows = self._settled(plan, rows, there)
+                losses = self._losses(plan, rows, there)
+                warning = _loss_warning(losses)
+            report = self._report(run, plan, digest, rows, losses, warning)
         said = summary(report, report_address=self._address("json"))
         if not run or run.execution_arn == self.execution_arn:
             self._publish(report, said, dropped_key=run.dropped_key if run else "")
         if run and run.execution_arn == self.execution_arn:
             self.ledger.close_run(self.run_id)
-            self.ledger.release_lock(self.execution_arn)
+        self.ledger.release_lock(self.execution_arn)
         return {
             **said,
             "succeeded": report.status.is_success,
+            "wait_seconds": 0,
             "error": self._error_name(report.status),
             "cause": f"{report.sentence} Report: {said['report']}",
         }
 
-    def _settled(self, plan: Plan, rows: dict[str, UserRow]) -> dict[str, UserRow]:
+    def _leases_left(self, rows: Mapping[str, UserRow]) -> int:
+        """Return the seconds until no function that is left of this run can be deleting a user."""
+        leases = (row.lease_until for row in rows.values() if row.state is UserState.INTENT)
+        return max(0, max(leases, default=0) - int(self.clock()) + 1)
+
+    def _losses(
+        self, plan: Plan, rows: Mapping[str, UserRow], there: Collection[str] | None
+    ) -> list[str] | None:
+        if there is None:
+            return None
+        before = self.bucket.read_users(users_before_key(self.run_id))
+        return unexplained_losses(before, there, plan, rows)
+
+    def _settled(
+        self, plan: Plan, rows: dict[str, UserRow], there: Collection[str] | None
+    ) -> dict[str, UserRow]:
         """Give every user that was begun an outcome, by one last look at all of them at once."""
         begun = unfinished(plan, rows)
-        if not begun:
-            return rows
-        there = self._users_there()
         planned = {user.user_id: user for user in plan.users}
         settled = dict(rows)
         for row in begun:
             still_there = row.user_id in there if there is not None else None
             outcome, reason = settle(row, still_there=still_there)
+            if row.state is UserState.DONE and outcome is row.outcome:
+                continue
             now = int(self.clock())
             gone = planned[row.user_id] if outcome is Outcome.DELETED else None
             self.ledger.record_outcome(
@@ -123,7 +147,13 @@ class ReportRun:
             return None
 
     def _report(
-        self, run: RunRow | None, plan: Plan | None, digest: str, rows: Mapping[str, UserRow]
+        self,
+        run: RunRow | None,
+        plan: Plan | None,
+        digest: str,
+        rows: Mapping[str, UserRow],
+        losses: list[str] | None = None,
+        warning: str = "",
     ) -> Report:
         mode = run.mode if run else None
         why = self._why(run, plan)
@@ -141,7 +171,7 @@ class ReportRun:
             counts,
             mode=mode,
             refused=bool(self.failure and self.failure.get("Error") in _REFUSALS),
-            failed=bool(self.failure),
+            failed=bool(self.failure) or plan is None,
             stopped=bool(run and run.stop and run.mode is Mode.APPLY),
         )
         now = self.clock()
@@ -162,7 +192,8 @@ class ReportRun:
             portal_users=plan.portal_users if plan else 0,
             plan_sha256=digest,
             estimate=plan.estimate if plan else None,
-            warnings=list(plan.warnings) if plan else [],
+            unexplained_losses=losses,
+            warnings=[*(plan.warnings if plan else ()), *filter(None, [warning])],
             rows=report_rows,
         )
 
@@ -171,10 +202,12 @@ class ReportRun:
         if self.failure and self.failure.get("Error") in _REFUSALS:
             return sentence_of(self.failure)
         if run and run.stop and run.mode is Mode.APPLY:
-            return f"Stopped by {run.stop.by}: {run.stop.reason}"
+            return f"Stopped by {run.stop.by}: {run.stop.reason.rstrip('.')}."
         if self.failure:
             return sentence_of(self.failure)
-        if plan and run and run.mode is Mode.APPLY:
+        if plan is None:
+            return "Its execution ended before there was a plan. Send the request again."
+        if run and run.mode is Mode.APPLY:
             return "The function for this user ended before it began: its log says more."
         return ""
 
@@ -199,3 +232,24 @@ class ReportRun:
                 return self.failure.get("Error", "")
             case _:
                 return ""
+
+
+def _later(run_id: str, wait_seconds: int) -> dict[str, Any]:
+    """Return a summary of nothing yet: every field that the state machine selects is there."""
+    nothing = dict.fromkeys(("status", "sentence", "counts", "report", "error", "cause"))
+    return {**nothing, "run_id": run_id, "succeeded": False, "wait_seconds": wait_seconds}
+
+
+def _loss_warning(losses: Collection[str] | None) -> str:
+    if losses is None:
+        return (
+            "The portal did not answer the last look: this report cannot say whether others left it"
+            " during this run."
+        )
+    if not losses:
+        return ""
+    return (
+        f"{len(losses)} users left the portal during this run that it did not delete:"
+        f" {', '.join(list(losses)[:20])}. Find out who did; users-before.json beside this report"
+        " says who they were."
+    )

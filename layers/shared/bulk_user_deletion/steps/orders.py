@@ -1,0 +1,47 @@
+"""What is asked of runs that exist: to stop, to go on, to be closed. Nobody is deleted by these."""
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.executions import Executions
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models import CloseOrder, RunRow, Stop, StopOrder
+
+
+def obey_stop(order: StopOrder, *, ledger: Ledger, now: int) -> str:
+    """Press the stop button, or lift it; return what was done, for the execution's output.
+
+    Raises:
+        RequestRefused: there is nothing to stop, or to lift.
+    """
+    which = f"run {order.run_id}" if order.run_id else "every run on this portal"
+    if order.lift:
+        if not ledger.lift_stop(order.run_id):
+            raise RequestRefused(f"There is no stop to lift for {which}.")
+        return f"The stop for {which} is lifted."
+    if not ledger.press_stop(order.run_id, reason=order.reason, by=order.by, now=now):
+        raise RequestRefused(f"There is no {which}: nothing was stopped. Check the run id.")
+    return f"The stop for {which} is set: no further user is begun."
+
+
+def take_over_ended(
+    order: CloseOrder, *, execution_arn: str, ledger: Ledger, executions: Executions, now: int
+) -> RunRow | str:
+    """Take over the run of an execution that ended without a report, with its stop flag set.
+
+    From then on nothing that is left of that execution can begin a user. Returns the run to
+    report, or why there is none: most executions that end have closed their run themselves.
+    """
+    run_id = ledger.run_of(order.name)
+    run = ledger.run(run_id)
+    if run is None:
+        return f"There is no run {run_id} to close."
+    if not run.is_open:
+        return f"Run {run_id} is closed already."
+    if run.execution_arn == execution_arn:
+        return run  # taken over by an earlier try of this very step
+    status = executions.status(run.execution_arn)
+    if status in Executions.ALIVE:
+        return f"Run {run_id} is going on: there is nothing to close."
+    reason = f"Its execution ended {status} before it could report."
+    ledger.take_over_stopped(run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now))
+    ledger.take_lock(run_id, execution_arn, instead_of=run.execution_arn)
+    return run
