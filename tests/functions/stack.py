@@ -71,6 +71,7 @@ class Stack:
 
     def __init__(self, portal: PortalSimulator) -> None:
         self.portal = portal
+        self.remaining_seconds = 240.0  # that a function has left when it is invoked
         self._arns: dict[str, str] = {}  # of the executions that carry out another's run
         adapters.cache_clear()
         self.s3 = boto3.client("s3")
@@ -115,6 +116,7 @@ class Stack:
     def invoke(self, function: str, event: Mapping[str, Any], **context: Any) -> dict[str, Any]:
         """Invoke a function's handler; the event and the result go through JSON, as in Lambda."""
         handler = importlib.import_module(f"functions.{function}.app").lambda_handler
+        context = {"remaining_seconds": self.remaining_seconds, **context}
         result = handler(json.loads(json.dumps(event)), Context(**context))
         return dict(json.loads(json.dumps(result)))
 

@@ -122,7 +122,10 @@ def sentence(status: RunStatus, counts: Mapping[str, int], *, why: str) -> str:
                 " resume the run: what is done is not done twice."
             )
         case RunStatus.FAILED if not total:
-            return f"The run failed before it had a plan: nobody was deleted. {why}"
+            return (
+                f"The run failed before it had a plan: nobody was deleted. {why} When that is"
+                " mended, send the request again."
+            )
         case RunStatus.FAILED:
             return f"The run failed with {deleted} of {total} entries deleted. {why}"
 

@@ -99,14 +99,16 @@ class FetchUserIds:
                 return self._nothing(obey_stop(request, ledger=self.ledger, now=self._now()))
             case CloseOrder():
                 return self._close(request)
-        if first := self._taken_before(request):
-            return self._nothing(f"The same event started run {first} before.")
         if isinstance(request.source, Resume):
             return self._resume(request, request.source)
-        limits = stricter(self.settings.limits, request.options)
+        # The run first, then its event: who is cut off in between is missed, and closed.
         self.ledger.open_run(
             self.run_id, execution_arn=self.execution_arn, request=request, now=self._now()
         )
+        if first := self._taken_before(request):
+            self.ledger.close_run(self.run_id)
+            return self._nothing(f"The same event started run {first} before.")
+        limits = stricter(self.settings.limits, request.options)
         if request.mode is Mode.APPLY:
             self._may_apply(is_sealed=isinstance(request.source, SealedPlan))
             self._take_lock(self.run_id)

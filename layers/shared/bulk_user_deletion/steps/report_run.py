@@ -72,8 +72,7 @@ class ReportRun:
             # The name was used before: that run's plan, report and lock are none of our business.
             report = self._report(None, None, "", {})
         else:
-            sealed = self.bucket.read_sealed(self.run_id) if run else None
-            plan, digest = sealed or (None, "")
+            plan, digest = self._plan(run)
             rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
             if wait := self._leases_left(rows):
                 return _later(self.run_id, wait)
@@ -98,6 +97,11 @@ class ReportRun:
             "error": self._error_name(report.status),
             "cause": f"{report.sentence} Report: {said['report']}",
         }
+
+    def _plan(self, run: RunRow | None) -> tuple[Plan | None, str]:
+        """Return the run's plan and its hash; one that was not sealed is none, unless refused."""
+        plan, digest = (self.bucket.read_sealed(self.run_id) if run else None) or (None, "")
+        return (plan, digest) if run and plan and (run.plan_sha256 or plan.refusal) else (None, "")
 
     def _leases_left(self, rows: Mapping[str, UserRow]) -> int:
         """Return the seconds until no function that is left of this run can be deleting a user."""
@@ -156,7 +160,7 @@ class ReportRun:
         warning: str = "",
     ) -> Report:
         mode = run.mode if run else None
-        why = self._why(run, plan)
+        why = self._why(run)
         report_rows = [
             report_row(
                 entry,
@@ -197,7 +201,7 @@ class ReportRun:
             rows=report_rows,
         )
 
-    def _why(self, run: RunRow | None, plan: Plan | None) -> str:
+    def _why(self, run: RunRow | None) -> str:
         """Say why users were not attempted; empty when nothing stood in their way."""
         if self.failure and self.failure.get("Error") in _REFUSALS:
             return sentence_of(self.failure)
@@ -205,8 +209,6 @@ class ReportRun:
             return f"Stopped by {run.stop.by}: {run.stop.reason.rstrip('.')}."
         if self.failure:
             return sentence_of(self.failure)
-        if plan is None:
-            return "Its execution ended before there was a plan. Send the request again."
         if run and run.mode is Mode.APPLY:
             return "The function for this user ended before it began: its log says more."
         return ""

@@ -1,0 +1,141 @@
+"""The state machine's course with the functions called directly: fast enough for many bad days.
+
+It is the definition's order of steps, Retry and Catch, in a few lines of Python. That the
+definition itself is in order is for the tests that run it on an engine.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from bulk_user_deletion.errors import PortalUnavailable, StoreUnavailable
+from bulk_user_deletion.portal import Portal
+from tests.functions.stack import Stack
+
+_TRIES = 6
+
+
+class KilledError(BaseException):
+    """The function is gone in the middle of whatever it did."""
+
+
+class AbortedError(BaseException):
+    """The execution is gone, and the function that it was waiting for."""
+
+
+def refusing() -> ClientError:
+    """What boto3 raises when a service has enough for the moment."""
+    error = {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}
+    return ClientError(error, "AnyOperation")  # type: ignore[arg-type]
+
+
+@dataclass
+class Trouble:
+    """What happens at the `nth` call (from 0) that a function makes to AWS or to the portal.
+
+    `strike` is raised before or after the call has its effect. `calls` counts them.
+    """
+
+    nth: int = -1
+    after: bool = False
+    strike: Callable[[], BaseException] = KilledError
+    calls: int = 0
+    inside: bool = False
+
+    @contextmanager
+    def may_strike(self) -> Iterator[None]:
+        """Let it strike any call to the outside that is made within."""
+        with pytest.MonkeyPatch.context() as patch:
+            calls: list[tuple[type[Any], str]] = [(BaseClient, "_make_api_call")]
+            if self.strike is not refusing:
+                calls.append((Portal, "_send"))
+            for owner, name in calls:
+                patch.setattr(owner, name, self._wrapped(getattr(owner, name)))
+            yield
+
+    def _wrapped(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def struck(*args: Any, **kwargs: Any) -> Any:
+            if not self.inside:
+                return call(*args, **kwargs)
+            number, self.calls = self.calls, self.calls + 1
+            if number == self.nth and not self.after:
+                raise self.strike()
+            result = call(*args, **kwargs)
+            if number == self.nth:
+                raise self.strike()
+            return result
+
+        return struck
+
+
+@dataclass
+class Machine:
+    """Executions over a stack, one at a time."""
+
+    stack: Stack
+    trouble: Trouble = field(default_factory=Trouble)
+
+    def execute(self, request: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Run an execution to its end; return its output.
+
+        Raises:
+            AbortedError: trouble wanted it so.
+        """
+        run_id, failure = name, None
+        try:
+            planned = self._step(lambda: self.stack.fetch_user_ids(request, name))
+            run_id = planned["run_id"]
+            if planned["next_step"] == "nothing":
+                return planned
+            if planned["next_step"] == "apply":
+                self._hand_out(run_id)
+        except Exception as error:  # noqa: BLE001 -- as Catch does with States.ALL
+            failure = {
+                "Error": type(error).__name__,
+                "Cause": json.dumps({"errorMessage": str(error)}),
+            }
+        return dict(self._step(lambda: self.stack.report_run(run_id, failure)))
+
+    def _hand_out(self, run_id: str) -> None:
+        number = 0
+        while True:
+            batch = self._step(lambda: self.stack.next_batch(number, run_id))  # noqa: B023
+            if not batch["users"]:
+                return
+            number = batch["number"]
+            for user in self.stack.read_json(batch["key"]):
+                self._delete(user["user_id"], batch["key"], run_id)
+
+    def _delete(self, user_id: str, batch_key: str, run_id: str) -> None:
+        tries = 0
+        try:
+            while True:
+                progress = self._step(
+                    lambda: self.stack.delete_user(user_id, batch_key, tries=tries, run_id=run_id)  # noqa: B023
+                )
+                if progress["finished"]:
+                    return
+                tries = progress["tries"]
+        except Exception:  # noqa: BLE001 -- LeftToTheReport
+            return
+
+    def _step(self, invoke: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        for left in reversed(range(_TRIES)):
+            self.trouble.inside = True
+            try:
+                return invoke()
+            except KilledError:
+                if not left:
+                    raise RuntimeError("Runtime.ExitError") from None
+            except (StoreUnavailable, PortalUnavailable):
+                if not left:
+                    raise
+            finally:
+                self.trouble.inside = False
+        raise AssertionError("unreachable")
