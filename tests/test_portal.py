@@ -1,5 +1,7 @@
 """The portal client against the simulator, request by request."""
 
+import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -253,6 +255,33 @@ def test_a_delete_that_was_never_sent_is_told_from_one_that_was_lost(
 
 
 # Tokens that are not accepted
+
+
+def test_rule_4_a_delete_is_not_repeated_after_a_tls_failure() -> None:
+    token = Token("v1", "secret", issued_at=0, expires_at=2e9, user="api")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections: list[socket.socket] = []
+
+        def answer_in_plain_text() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                connections.append(connection)
+                with connection:
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+        thread = threading.Thread(target=answer_in_plain_text)
+        thread.start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        answer = Portal(url, token=token, read_timeout_seconds=5).delete("118")
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+    assert answer.transport is Transport.LOST
+    assert judge(Step.DELETE, answer) is Verdict.LOOK
+    assert len(connections) == 1
 
 
 @pytest.mark.parametrize("status", [401, 412])

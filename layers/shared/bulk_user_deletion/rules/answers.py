@@ -1,7 +1,9 @@
 """What the portal's answers mean: the one table of status or transport error, step by step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from types import NoneType
 from typing import Any
 
 
@@ -70,49 +72,86 @@ class Verdict(StrEnum):
     STOP_UNUSABLE = "stop_unusable"  # no decision can be based on this
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table: which answers it is about, and the verdict for each step."""
+
+    answer: str
+    applies: Callable[[Answer], bool]
+    token: Verdict
+    read: Verdict
+    look: Verdict
+    delete: Verdict
+
+    def verdict(self, step: Step) -> Verdict:
+        return {
+            Step.TOKEN: self.token,
+            Step.READ: self.read,
+            Step.LOOK: self.look,
+            Step.DELETE: self.delete,
+        }[step]
+
+
+def _status(*statuses: int, own: bool | None = None) -> Callable[[Answer], bool]:
+    """Match statuses; with `own`, only with the portal's own error body, or only without."""
+    return lambda answer: (
+        answer.status in statuses and (own is None or own is answer.is_portal_error)
+    )
+
+
+def _between(first: int, last: int, *, own: bool | None = None) -> Callable[[Answer], bool]:
+    return _status(*range(first, last + 1), own=own)
+
+
+def _says(text: str, *statuses: int) -> Callable[[Answer], bool]:
+    return lambda answer: answer.status in statuses and text in answer.message.lower()
+
+
+def _ok_with(kind: type) -> Callable[[Answer], bool]:
+    return lambda answer: answer.status == 200 and isinstance(answer.body, kind)
+
+
+def _without(transport: Transport) -> Callable[[Answer], bool]:
+    return lambda answer: answer.transport is transport
+
+
+_OK, _AGAIN, _LOOK, _GONE = Verdict.OK, Verdict.TRY_AGAIN, Verdict.LOOK, Verdict.GONE
+_RENEW, _REFUSE, _UNUSABLE = Verdict.RENEW_TOKEN, Verdict.REFUSE, Verdict.STOP_UNUSABLE
+_CREDENTIALS, _MANAGEMENT = Verdict.STOP_CREDENTIALS, Verdict.STOP_USER_MANAGEMENT
+
+# The first row that applies decides. "Own" is the portal's own JSON error body: a proxy does not
+# speak for the portal that it stands before, and so cannot say that a DELETE had no effect. Of a
+# 2xx to a DELETE the body is not to be relied on: a look follows anyway. A redirect is not
+# followed, because the token must not go elsewhere.
+# fmt: off
+RULES = (
+    #     answer                       applies                         asking for    reading      looking at   deleting
+    #                                                                  a token       a list       a user       a user
+    Rule("no connection",              _without(Transport.NOT_SENT),   _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
+    Rule("time-out, reset, TLS error", _without(Transport.LOST),       _AGAIN,       _AGAIN,      _AGAIN,      _LOOK),
+    Rule("a body beyond all measure",  _without(Transport.TOO_LARGE),  _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _LOOK),
+    Rule("200 with a JSON object",     _ok_with(dict),                 _OK,          _OK,         _OK,         _OK),
+    Rule("200 without whole JSON",     _ok_with(NoneType),             _AGAIN,       _AGAIN,      _AGAIN,      _OK),
+    Rule("any other 2xx",              _between(200, 299),             _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _OK),
+    Rule("401, no user management",    _says("user management", 401),  _MANAGEMENT,  _MANAGEMENT, _MANAGEMENT, _MANAGEMENT),
+    Rule("401, 412",                   _status(401, 412),              _CREDENTIALS, _RENEW,      _RENEW,      _RENEW),
+    Rule("400, 500, a deadlock",       _says("deadlock", 400, 500),    _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
+    Rule("400, own",                   _status(400, own=True),         _CREDENTIALS, _REFUSE,     _REFUSE,     _REFUSE),
+    Rule("400",                        _status(400),                   _CREDENTIALS, _REFUSE,     _REFUSE,     _LOOK),
+    Rule("403, own",                   _status(403, own=True),         _CREDENTIALS, _REFUSE,     _MANAGEMENT, _REFUSE),
+    Rule("403",                        _status(403),                   _CREDENTIALS, _REFUSE,     _MANAGEMENT, _LOOK),
+    Rule("404, own",                   _status(404, own=True),         _UNUSABLE,    _REFUSE,     _GONE,       _GONE),
+    Rule("404",                        _status(404),                   _UNUSABLE,    _REFUSE,     _AGAIN,      _LOOK),
+    Rule("429",                        _status(429),                   _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
+    Rule("any other 4xx, own",         _between(400, 499, own=True),   _UNUSABLE,    _REFUSE,     _REFUSE,     _REFUSE),
+    Rule("any other 4xx",              _between(400, 499),             _UNUSABLE,    _REFUSE,     _REFUSE,     _LOOK),
+    Rule("503, own",                   _status(503, own=True),         _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
+    Rule("any other 5xx",              _between(500, 599),             _AGAIN,       _AGAIN,      _AGAIN,      _LOOK),
+    Rule("a redirect, anything else",  lambda _: True,                 _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _LOOK),
+)
+# fmt: on
+
+
 def judge(step: Step, answer: Answer) -> Verdict:
     """Decide what an answer means for the step that got it."""
-    if answer.transport:
-        return _without_answer(step, answer.transport)
-    status = answer.status or 0
-    if status == 401 and "user management" in answer.message.lower():
-        return Verdict.STOP_USER_MANAGEMENT
-    match step, status:
-        case _, 400 | 500 if "deadlock" in answer.message.lower():
-            return Verdict.TRY_AGAIN
-        case Step.TOKEN, 400 | 401 | 403 | 412:
-            return Verdict.STOP_CREDENTIALS
-        case _, 401 | 412:
-            return Verdict.RENEW_TOKEN
-        case Step.DELETE, _ if 200 <= status < 300:
-            return Verdict.OK
-        case _, 200 if answer.body is None:  # not JSON, or cut short
-            return Verdict.TRY_AGAIN
-        case _, 200:
-            return Verdict.OK if isinstance(answer.body, dict) else Verdict.STOP_UNUSABLE
-        case ((Step.LOOK | Step.DELETE), 404) if answer.is_portal_error:
-            return Verdict.GONE
-        case Step.LOOK, 404:  # a proxy's, with the portal perhaps behind it
-            return Verdict.TRY_AGAIN
-        case _, 429:
-            return Verdict.TRY_AGAIN
-        case _, 503 if answer.is_portal_error or step is not Step.DELETE:
-            return Verdict.TRY_AGAIN
-        case Step.LOOK, 403:
-            return Verdict.STOP_USER_MANAGEMENT
-        case Step.DELETE, _ if status >= 500 or not answer.is_portal_error:
-            return Verdict.LOOK  # only the portal itself can say that it did nothing
-        case _, _ if 400 <= status < 500 and step is not Step.TOKEN:
-            return Verdict.REFUSE
-        case _, _ if status >= 500:
-            return Verdict.TRY_AGAIN
-        case _:
-            return Verdict.STOP_UNUSABLE
-
-
-def _without_answer(step: Step, transport: Transport) -> Verdict:
-    if transport is Transport.NOT_SENT:
-        return Verdict.TRY_AGAIN
-    if step is Step.DELETE:
-        return Verdict.LOOK
-    return Verdict.STOP_UNUSABLE if transport is Transport.TOO_LARGE else Verdict.TRY_AGAIN
+    return next(rule.verdict(step) for rule in RULES if rule.applies(answer))
