@@ -232,8 +232,8 @@ def test_a_run_that_goes_on_is_not_resumed(stack: Stack, monkeypatch: pytest.Mon
 # Close
 
 
-def close(stack: Stack, name: str = "run-1") -> dict[str, Any]:
-    return stack.fetch_user_ids({"close": name}, "closing")
+def close(stack: Stack, name: str = "run-1", closing: str = "closing") -> dict[str, Any]:
+    return stack.fetch_user_ids({"close": name}, closing)
 
 
 def test_an_aborted_run_is_closed_with_its_report_and_its_lock_released(stack: Stack) -> None:
@@ -325,6 +325,30 @@ def test_the_end_of_an_execution_that_resumed_a_run_closes_that_run(half_done: S
     closed = close(half_done, "resumed")
 
     assert (closed["next_step"], closed["run_id"]) == ("close", "run-1")
+
+
+def test_a_run_whose_closing_was_aborted_too_is_closed_by_the_next_one(stack: Stack) -> None:
+    stack.plan(["118", "119"])
+    close(stack)
+
+    closed = close(stack, "closing", "closing-again")
+    summary = stack.report_run()
+
+    assert (closed["next_step"], closed["run_id"]) == ("close", "run-1")
+    assert summary["counts"] == {"not_attempted": 2}
+    assert stack.plan(["119"], "next-run")["users"] == 1
+
+
+def test_a_run_that_cannot_be_closed_is_not_tried_for_ever_but_whenever_somebody_asks(
+    stack: Stack,
+) -> None:
+    stack.plan(["118"])
+    ended = ["run-1", "closing-1", "closing-2", "closing-3"]
+    tried = [close(stack, name, f"closing-{n}") for n, name in enumerate(ended, start=1)]
+
+    assert [one["next_step"] for one in tried] == ["close", "close", "close", "nothing"]
+    assert 'start {"close": "run-1"}' in tried[-1]["nothing_because"]
+    assert close(stack, "run-1", "by-hand")["next_step"] == "close"
 
 
 def test_an_aborted_execution_without_a_plan_is_reported_as_failed(stack: Stack) -> None:

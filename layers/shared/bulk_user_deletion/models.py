@@ -368,7 +368,8 @@ class RunRow:
     """A run's row in the ledger.
 
     `plan_sha256` seals its plan, once there is one. `round_number` counts the executions that
-    handed out its users: 1, and one more for each that resumed it.
+    handed out its users: 1, and one more for each that resumed it; `closings` those that have tried
+    to close it since.
     """
 
     run_id: str
@@ -383,6 +384,7 @@ class RunRow:
     wait_seconds: int = 0
     canary_users: int = 0
     round_number: int = 1
+    closings: int = 0
     renewals: int = 0
     stop: Stop | None = None
 

@@ -6,6 +6,9 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import CloseOrder, RunRow, Stop, StopOrder
 
 
+MAX_CLOSINGS = 3
+
+
 def obey_stop(order: StopOrder, *, ledger: Ledger, now: int) -> str:
     """Press the stop button, or lift it; return what was done, for the execution's output.
 
@@ -23,12 +26,20 @@ def obey_stop(order: StopOrder, *, ledger: Ledger, now: int) -> str:
 
 
 def take_over_ended(
-    order: CloseOrder, *, execution_arn: str, ledger: Ledger, executions: Executions, now: int
+    order: CloseOrder,
+    *,
+    name: str,
+    execution_arn: str,
+    ledger: Ledger,
+    executions: Executions,
+    now: int,
 ) -> RunRow | str:
     """Take over the run of an execution that ended without a report, with its stop flag set.
 
-    From then on nothing that is left of that execution can begin a user. Returns the run to
-    report, or why there is none: most executions that end have closed their run themselves.
+    From then on nothing that is left of that execution can begin a user. `name` is the execution
+    that closes it. It may be cut off itself, and then the next one closes the run, up to
+    `MAX_CLOSINGS`. Returns the run to report, or why there is none: most executions that end have
+    closed their run themselves.
     """
     run_id = ledger.run_of(order.name)
     run = ledger.run(run_id)
@@ -41,7 +52,13 @@ def take_over_ended(
     status = executions.status(run.execution_arn)
     if status in Executions.ALIVE:
         return f"Run {run_id} is going on: there is nothing to close."
+    if order.name != run_id and run.closings >= MAX_CLOSINGS:
+        return (
+            f"Run {run_id} could not be closed {run.closings} times: see the log of ReportRun. When"
+            f' that is mended, start {{"close": "{run_id}"}}.'
+        )
     reason = f"Its execution ended {status} before it could report."
-    ledger.take_over_stopped(run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now))
+    stop = Stop(reason, "CloseRun", now)
+    ledger.take_over_stopped(run, name=name, execution_arn=execution_arn, stop=stop)
     ledger.take_lock(run_id, execution_arn, instead_of=run.execution_arn)
     return run
