@@ -7,6 +7,7 @@ import pytest
 
 from bulk_user_deletion.errors import PlanEdited, RequestRefused, RunClosed
 from bulk_user_deletion.models import Outcome, UserState
+from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS
 from local.portal import Fault, Knobs
 from tests.functions.stack import EXECUTIONS, Stack
 
@@ -111,6 +112,28 @@ def test_a_user_that_went_since_its_lost_delete_was_deleted_by_it(half_done: Sta
     assert row is not None
     assert (row.outcome, row.attempts) == (Outcome.DELETED, 1)
     assert 120 not in [request.user_id for request in half_done.writes()]
+
+
+def test_a_resumed_user_is_tried_as_often_as_at_first_when_the_portal_refuses(
+    stack: Stack,
+) -> None:
+    stack.plan(["118"])
+    for _ in range(MAX_ATTEMPTS):
+        stack.portal.faults.script(Fault.TOO_MANY_REQUESTS)
+    work_off(stack)
+    stack.report_run()
+    failed = stack.row(118)
+    for _ in range(MAX_ATTEMPTS - 1):
+        stack.portal.faults.script(Fault.TOO_MANY_REQUESTS)
+
+    resume(stack)
+    work_off(stack)
+
+    row = stack.row(118)
+    assert failed is not None
+    assert row is not None
+    assert (failed.outcome, failed.attempts) == (Outcome.FAILED, MAX_ATTEMPTS)
+    assert (row.outcome, row.attempts) == (Outcome.DELETED, 2 * MAX_ATTEMPTS)
 
 
 def test_rule_1_a_resumed_run_checks_everybody_against_the_plan_again(half_done: Stack) -> None:

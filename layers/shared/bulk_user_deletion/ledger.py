@@ -303,7 +303,7 @@ class Ledger:
         """Let an open outcome be replaced: it goes into the row's history, as it stands."""
         if row.outcome is None or not row.outcome.is_open:
             raise ValueError(f"User {row.user_id} has no open outcome.")
-        past = {"outcome": row.outcome, "reason": row.reason, "ended_at": row.ended_at}
+        past = asdict(PastOutcome(row.outcome, row.reason, row.ended_at, row.attempts))
         self._update_user(
             run_id,
             row.user_id,
@@ -714,7 +714,12 @@ def _user_row(item: _Item) -> UserRow:
         answered_at=number("answered_at"),
         ended_at=number("ended_at"),
         history=tuple(
-            PastOutcome(Outcome(past["outcome"]), past["reason"], int(past["ended_at"]))
+            PastOutcome(
+                Outcome(past["outcome"]),
+                past["reason"],
+                int(past["ended_at"]),
+                int(past["attempts"]),
+            )
             for past in item.get("history", [])
         ),
     )

@@ -318,11 +318,12 @@ class UserState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PastOutcome:
-    """An open outcome that a resumed run replaced."""
+    """An open outcome that a resumed run replaced; `attempts` counts the DELETEs until then."""
 
     outcome: Outcome
     reason: str
     ended_at: int
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +348,11 @@ class UserRow:
     answered_at: int = 0
     ended_at: int = 0
     history: tuple[PastOutcome, ...] = ()
+
+    @property
+    def attempts_this_round(self) -> int:
+        """The DELETEs that were sent since a resume last opened this row again."""
+        return self.attempts - (self.history[-1].attempts if self.history else 0)
 
     @property
     def is_final(self) -> bool:

@@ -149,6 +149,7 @@ class DeleteUser:
             attempts=(row.attempts if row else 0) + 1,
             delete_seconds=math.ceil(answer.seconds),
             answered_at=self._now(),
+            history=row.history if row else (),
         )
         match judge(Step.DELETE, answer):
             case Verdict.OK | Verdict.GONE | Verdict.LOOK:
@@ -156,9 +157,9 @@ class DeleteUser:
                 return self._look(run, sent)
             case Verdict.TRY_AGAIN:
                 self._refused(said)
-                wait = retry_wait(sent.attempts, answer.retry_after)
+                wait = retry_wait(sent.attempts_this_round, answer.retry_after)
                 if wait is None:
-                    reason = f"refused {sent.attempts} times, last {said}"
+                    reason = f"refused {sent.attempts_this_round} times, last {said}"
                     return self._end(run, sent, Outcome.FAILED, reason)
                 return Progress(finished=False, wait_seconds=wait)
             case Verdict.REFUSE:

@@ -5,7 +5,6 @@ from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import CloseOrder, RunRow, Stop, StopOrder
 
-
 MAX_CLOSINGS = 3
 
 
