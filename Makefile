@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint type fmt lock clean
+.PHONY: help setup run test soak lint type fmt lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,6 +12,9 @@ run: setup  ## Delete about 25 of 400 simulated users through the real template,
 
 test: setup lint type  ## Check everything: style, types, all tests
 	$(BIN)/python -m pytest
+
+soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
+	@$(BIN)/python -m local soak $(ARGS)
 
 lint: setup  ## Check style, and the template with cfn-lint
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import click
 
 from local.portal.cli import portal_command
 from local.run import run_command
+from local.soak import soak_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,6 +14,7 @@ def main() -> None:
 
 main.add_command(run_command)
 main.add_command(portal_command)
+main.add_command(soak_command)
 
 if __name__ == "__main__":
     main(prog_name="python -m local")

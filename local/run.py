@@ -216,6 +216,14 @@ class Run:
                     return dict(execution)
                 time.sleep(_POLL_SECONDS)
 
+    def status(self, arn: str) -> str:
+        """Return an execution's status."""
+        return self._sfn.describe_execution(executionArn=arn)["status"]
+
+    def abort(self, arn: str) -> None:
+        """Stop an execution, as somebody does in the console who does not know the stop button."""
+        self._sfn.stop_execution(executionArn=arn)
+
     def read_report(self, run_id: str, suffix: str) -> bytes:
         """Return a run's report, empty when there is none."""
         try:

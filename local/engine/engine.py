@@ -123,14 +123,24 @@ class Engine:
             config=Config(proxies={}),
         )
 
-    def deploy(self, project: Path, name: str, parameters: Mapping[str, str]) -> "Stack":
+    def deploy(
+        self,
+        project: Path,
+        name: str,
+        parameters: Mapping[str, str],
+        *,
+        timeout_scale: float = 1,
+    ) -> "Stack":
         """Create or update a stack from the project's template, and wait until it is there.
+
+        `timeout_scale` is the factor on every time-out, of functions, states and requests.
 
         Raises:
             DeployError: with the reason that CloudFormation gives.
         """
         stack = Stack(self, name)
-        stack.deploy(package(project, self._upload), parameters)
+        template = package(project, self._upload, timeout_scale=timeout_scale)
+        stack.deploy(template, parameters)
         return stack
 
     def logs(self, function: str) -> list[str]:

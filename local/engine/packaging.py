@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -15,15 +16,19 @@ import yaml
 
 RUNTIME_CLIENT = Path(__file__).with_name("runtime_client.py")
 
+# Of a state, a function, and the portal client: see the template for why they nest.
+_TIMEOUTS = {"TimeoutSeconds", "Timeout", "READ_TIMEOUT_SECONDS"}
+
 Upload = Callable[[str, bytes], str]
 
 
-def package(project: Path, upload: Upload) -> str:
+def package(project: Path, upload: Upload, *, timeout_scale: float = 1) -> str:
     """Return the template as JSON, with its local files uploaded.
 
     `upload` takes a key and a content and returns the `s3://` address that stands for it.
+    `timeout_scale` is the factor on every time-out, which keeps them nested as they are.
     """
-    template = load_template(project / "template.yaml")
+    template = _scaled(load_template(project / "template.yaml"), timeout_scale)
     layer = _build_layer(project, template)
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
@@ -35,6 +40,7 @@ def package(project: Path, upload: Upload) -> str:
                 properties["ContentUri"] = _upload_zip(upload, layer)
             case "AWS::Serverless::StateMachine":
                 definition = yaml.safe_load((project / properties["DefinitionUri"]).read_bytes())
+                definition = _scaled(definition, timeout_scale)
                 # CloudFormation takes YAML here, the emulator JSON alone.
                 content = json.dumps(definition).encode()
                 properties["DefinitionUri"] = upload(_key(content, "asl.json"), content)
@@ -55,6 +61,20 @@ def _run_locally(template: dict[str, Any]) -> None:
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::LayerVersion":
             resource["Properties"]["CompatibleRuntimes"] = ["provided.al2023"]
+
+
+def _scaled(document: Any, factor: float) -> Any:
+    """Return a template or a definition with its time-outs, whole seconds, shortened."""
+    if isinstance(document, list):
+        return [_scaled(item, factor) for item in document]
+    if isinstance(document, dict):
+        return {
+            name: type(value)(math.ceil(int(value) * factor))
+            if name in _TIMEOUTS
+            else _scaled(value, factor)
+            for name, value in document.items()
+        }
+    return document
 
 
 def load_template(path: Path) -> dict[str, Any]:

@@ -15,7 +15,8 @@ class Fault(StrEnum):
     RESET_AFTER = "reset_after"
     HANG_BEFORE = "hang_before"  # no answer until the server closes, and no effect
     HANG_AFTER = "hang_after"
-    TIMEOUT_504_AFTER = "timeout_504_after"  # the front proxy gives up; the portal goes on
+    TIMEOUT_504_AFTER = "timeout_504_after"  # the front proxy gives up; the portal is done
+    TIMEOUT_504_MEANWHILE = "timeout_504_meanwhile"  # the front proxy gives up; the portal goes on
     BAD_GATEWAY_BEFORE = "bad_gateway_before"
     HTML_503 = "html_503"
     BUSY_503 = "busy_503"  # the portal's own, before it does anything

@@ -32,7 +32,8 @@ class Request:
     """One request that the portal got, and what it answered.
 
     `at` is seconds of the monotonic clock, `status` 0 when the connection was cut, `token` the
-    ordinal of the token that was sent (0 for none, or one that was never issued).
+    ordinal of the token that was sent (0 for none, or one that was never issued), `fault` what went
+    wrong on purpose.
     """
 
     at: float
@@ -43,6 +44,7 @@ class Request:
     status: int
     token: int
     seconds: float
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class PortalSimulator:
         self._tokens: dict[str, _Token] = {}
         self._datasets: dict[int, tuple[str, list[dict[str, Any]]]] = {}
         self._deletes_under_way: dict[int, float] = defaultdict(float)
+        self._going_on: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._server = _server(self, port)
@@ -109,6 +112,8 @@ class PortalSimulator:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        for thread in self._going_on:
+            thread.join()
         self.database.close()
 
     def user_ids(self) -> set[int]:
@@ -129,6 +134,10 @@ class PortalSimulator:
         rows = [dict(row) for row in self.database.execute(sql)]
         self._datasets[dataset_id] = (sql, rows)
 
+    def collected(self, dataset_id: int) -> list[dict[str, Any]]:
+        """Return the rows that a dataset holds since it was last collected."""
+        return self._datasets[dataset_id][1]
+
     def expire_tokens(self) -> None:
         """End the life of every token issued so far."""
         with self._lock:
@@ -143,6 +152,7 @@ class PortalSimulator:
         parts = urlsplit(target)
         path, query = parts.path, dict(parse_qsl(parts.query))
         user_id = _user_id(path)
+        fault = self.faults.next_for(method, user_id)
         request = Request(
             at=time.monotonic(),
             method=method,
@@ -152,10 +162,10 @@ class PortalSimulator:
             status=0,
             token=self._ordinal(token),
             seconds=0,
+            fault=fault,
         )
         with self._lock:
             self.requests.append(request)
-        fault = self.faults.next_for(method, user_id)
         try:
             answer = self._with_fault(
                 fault, lambda: self._route(method, path.rstrip("/"), query, token, body, user_id)
@@ -193,6 +203,11 @@ class PortalSimulator:
                 raise _CutError
             case Fault.TIMEOUT_504_AFTER:
                 proper()
+                return _page(504, "Gateway Time-out")
+            case Fault.TIMEOUT_504_MEANWHILE:
+                thread = threading.Thread(target=proper)
+                self._going_on.append(thread)
+                thread.start()
                 return _page(504, "Gateway Time-out")
             case Fault.BAD_GATEWAY_BEFORE:
                 return _page(502, "Bad Gateway")

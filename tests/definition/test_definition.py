@@ -46,6 +46,7 @@ AWS_ERRORS = {
     "Lambda.Unknown",
     "Sandbox.Timedout",
     "Runtime.ExitError",
+    "Runtime.Unknown",
 }
 # What AWS itself does wrong now and then; whatever the step, it may be tried again.
 AWS_TROUBLE = AWS_ERRORS - {"States.ALL", "States.Timeout"}

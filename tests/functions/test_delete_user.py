@@ -1,5 +1,7 @@
 """DeleteUser: look, check against the plan, record the intent, delete, look again."""
 
+import time
+
 import pytest
 
 from bulk_user_deletion.errors import (
@@ -194,6 +196,22 @@ def test_rule_4_a_delete_that_may_have_been_lost_is_not_sent_again(
     assert outcome(stack)[0] is Outcome.UNKNOWN
     assert sum(waits[:-1]) >= 300
     assert "still there" in outcome(stack)[1]
+
+
+def test_rule_4_a_delete_that_goes_on_behind_a_proxys_504_is_waited_for(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.knobs = Knobs(seconds_per_delete=0.2)
+    stack.portal.faults.script(Fault.TIMEOUT_504_MEANWHILE)
+
+    early = stack.delete_user(USER, batch_key)
+    while USER in stack.portal.user_ids():
+        time.sleep(0.01)
+    late = stack.delete_user(USER, batch_key)
+
+    assert (early["finished"], late["finished"]) == (False, True)
+    assert sent(stack) == ["GET 118", "DELETE 118", "GET 118", "GET 118"]
+    assert outcome(stack)[0] is Outcome.DELETED
 
 
 def test_rule_4_a_portal_that_says_200_and_keeps_the_user_ends_unknown(

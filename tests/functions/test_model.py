@@ -24,8 +24,14 @@ USERS = range(104, 120)  # the first three of the portal are administrators
 ADMINISTRATORS = range(101, 104)
 OPEN = {"failed", "unknown", "not_attempted"}
 
-# What the portal may have done nothing at: only after these may the same run send another DELETE.
-DEFINITE_REFUSALS = {401, 409, 412, 429, 500, 503}
+# The portal did nothing, and said so: only after these may the same run send another DELETE.
+DEFINITE_REFUSALS = {
+    Fault.BUSY_503,
+    Fault.DEADLOCK,
+    Fault.TOO_MANY_REQUESTS,
+    Fault.UNAUTHORIZED,
+    Fault.SESSION_EXPIRED,
+}
 
 lists = st.lists(st.sampled_from([*USERS, ADMINISTRATORS[1]]), min_size=1, max_size=5, unique=True)
 deletes_faults = st.sampled_from(
@@ -33,6 +39,7 @@ deletes_faults = st.sampled_from(
         Fault.RESET_BEFORE,
         Fault.RESET_AFTER,
         Fault.TIMEOUT_504_AFTER,
+        Fault.TIMEOUT_504_MEANWHILE,
         Fault.TRUNCATED_200,
         Fault.HTML_503,
         Fault.BUSY_503,
@@ -164,14 +171,13 @@ class Operation(RuleBasedStateMachine):
             user_id = request.user_id
             if user_id is None:
                 continue
-            if request.method == "GET" and request.status == 404:
-                if user_id not in self.portal.user_ids():
-                    self.seen_gone.add(user_id)
+            if request.method == "GET" and request.status == 404 and not request.fault:
+                self.seen_gone.add(user_id)
             elif request.method == "DELETE":
                 assert user_id in self.planned(), f"{user_id} is in no plan"
                 assert user_id not in promoted, f"{user_id} is an administrator"
                 assert user_id not in self.seen_gone, f"{user_id} had been seen gone"
-                if request.status not in DEFINITE_REFUSALS:
+                if request.fault not in DEFINITE_REFUSALS:
                     may_have_had_effect[user_id] += 1
         assert all(number == 1 for number in may_have_had_effect.values()), may_have_had_effect
 

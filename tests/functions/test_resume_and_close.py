@@ -350,8 +350,22 @@ def test_the_end_of_an_execution_that_resumed_a_run_closes_that_run(half_done: S
     assert (closed["next_step"], closed["run_id"]) == ("close", "run-1")
 
 
-def test_a_run_whose_closing_was_aborted_too_is_closed_by_the_next_one(stack: Stack) -> None:
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What executions were started with, by their names, as Step Functions remembers it."""
+    requests: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "bulk_user_deletion.executions.Executions.request",
+        lambda _, arn: requests.get(arn.rpartition(":")[2], {}),
+    )
+    return requests
+
+
+def test_a_run_whose_closing_was_aborted_too_is_closed_by_the_next_one(
+    stack: Stack, requests: dict[str, Any]
+) -> None:
     stack.plan(["118", "119"])
+    requests["closing"] = {"close": "run-1"}
     close(stack)
 
     closed = close(stack, "closing", "closing-again")
@@ -363,10 +377,13 @@ def test_a_run_whose_closing_was_aborted_too_is_closed_by_the_next_one(stack: St
 
 
 def test_a_run_that_cannot_be_closed_is_not_tried_for_ever_but_whenever_somebody_asks(
-    stack: Stack,
+    stack: Stack, requests: dict[str, Any]
 ) -> None:
     stack.plan(["118"])
     ended = ["run-1", "closing-1", "closing-2", "closing-3"]
+    for n, name in enumerate(ended, start=1):
+        requests[f"closing-{n}"] = {"close": name}
+
     tried = [close(stack, name, f"closing-{n}") for n, name in enumerate(ended, start=1)]
 
     assert [one["next_step"] for one in tried] == ["close", "close", "close", "nothing"]

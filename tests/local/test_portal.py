@@ -356,6 +356,18 @@ def test_a_scripted_fault_answers_once_and_then_no_more(
     assert portal.faults.scripts == []
 
 
+def test_a_proxy_gives_up_while_the_portal_goes_on() -> None:
+    with PortalSimulator(users=30, knobs=Knobs(seconds_per_delete=0.3)) as portal:
+        portal.faults.script(Fault.TIMEOUT_504_MEANWHILE)
+
+        answer = Client(portal).send("DELETE", "/api/user/id/118")
+        there = 118 in portal.user_ids()
+
+    assert (answer.status_code, there) == (504, True)
+    assert portal.requests[-1].fault is Fault.TIMEOUT_504_MEANWHILE
+    assert portal.requests[-1].user_id == 118
+
+
 @pytest.mark.parametrize(
     ("fault", "gone"), [(Fault.RESET_BEFORE, False), (Fault.RESET_AFTER, True)]
 )

@@ -1,9 +1,16 @@
 """Executions of the state machine."""
 
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import boto3
 from botocore.exceptions import ClientError
 
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
 
 class Executions:
@@ -20,10 +27,24 @@ class Executions:
         Raises:
             StoreUnavailable: Step Functions does not answer.
         """
+        execution = self._describe(execution_arn)
+        return execution["status"] if execution else "FORGOTTEN"
+
+    def request(self, execution_arn: str) -> Mapping[str, Any]:
+        """Return what an execution was started with, nothing for one that is not on record.
+
+        Raises:
+            StoreUnavailable: Step Functions does not answer.
+        """
+        execution = self._describe(execution_arn)
+        request = json.loads(execution.get("input", "{}")) if execution else {}
+        return request if isinstance(request, dict) else {}
+
+    def _describe(self, execution_arn: str) -> "DescribeExecutionOutputTypeDef | None":
         with store_errors("Looking at an execution"):
             try:
-                return self._client.describe_execution(executionArn=execution_arn)["status"]
+                return self._client.describe_execution(executionArn=execution_arn)
             except ClientError as error:
                 if error_code(error) == "ExecutionDoesNotExist":
-                    return "FORGOTTEN"
+                    return None
                 raise

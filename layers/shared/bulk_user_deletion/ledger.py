@@ -6,7 +6,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 |-----------------|----------------|-----------------------------------------------------------|
 | `run#RUN_ID`    | `run`          | the run: whose execution, open or closed, the stop flag   |
 | `run#RUN_ID`    | `user#USER_ID` | one user, from the intent to delete on                    |
-| `run#NAME`      | `carries_out`  | the run that an execution of this name resumed, or closes |
+| `run#NAME`      | `resumes`      | the run that an execution of this name resumed            |
 | `event#…`       | `event`        | a trigger's fingerprint: the run that took it             |
 | `deleted#…`     | `deleted`      | somebody we deleted, by a hash of id, username or e-mail  |
 | `intent`        | `TIME#…`       | every first DELETE of a user, by the time of its intent   |
@@ -116,51 +116,46 @@ class Ledger:
         Raises:
             RunClosed: another execution has taken it meanwhile.
         """
-        self._note_carrier(run.run_id, name, now)
+        with store_errors("Resuming the run"):
+            # First, so that this execution's own end can be traced to the run, whenever it comes.
+            self._table.put_item(
+                Item={
+                    "pk": f"run#{name}",
+                    "sk": "resumes",
+                    "run_id": run.run_id,
+                    "expires_at": now + _KEPT_SECONDS,
+                }
+            )
         self._update_held(
             run.run_id,
             run.execution_arn,
             "SET execution_arn = :new, is_open = :yes, round_number = round_number + :one,"
-            " closings = :zero, wait_seconds = :wait, canary_users = :canary REMOVE stop_flag",
+            " wait_seconds = :wait, canary_users = :canary REMOVE stop_flag",
             {
                 ":new": execution_arn,
                 ":yes": True,
                 ":one": 1,
-                ":zero": 0,
                 ":wait": limits.wait_seconds,
                 ":canary": limits.canary_users,
             },
         )
 
-    def take_over_stopped(self, run: RunRow, *, name: str, execution_arn: str, stop: Stop) -> None:
-        """Hand an open run over to the execution `name`, which closes it: with the stop flag set.
+    def take_over_stopped(self, run: RunRow, *, execution_arn: str, stop: Stop) -> None:
+        """Hand an open run over to the execution that closes it, with the stop flag set.
 
         Raises:
             RunClosed: another execution has taken it meanwhile.
         """
-        self._note_carrier(run.run_id, name, stop.at)
         self._update_held(
             run.run_id,
             run.execution_arn,
-            "SET execution_arn = :new, stop_flag = if_not_exists(stop_flag, :stop)"
-            " ADD closings :one",
-            {":new": execution_arn, ":stop": asdict(stop), ":one": 1},
+            "SET execution_arn = :new, stop_flag = if_not_exists(stop_flag, :stop)",
+            {":new": execution_arn, ":stop": asdict(stop)},
         )
 
-    def _note_carrier(self, run_id: str, name: str, now: int) -> None:
-        """Let the end of the execution `name` be traced to the run it is about to take over."""
-        item: dict[str, str | int] = {
-            "pk": f"run#{name}",
-            "sk": "carries_out",
-            "run_id": run_id,
-            "expires_at": now + _KEPT_SECONDS,
-        }
-        with store_errors("Taking over the run"):
-            self._table.put_item(Item=item)
-
     def run_of(self, name: str) -> str:
-        """Return the run that an execution of this name carries out: its own, or another's."""
-        item = self._rows((f"run#{name}", "carries_out")).get("carries_out")
+        """Return the run that an execution of this name carries out: its own, or a resumed one."""
+        item = self._rows((f"run#{name}", "resumes")).get("resumes")
         return str(item["run_id"]) if item else name
 
     def run(self, run_id: str) -> RunRow | None:
@@ -690,7 +685,6 @@ def _run_row(run_id: str, items: Mapping[str, _Item]) -> RunRow | None:
         wait_seconds=int(item.get("wait_seconds", 0)),
         canary_users=int(item.get("canary_users", 0)),
         round_number=int(item["round_number"]),
-        closings=int(item.get("closings", 0)),
         renewals=int(item["renewals"]),
         stop=_stop(item) or _stop(items.get("stop")),
     )

@@ -374,8 +374,7 @@ class RunRow:
     """A run's row in the ledger.
 
     `plan_sha256` seals its plan, once there is one. `round_number` counts the executions that
-    handed out its users: 1, and one more for each that resumed it; `closings` those that have tried
-    to close it since.
+    handed out its users: 1, and one more for each that resumed it.
     """
 
     run_id: str
@@ -390,7 +389,6 @@ class RunRow:
     wait_seconds: int = 0
     canary_users: int = 0
     round_number: int = 1
-    closings: int = 0
     renewals: int = 0
     stop: Stop | None = None
 

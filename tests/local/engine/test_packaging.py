@@ -57,6 +57,22 @@ def test_only_runtimes_layers_and_addresses_of_files_are_changed(packaged: dict[
     }
 
 
+def test_time_outs_are_shortened_by_one_factor_and_stay_nested(uploads: dict[str, bytes]) -> None:
+    def upload(key: str, body: bytes) -> str:
+        uploads[key] = body
+        return f"s3://packages/{key}"
+
+    scaled = json.loads(package(PROJECT, upload, timeout_scale=0.05))
+
+    resources, shared = scaled["Resources"], scaled["Globals"]["Function"]
+    address = resources["BulkUserDeletion"]["Properties"]["DefinitionUri"]
+    machine = json.loads(uploads[address.rpartition("/")[2]])
+    child = machine["States"]["DeleteUsers"]["ItemProcessor"]["States"]["DeleteUser"]
+    assert shared["Environment"]["Variables"]["READ_TIMEOUT_SECONDS"] == "9"
+    assert resources["DeleteUserFunction"]["Properties"]["Timeout"] == 12
+    assert child["TimeoutSeconds"] == 15
+
+
 def test_a_functions_package_holds_its_handler_the_layer_and_the_runtime_client(
     packaged: dict[str, Any], uploads: dict[str, bytes]
 ) -> None:

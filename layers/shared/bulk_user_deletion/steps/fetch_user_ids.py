@@ -136,7 +136,6 @@ class FetchUserIds:
     def _close(self, order: CloseOrder) -> Planned:
         taken = take_over_ended(
             order,
-            name=self.run_id,
             execution_arn=self.execution_arn,
             ledger=self.ledger,
             executions=self.executions,

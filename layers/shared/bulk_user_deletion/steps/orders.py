@@ -25,22 +25,21 @@ def obey_stop(order: StopOrder, *, ledger: Ledger, now: int) -> str:
 
 
 def take_over_ended(
-    order: CloseOrder,
-    *,
-    name: str,
-    execution_arn: str,
-    ledger: Ledger,
-    executions: Executions,
-    now: int,
+    order: CloseOrder, *, execution_arn: str, ledger: Ledger, executions: Executions, now: int
 ) -> RunRow | str:
     """Take over the run of an execution that ended without a report, with its stop flag set.
 
-    From then on nothing that is left of that execution can begin a user. `name` is the execution
-    that closes it. It may be cut off itself, and then the next one closes the run, up to
-    `MAX_CLOSINGS`. Returns the run to report, or why there is none: most executions that end have
-    closed their run themselves.
+    From then on nothing that is left of that execution can begin a user. Returns the run to
+    report, or why there is none: most executions that end have closed their run themselves. One
+    that was to close a run may be cut off itself, and then the next one does.
     """
-    run_id = ledger.run_of(order.name)
+    name, closings = _execution_to_close(order, execution_arn, executions)
+    if closings >= MAX_CLOSINGS:
+        return (
+            f"{closings} executions could not close run {name}: see the log of ReportRun. When that"
+            f' is mended, start {{"close": "{name}"}}.'
+        )
+    run_id = ledger.run_of(name)
     run = ledger.run(run_id)
     if run is None:
         return f"There is no run {run_id} to close."
@@ -51,13 +50,23 @@ def take_over_ended(
     status = executions.status(run.execution_arn)
     if status in Executions.ALIVE:
         return f"Run {run_id} is going on: there is nothing to close."
-    if order.name != run_id and run.closings >= MAX_CLOSINGS:
-        return (
-            f"Run {run_id} could not be closed {run.closings} times: see the log of ReportRun. When"
-            f' that is mended, start {{"close": "{run_id}"}}.'
-        )
     reason = f"Its execution ended {status} before it could report."
-    stop = Stop(reason, "CloseRun", now)
-    ledger.take_over_stopped(run, name=name, execution_arn=execution_arn, stop=stop)
+    ledger.take_over_stopped(run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now))
     ledger.take_lock(run_id, execution_arn, instead_of=run.execution_arn)
     return run
+
+
+def _execution_to_close(
+    order: CloseOrder, execution_arn: str, executions: Executions
+) -> tuple[str, int]:
+    """Return the execution that an order is about, and how many have ended that were to close it.
+
+    The end of an execution that was to close another one leads to that one.
+    """
+    machine, name = execution_arn.rpartition(":")[0], order.name
+    for closings in range(MAX_CLOSINGS):
+        asked = executions.request(f"{machine}:{name}")
+        if "close" not in asked:
+            return name, closings
+        name = str(asked["close"])
+    return name, MAX_CLOSINGS
