@@ -133,7 +133,7 @@ def test_a_run_to_resume_is_named_by_its_id() -> None:
         ({"mode": "apply", "resume": "r", "source": DATASET}, "exactly one of"),
         ({"close": ""}, "close must be longer"),
         ({"close": {"run_id": "run-1"}}, "close must be string"),
-        ({"close": "run-1", "mode": "apply"}, "must not contain {'mode'}"),
+        ({"close": "run-1", "mode": "apply"}, 'there is no key "mode". It may have: close.'),
         ({"plan": {"run_id": "run-1", "sha256": "a" * 64}}, 'needs "mode": "apply"'),
         ({"mode": "apply", "plan": {"run_id": "run-1"}}, "plan must contain ['sha256']"),
         ({"mode": "apply", "plan": {"run_id": "r", "sha256": "A" * 64}}, "plan.sha256 must match"),
@@ -165,8 +165,11 @@ def test_a_stop_order_says_which_run_why_and_who(word: str, run_id: str) -> None
         ({"stop": {"by": "who"}}, "stop must contain ['reason']"),
         ({"stop": {"by": "who", "reason": ""}}, "stop.reason must be longer"),
         ({"stop": {"by": "who", "reason": "why", "run_id": ""}}, "stop.run_id must be longer"),
-        ({"stop": {"by": "who", "reason": "why", "run": "run-1"}}, "stop must not contain"),
-        ({"stop": {"by": "who", "reason": "why"}, "source": DATASET}, "less than or equal to 1"),
+        (
+            {"stop": {"by": "who", "reason": "why", "run": "run-1"}},
+            'at stop: there is no key "run". Did you mean "run_id"?',
+        ),
+        ({"stop": {"by": "who", "reason": "why"}, "source": DATASET}, 'no key "source"'),
         ({"lift": None}, "lift must be object"),
     ],
 )
@@ -184,7 +187,7 @@ def test_a_malformed_stop_order_is_refused_and_not_widened(
         ({"source": {}}, "source must contain at least 1 properties"),
         ({"source": None}, "source must be object"),
         ({"source": {"dataset_id": 1, "users": ["118"]}}, "source must contain less than or equal"),
-        ({"source": {"everybody": True}}, "source must not contain"),
+        ({"source": {"everybody": True}}, 'at source: there is no key "everybody"'),
         ({"source": {"dataset_id": 0}}, "source.dataset_id must be bigger"),
         ({"source": {"dataset_id": -1}}, "source.dataset_id must be bigger"),
         ({"source": {"dataset_id": "42"}}, "source.dataset_id must be integer"),
@@ -198,20 +201,45 @@ def test_a_malformed_stop_order_is_refused_and_not_widened(
         ({"source": {"users": [["118"]]}}, "source.users[0] must be string or integer"),
         ({"source": {"s3": {"bucket": "b"}}}, "source.s3 must contain ['key'] properties"),
         ({"source": {"s3": {"bucket": "b", "key": ""}}}, "source.s3.key must be longer"),
-        ({"source": {"s3": {"bucket": "b", "key": "k", "x": 1}}}, "source.s3 must not contain"),
-        ({"source": DATASET, "options": {"max_user": 1}}, "options must not contain"),
+        (
+            {"source": {"s3": {"bucket": "b", "key": "k", "x": 1}}},
+            'at source.s3: there is no key "x"',
+        ),
+        ({"source": DATASET, "options": {"max_user": 1}}, 'Did you mean "max_users"?'),
         ({"source": DATASET, "options": {"max_users": -1}}, "options.max_users must be bigger"),
         ({"source": DATASET, "options": {"max_users": None}}, "options.max_users must be integer"),
         ({"source": DATASET, "options": {"max_percent": 101}}, "options.max_percent must be"),
         ({"source": DATASET, "options": {"max_percent": "9"}}, "options.max_percent must be"),
-        ({"source": DATASET, "options": {"max_not_found_percent": 9}}, "options must not contain"),
+        ({"source": DATASET, "options": {"max_not_found_percent": 9}}, "at options: there is no"),
         ({"source": DATASET, "reason": "x" * 501}, "reason must be shorter"),
         ({"source": DATASET, "requested_by": 7}, "requested_by must be string"),
-        ({"source": DATASET, "dry_run": True}, "must not contain {'dry_run'} properties"),
+        ({"source": DATASET, "dry_run": True}, 'no key "dry_run". It may have: mode, plan'),
     ],
 )
 def test_a_malformed_request_is_refused_by_its_field(event: dict[str, Any], said: str) -> None:
     assert said in refusal(event)
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ({"modus": "apply"}, 'at the request: there is no key "modus". Did you mean "mode"?'),
+        ({"Mode": "apply"}, 'Did you mean "mode"?'),
+        ({"requestedBy": "hr"}, 'Did you mean "requested_by"?'),
+        ({"source": {"datasetId": 42}}, 'at source: there is no key "datasetId". Did you mean'),
+        ({"source": {"dataset": 42}}, 'Did you mean "dataset_id"?'),
+        ({"source": {"s3": {"bucket": "b", "key": "k", "version": "v"}}}, '"version_id"?'),
+        ({"options": {"max-users": 5}}, 'at options: there is no key "max-users". Did you mean'),
+        ({"users": ["118"]}, 'there is no key "users". It belongs in "source".'),
+        ({"max_users": 5}, 'It belongs in "options".'),
+        ({"plan": {"run": "r", "sha256": "a" * 64}}, 'at plan: there is no key "run". Did you'),
+        ({"jdoe@example.com": 1}, "there is no key of that name. It may have: mode, plan, "),
+    ],
+)
+def test_a_misspelt_key_is_refused_with_the_one_that_was_meant(
+    event: dict[str, Any], said: str
+) -> None:
+    assert said in refusal({"source": DATASET, **event})
 
 
 @pytest.mark.parametrize("event", [None, [], "apply", 7, True, [{"source": DATASET}]])
@@ -339,7 +367,7 @@ def test_rule_7_a_schedule_runs_once_each_time() -> None:
         # Whoever writes this means a preview.
         (
             {**scheduled({"source": DATASET, "mode": "apply"}), "mode": "preview"},
-            "must not contain {'mode'} properties",
+            'there is no key "mode". It may have: scheduled_time, request.',
         ),
     ],
 )

@@ -4,8 +4,10 @@ All of it is checked before the portal is called.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificationEvent
@@ -25,6 +27,8 @@ from bulk_user_deletion.models import (
 
 INBOX = "inbox/"
 
+_WHOLE = "the request"
+_KEY = re.compile(r"[A-Za-z_-]{1,30}")
 _RUN_ID = {"type": "string", "minLength": 1, "maxLength": 80}
 
 REQUEST_SCHEMA: dict[str, Any] = {
@@ -177,13 +181,41 @@ def read_request(
 
 
 def _check(document: Any, schema: dict[str, Any]) -> None:
+    _check_keys(document, schema, _WHOLE)
     try:
         validate(event=document, schema=schema)
     except SchemaValidationError as error:
         # fastjsonschema calls the document `data`, and quotes no values from it.
-        path = ".".join(str(part) for part in (error.path or ["data"])[1:]) or "the request"
+        path = ".".join(str(part) for part in (error.path or ["data"])[1:]) or _WHOLE
         message = str(error.validation_message or "is not valid").removeprefix("data").lstrip(". ")
         raise RequestRefused(f"The request was refused at {path}: {message}.") from None
+
+
+def _check_keys(document: Any, schema: Mapping[str, Any], path: str) -> None:
+    """Refuse a key that there is not, with the one that was meant where that can be told."""
+    if not isinstance(document, Mapping) or schema.get("type") != "object":
+        return
+    known: Mapping[str, Any] = schema.get("properties", {})
+    for key, value in document.items():
+        if key in known:
+            _check_keys(value, known[key], key if path == _WHOLE else f"{path}.{key}")
+        elif schema.get("additionalProperties") is False:
+            # Whatever does not look like a key may be a name that was typed in the wrong place.
+            name = f'"{key}"' if _KEY.fullmatch(key) else "of that name"
+            raise RequestRefused(
+                f"The request was refused at {path}: there is no key {name}. {_meant(key, known)}"
+            )
+
+
+def _meant(key: str, known: Mapping[str, Any]) -> str:
+    for name, inner in known.items():
+        if key in inner.get("properties", {}):
+            return f'It belongs in "{name}".'
+    folded = {re.sub("[^a-z]", "", name): name for name in known}
+    close = get_close_matches(re.sub("[^a-z]", "", key.casefold()), folded, n=1)
+    if close:
+        return f'Did you mean "{folded[close[0]]}"?'
+    return f"It may have: {', '.join(known)}."
 
 
 def _from_document(document: Any, *, trigger: str) -> Request:

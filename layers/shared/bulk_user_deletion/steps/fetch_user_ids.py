@@ -45,8 +45,8 @@ from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.sources import (
     LARGEST_FILE,
-    entries_from_csv,
     entries_from_dataset,
+    entries_from_file,
     entries_from_list,
 )
 from bulk_user_deletion.steps.orders import obey_stop, take_over_ended
@@ -339,7 +339,7 @@ class FetchUserIds:
         if source.users is not None:
             return entries_from_list(source.users)
         if source.s3 is not None:
-            return entries_from_csv(self.bucket.read(source.s3, limit=LARGEST_FILE))
+            return entries_from_file(self.bucket.read(source.s3, limit=LARGEST_FILE))
         return None
 
     def _deleted_before(self, entries: list[Entry], directory: Directory) -> set[str]:

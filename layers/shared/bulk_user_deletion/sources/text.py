@@ -1,0 +1,63 @@
+"""A file's bytes as text, and the text as lines: what is no list of users ends here, cheaply."""
+
+from collections.abc import Iterator
+
+from bulk_user_deletion.errors import RequestRefused
+
+LONGEST_LINE = 65_536
+_MOST_LINES = 1_000_000
+
+_SAVE = "Save it as 'CSV UTF-8'."
+_OTHER_KINDS = {
+    b"PK\x03\x04": f"The file is an Excel workbook or a ZIP archive. {_SAVE}",
+    b"\xd0\xcf\x11\xe0": f"The file is an old Excel workbook. {_SAVE}",
+    b"\x1f\x8b": "The file is compressed. Unpack it first.",
+    b"%PDF": "The file is a PDF document. Export the list as CSV.",
+    b"\xff\xfe": f"The file is UTF-16, as Excel's 'Unicode Text' is. {_SAVE}",
+    b"\xfe\xff": f"The file is UTF-16. {_SAVE}",
+}
+
+
+def decoded(content: bytes) -> str:
+    """Decode UTF-8, with or without a byte order mark.
+
+    Raises:
+        RequestRefused: it is something else; what, where that can be told.
+    """
+    for beginning, said in _OTHER_KINDS.items():
+        if content.startswith(beginning):
+            raise RequestRefused(said)
+    if (at := content.find(b"\0")) >= 0:
+        line = content.count(b"\n", 0, at) + 1
+        raise RequestRefused(
+            f"Line {line} has a NUL byte: the file is no text, or it is UTF-16. {_SAVE}"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1  # the object is without its BOM
+        raise RequestRefused(
+            f"Line {line} is not UTF-8; the file may be Windows-1252, as Excel's 'CSV' is. {_SAVE}"
+        ) from None
+
+
+def lines(text: str) -> Iterator[str]:
+    r"""Yield the lines of a text with their ends: \n, \r\n, or \r where no other is used.
+
+    Raises:
+        RequestRefused: one of them is longer than any line of a list of users, or there are more.
+    """
+    end_of_line = "\n" if "\n" in text else "\r"
+    start = number = 0
+    while start < len(text):
+        number += 1
+        end = text.find(end_of_line, start) + 1 or len(text)
+        if end - start > LONGEST_LINE:
+            raise RequestRefused(
+                f"Line {number} is longer than {LONGEST_LINE} characters. Check that this is a list"
+                " with one user in each line."
+            )
+        if number > _MOST_LINES:
+            raise RequestRefused(f"The file has more than {_MOST_LINES} lines. Send it in parts.")
+        yield text[start:end]
+        start = end
