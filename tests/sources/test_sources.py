@@ -54,6 +54,8 @@ def refusal(read: Callable[[], object]) -> str:
                 Entry(4, email="jdoe@example.com"),
             ],
         ),
+        ("jdoe@example.com\n118\n", [Entry(1, bare="jdoe@example.com"), Entry(2, bare="118")]),
+        ("0118\n118\n", [Entry(1, bare="0118"), Entry(2, bare="118")]),
         ("118\njdoe\n", [Entry(1, bare="118"), Entry(2, bare="jdoe")]),
         (BOM + "user_id\n118\n", [Entry(2, user_id="118")]),
         (BOM + "118\n", [Entry(1, bare="118")]),
@@ -217,13 +219,22 @@ def test_what_is_accepted_is_what_was_written(
     ]
 
 
-@given(st.lists(ids | names.filter(bool), min_size=1))
-def test_a_bare_column_is_read_as_it_was_written(values: list[str]) -> None:
+@given(st.lists(ids, min_size=1), st.lists(names.filter(str.isalpha)))
+def test_a_bare_column_is_read_as_it_was_written(numbers: list[str], words: list[str]) -> None:
+    values = [*numbers, *words]
     text = io.StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([value] for value in values)
 
-    if not any(columns_of([value], "") or ";" in value for value in values):
+    if not any(columns_of([value], "") for value in values):
         assert [e.bare for e in entries_from_file(text.getvalue().encode())] == values
+
+
+@pytest.mark.parametrize("header", ["id", "Employee ID", "Personalnummer", "jdoe"])
+def test_numbers_below_what_may_be_a_header_of_another_systems_ids_are_refused(header: str) -> None:
+    said = refusal(lambda: entries_from_file(f"{header}\njane\n118\n".encode()))
+
+    assert said.startswith("The number in line 3 may be another system's id, because line 1 may")
+    assert len(entries_from_file(f"{header}\njane\n".encode())) == 2  # no harm: nobody's name
 
 
 # A request's list
@@ -242,6 +253,13 @@ def test_a_list_with_a_value_that_is_no_name_is_refused_by_its_position(value: s
     said = refusal(lambda: entries_from_list(["118", value]))
 
     assert said.startswith("The value in source.users, entry 2 is empty")
+
+
+@pytest.mark.parametrize("value", ["-5", "+5", "1e3", "118.0", "1,000", "1" * 40, "../1"])
+def test_a_list_with_what_was_a_number_or_a_path_is_refused_by_its_position(value: str) -> None:
+    said = refusal(lambda: entries_from_list(["118", value]))
+
+    assert said.startswith("The value in source.users, entry 2 is neither a name nor a user id")
 
 
 @given(st.lists(st.text()))

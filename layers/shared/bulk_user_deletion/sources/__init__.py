@@ -6,7 +6,7 @@ from typing import Any
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import Entry
-from bulk_user_deletion.sources.columns import read_name, read_user_id
+from bulk_user_deletion.sources.columns import read_bare, read_user_id
 from bulk_user_deletion.sources.csv_file import entries_from_csv
 from bulk_user_deletion.sources.json_file import entries_from_json
 from bulk_user_deletion.sources.text import decoded
@@ -22,7 +22,7 @@ def entries_from_list(users: Sequence[str]) -> list[Entry]:
         RequestRefused: naming the position, from 1.
     """
     return [
-        Entry(line=position, bare=read_name(user, f"source.users, entry {position}"))
+        Entry(line=position, bare=read_bare(user, f"source.users, entry {position}"))
         for position, user in enumerate(users, start=1)
     ]
 

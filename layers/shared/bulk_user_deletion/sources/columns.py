@@ -1,18 +1,22 @@
 """What the columns of a file, or the keys of an object, are called, and what may stand in them."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import Entry
 from bulk_user_deletion.rules.identity import is_user_id
 
+# What programs and spreadsheets make of numbers, and paths; some usernames are digits alone.
+_NO_ID = re.compile(r"[+-]?[0-9][0-9.,]*(e[+-]?[0-9]+)?|.*\.\./.*", re.IGNORECASE)
+_MAY_BE_A_NAME = re.compile("[0-9]{1,19}")
 _LONGEST_NAME = 320  # the longest e-mail address there can be (RFC 3696, erratum 1690)
 
 SIGN_IN = "login"
 
 # What the portal calls it, and what the exports of directories and HR systems do, in any case and
-# spacing. Every other column is ignored, `id`, `uid` and `employee id` among
-# them: those are some other system's, and a number of another system may be a user id here.
+# spacing. Every other column is ignored, `id`, `uid` and `employee id` among them: those are some
+# other system's, and a number of another system may be somebody's user id here.
 NAMES: Mapping[str, frozenset[str]] = {
     "user_id": frozenset({"userid"}),
     "username": frozenset({"username", "samaccountname", "loginname", "logonname"}),
@@ -76,7 +80,7 @@ def read_entry(line: int, values: Mapping[str, str], where: str) -> Entry:
         elif is_user_id(value):  # bare, it would be taken for the portal's id
             raise RequestRefused(f"The value in {place} is a number, and no name to sign in with.")
         else:
-            fields["bare"] = read_name(value, place)
+            fields["bare"] = read_bare(value, place)
     if not fields:
         raise RequestRefused(
             f"{where[:1].upper()}{where[1:]} names nobody: {', '.join(sorted(values))} is empty."
@@ -110,5 +114,19 @@ def read_name(value: str, where: str) -> str:
         raise RequestRefused(
             f"The value in {where} is empty, longer than {_LONGEST_NAME} characters, or has"
             " characters that cannot be printed."
+        )
+    return value
+
+
+def read_bare(value: str, where: str) -> str:
+    """Return a value that may be an id, a username or an e-mail, trimmed.
+
+    Raises:
+        RequestRefused: it is none of them.
+    """
+    value = read_name(value, where)
+    if _NO_ID.fullmatch(value) and not _MAY_BE_A_NAME.fullmatch(value):
+        raise RequestRefused(
+            f"The value in {where} is neither a name nor a user id, which is a whole number from 1."
         )
     return value

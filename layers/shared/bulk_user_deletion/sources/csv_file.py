@@ -7,7 +7,8 @@ from itertools import chain, islice
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import Entry
-from bulk_user_deletion.sources.columns import KNOWN, columns_of, read_entry, read_name
+from bulk_user_deletion.rules.identity import is_user_id
+from bulk_user_deletion.sources.columns import KNOWN, columns_of, read_bare, read_entry
 from bulk_user_deletion.sources.text import lines
 
 _DELIMITERS = ",;\t"
@@ -112,6 +113,8 @@ def _bare_column(rows: Iterator[_Row]) -> Iterator[Entry]:
             raise RequestRefused(
                 f"Line {line} looks like the header, but other lines stand above it. Remove them."
             )
+    title = head[0][1][0]
+    may_be_a_header = not title.isdecimal() and "@" not in title
     for line, cells in chain(head, rows):
         while len(cells) > 1 and not cells[-1]:
             del cells[-1]
@@ -125,4 +128,10 @@ def _bare_column(rows: Iterator[_Row]) -> Iterator[Entry]:
                 f"Line {line} has a semicolon in its only column. Add a header line that names"
                 f" {KNOWN}."
             )
-        yield Entry(line, bare=read_name(cells[0], f"line {line}"))
+        value = read_bare(cells[0], f"line {line}")
+        if may_be_a_header and is_user_id(value):
+            raise RequestRefused(
+                f"The number in line {line} may be another system's id, because line {head[0][0]}"
+                " may be a header. If it is a user id, make that line say user_id."
+            )
+        yield Entry(line, bare=value)

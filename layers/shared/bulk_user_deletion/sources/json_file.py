@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import Entry
-from bulk_user_deletion.sources.columns import KNOWN, columns_of, read_entry, read_name
+from bulk_user_deletion.sources.columns import KNOWN, columns_of, read_bare, read_entry
 
 LONGEST_VALUE = 65_536
 _USUAL_VALUE = 1_024
@@ -30,7 +30,7 @@ def entries_from_json(text: str) -> Iterator[Entry]:
     if reader.take("["):
         yield from _list(reader)
         reader.end()
-    elif reader.take(_USERS):
+    elif reader.take_users():
         if not reader.take("["):
             raise RequestRefused("The key users of the file must hold a list.")
         yield from _list(reader)
@@ -68,7 +68,7 @@ def _lines(reader: "_Reader") -> Iterator[Entry]:
 
 def _entry(number: int, value: object, where: str) -> Entry:
     if isinstance(value, str):
-        return Entry(number, bare=read_name(value, where))
+        return Entry(number, bare=read_bare(value, where))
     if not isinstance(value, dict):
         raise RequestRefused(
             f"The value in {where} is neither a name, nor a whole number, nor an object."
@@ -104,14 +104,18 @@ class _Reader:
             parse_constant=_no_constant,
         )
 
-    def take(self, what: str | re.Pattern[str]) -> bool:
-        """Go past `what` and the blanks behind it, if it is what comes next."""
-        match = re.compile(re.escape(what) if isinstance(what, str) else what).match(
-            self._text, self._at
-        )
-        if match:
-            self._at = match.end()
-            self._skip_blank()
+    def take(self, mark: str) -> bool:
+        """Go past a mark and the blanks behind it, if it is what comes next."""
+        if not self._text.startswith(mark, self._at):
+            return False
+        self._at += len(mark)
+        self._skip_blank()
+        return True
+
+    def take_users(self) -> bool:
+        """Go past the beginning of an object with the key `users`, if that comes next."""
+        match = _USERS.match(self._text, self._at)
+        self._at = match.end() if match else self._at
         return match is not None
 
     def value(self, where: str) -> object:
@@ -132,7 +136,7 @@ class _Reader:
             self._at += length
             self._skip_blank()
             return value
-        self.refuse(f"{where} must be a value of {LONGEST_VALUE} characters at most")
+        self.refuse(f"{where} is no value, or has more than {LONGEST_VALUE} characters")
 
     def line(self) -> int:
         """Return the line of this place, from 1."""

@@ -48,6 +48,8 @@ def lines(text: str) -> Iterator[str]:
         RequestRefused: one of them is longer than any line of a list of users, or there are more.
     """
     end_of_line = "\n" if "\n" in text else "\r"
+    if text.count(end_of_line) > _MOST_LINES:
+        raise RequestRefused(f"The file has more than {_MOST_LINES} lines. Send it in parts.")
     start = number = 0
     while start < len(text):
         number += 1
@@ -57,7 +59,5 @@ def lines(text: str) -> Iterator[str]:
                 f"Line {number} is longer than {LONGEST_LINE} characters. Check that this is a list"
                 " with one user in each line."
             )
-        if number > _MOST_LINES:
-            raise RequestRefused(f"The file has more than {_MOST_LINES} lines. Send it in parts.")
         yield text[start:end]
         start = end
