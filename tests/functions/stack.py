@@ -36,6 +36,24 @@ class Context:
         return int(self.remaining_seconds * 1000)
 
 
+def dropped(stack: "Stack", content: bytes, key: str = "inbox/leavers.csv") -> dict[str, Any]:
+    """Put a file into the inbox; return the event that EventBridge would send."""
+    put = stack.s3.put_object(Bucket="data", Key=key, Body=content)
+    return {
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "detail": {
+            "bucket": {"name": "data"},
+            "object": {
+                "key": key,
+                "etag": put["ETag"].strip('"'),
+                "version-id": put["VersionId"],
+                "sequencer": "0061",
+            },
+        },
+    }
+
+
 class Stack:
     """The resources, and the functions as the state machine would call them."""
 
@@ -95,8 +113,7 @@ class Stack:
         self.secrets.create_secret(Name="token")
         self.secrets.create_secret(Name="credentials")
         self.fill_credentials()
-        sns = boto3.client("sns")
-        sns.create_topic(Name="topic")
+        self.topic_arn = boto3.client("sns").create_topic(Name="topic")["TopicArn"]
 
     def end(self, run_id: str) -> None:
         """End a run without a report."""

@@ -13,25 +13,7 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     UserManagementDenied,
 )
-from tests.functions.stack import EXECUTIONS, Stack
-
-
-def drop(stack: Stack, content: bytes, key: str = "inbox/leavers.csv") -> dict[str, Any]:
-    """Put a file into the inbox; return the event that EventBridge would send."""
-    put = stack.s3.put_object(Bucket="data", Key=key, Body=content)
-    return {
-        "detail-type": "Object Created",
-        "source": "aws.s3",
-        "detail": {
-            "bucket": {"name": "data"},
-            "object": {
-                "key": key,
-                "etag": put["ETag"].strip('"'),
-                "version-id": put["VersionId"],
-                "sequencer": "0061",
-            },
-        },
-    }
+from tests.functions.stack import EXECUTIONS, Stack, dropped
 
 
 def planned(stack: Stack, run_id: str = "run-1") -> list[tuple[str, str, str]]:
@@ -82,8 +64,8 @@ def test_every_page_of_a_dataset_is_read_and_repeated_rows_are_one_user(stack: S
 
 
 def test_a_dropped_file_is_read_in_the_version_that_was_dropped(stack: Stack) -> None:
-    event = drop(stack, b"user_id\n118\n")
-    drop(stack, b"user_id\n119\n")
+    event = dropped(stack, b"user_id\n118\n")
+    dropped(stack, b"user_id\n119\n")
 
     stack.fetch_user_ids(event)
 
@@ -182,7 +164,7 @@ def test_a_malformed_request_is_refused_before_the_portal_is_called(
 def test_a_malformed_file_is_refused_whole_with_its_line(
     stack: Stack, content: bytes, said: str
 ) -> None:
-    event = drop(stack, content)
+    event = dropped(stack, content)
 
     with pytest.raises(RequestRefused, match=said):
         stack.fetch_user_ids(event)
@@ -191,7 +173,7 @@ def test_a_malformed_file_is_refused_whole_with_its_line(
 
 
 def test_a_file_that_names_mostly_strangers_is_refused(stack: Stack) -> None:
-    event = drop(stack, b"user_id\n118\n119\n9001\n")
+    event = dropped(stack, b"user_id\n118\n119\n9001\n")
 
     with pytest.raises(RequestRefused, match=r"1 of 3 entries are not in the portal \(lines 4\)"):
         stack.fetch_user_ids(event)
@@ -199,21 +181,21 @@ def test_a_file_that_names_mostly_strangers_is_refused(stack: Stack) -> None:
 
 def test_a_file_with_an_entry_that_names_two_users_is_refused(stack: Stack) -> None:
     stack.portal.database.execute("UPDATE user SET email = 'same@example.com' WHERE user_id < 120")
-    event = drop(stack, b"email\nsame@example.com\n")
+    event = dropped(stack, b"email\nsame@example.com\n")
 
     with pytest.raises(RequestRefused, match="line 2: ambiguous"):
         stack.fetch_user_ids(event)
 
 
 def test_a_folder_made_in_the_inbox_starts_nothing(stack: Stack) -> None:
-    result = stack.fetch_user_ids(drop(stack, b"", key="inbox/2026/"))
+    result = stack.fetch_user_ids(dropped(stack, b"", key="inbox/2026/"))
 
     assert result["next_step"] == "nothing"
     assert stack.portal.requests == []
 
 
 def test_rule_7_the_same_event_delivered_twice_is_one_run(stack: Stack) -> None:
-    event = drop(stack, b"user_id\n118\n")
+    event = dropped(stack, b"user_id\n118\n")
     stack.fetch_user_ids(event, "run-1")
 
     again = stack.fetch_user_ids(event, "run-2")
@@ -224,7 +206,7 @@ def test_rule_7_the_same_event_delivered_twice_is_one_run(stack: Stack) -> None:
 
 
 def test_a_step_that_is_tried_again_makes_the_same_plan(stack: Stack) -> None:
-    event = drop(stack, b"user_id\n118\n")
+    event = dropped(stack, b"user_id\n118\n")
     first = stack.fetch_user_ids(event)
 
     second = stack.fetch_user_ids(event)

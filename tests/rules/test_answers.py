@@ -161,7 +161,7 @@ def test_a_missing_permission_is_known_however_it_is_written() -> None:
     ("answer", "said"),
     [
         (Answer(200, A_USER), "HTTP 200"),
-        (Answer(200, HTML), "HTTP 200"),
+        (Answer(200, HTML), "HTTP 200, but no JSON object"),
         (Answer(204, HTML), "HTTP 204"),
         (Answer(404, error()), "HTTP 404"),
         (Answer(404, HTML), "HTTP 404, not the portal's own error"),

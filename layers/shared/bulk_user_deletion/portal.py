@@ -176,7 +176,10 @@ class Portal:
                     " Manage Users' for the External Application, and use an administrator."
                 )
             case Verdict.REFUSE:
-                raise RequestRefused(f"The portal refused when we {what} ({found}).")
+                raise RequestRefused(
+                    f"The portal refused when we {what} ({found}). Check that it exists, and that"
+                    " the user in the credentials secret may read it."
+                )
             case Verdict.STOP_UNUSABLE:
                 raise PortalAnswerUnusable(
                     f"The portal's answer is of no use when we {what} ({found}). Check PortalUrl,"

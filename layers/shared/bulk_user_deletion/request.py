@@ -188,6 +188,8 @@ def _check(document: Any, schema: dict[str, Any]) -> None:
         # fastjsonschema calls the document `data`, and quotes no values from it.
         path = ".".join(str(part) for part in (error.path or ["data"])[1:]) or _WHOLE
         message = str(error.validation_message or "is not valid").removeprefix("data").lstrip(". ")
+        if error.definition and error.rule in {"minProperties", "maxProperties"}:
+            message = f"it must have exactly one of {', '.join(error.definition['properties'])}"
         raise RequestRefused(f"The request was refused at {path}: {message}.") from None
 
 

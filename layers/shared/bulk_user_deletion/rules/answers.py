@@ -44,6 +44,8 @@ class Answer:
         """Name the answer for an operator. Bodies may hold personal data: they stay out."""
         if self.transport:
             return f"no answer ({self.transport})"
+        if self.status == 200 and not isinstance(self.body, dict):
+            return "HTTP 200, but no JSON object"
         success = 200 <= (self.status or 0) < 300
         kind = "" if success or self.is_portal_error else ", not the portal's own error"
         return f"HTTP {self.status}{kind}"

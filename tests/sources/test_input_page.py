@@ -1,0 +1,47 @@
+"""docs/input.md says of files what happens to them, line by line."""
+
+import pytest
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.sources import MOST_ENTRIES, entries_from_file
+from bulk_user_deletion.sources.columns import NAMES, SIGN_IN, columns_of
+from bulk_user_deletion.sources.json_file import LONGEST_VALUE
+from bulk_user_deletion.sources.text import LONGEST_LINE
+from tests.input_table import PAGE, code, content, rows, shown
+
+
+@pytest.mark.parametrize("row", rows("Accepted files"), ids=lambda row: row[0])
+def test_a_file_of_the_page_is_accepted_as_it_says(row: tuple[str, ...]) -> None:
+    _, file, users = row
+
+    assert shown(entries_from_file(content(file))) == users
+
+
+@pytest.mark.parametrize("row", rows("Refused files"), ids=lambda row: row[0])
+def test_a_file_of_the_page_is_refused_as_it_says(row: tuple[str, ...]) -> None:
+    _, file, message = row
+
+    with pytest.raises(RequestRefused) as refused:
+        entries_from_file(content(file))
+
+    assert str(refused.value) == message
+
+
+def test_the_page_names_every_column_and_what_it_is_also_called() -> None:
+    said = {}
+    for column, others in rows("Columns"):
+        names = [code(column), *(code(name) for name in others.split(", ") if name)]
+        for name in names:
+            assert list(columns_of([name], "")) == [code(column)]
+        said[code(column)] = len(set(names))
+
+    assert said == {
+        column: len(names | {column.replace("_", "")}) for column, names in NAMES.items()
+    }
+    assert SIGN_IN in said
+
+
+def test_the_page_names_the_limits() -> None:
+    assert f"50 MB and {MOST_ENTRIES:,} entries at most" in PAGE
+    assert f"longer than {LONGEST_LINE:,} characters" in PAGE
+    assert LONGEST_LINE == LONGEST_VALUE
