@@ -1,0 +1,77 @@
+"""Each sample of `events/` as it is, but for the names in capitals, on the second engine."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.second_engine.engine import SecondEngine
+
+EVENTS = Path(__file__).parents[2] / "events"
+
+# What each comes to: the status of its run, or what was done in place of one.
+ENDS = {
+    "apply_dataset.json": "SUCCEEDED",
+    "apply_file.json": "SUCCEEDED",
+    "apply_list.json": "SUCCEEDED",
+    "apply_plan.json": "SUCCEEDED",
+    "close_run.json": "STOPPED",
+    "file_drop.json": "SUCCEEDED",
+    "lift_stop.json": "The stop for every run on this portal is lifted.",
+    "preview_dataset.json": "PREVIEWED",
+    "preview_list.json": "PREVIEWED",
+    "resume.json": "SUCCEEDED",
+    "schedule.json": "PREVIEWED",
+    "stop_portal.json": "The stop for every run on this portal is set: no further user is begun.",
+    "stop_run.json": "The stop for run left-open is set: no further user is begun.",
+}
+
+
+def prepare(engine: SecondEngine, name: str) -> dict[str, str]:
+    """Make what the sample speaks of; return what stands for its names in capitals."""
+    stack = engine.stack
+    stack.portal.add_dataset("SELECT user_id FROM user WHERE user_id IN (118, 120)")
+    put = stack.s3.put_object(
+        Bucket="data", Key="inbox/leavers.csv", Body=(EVENTS / "leavers.csv").read_bytes()
+    )
+    match name:
+        case "apply_plan.json":
+            engine.execute({"source": {"users": ["118"]}}, "a-preview")
+        case "resume.json" | "stop_run.json":
+            engine.trouble["DeleteUser"] = ["ZeroDivisionError"]
+            engine.execute({"mode": "apply", "source": {"users": ["118"]}}, "left-open")
+        case "close_run.json":
+            stack.plan(["118"], "cut-off")
+        case "lift_stop.json":
+            stack.ledger.press_stop("", reason="portal upgrade", by="platform team", now=1)
+    return {
+        "DATA-BUCKET-OF-THE-STACK": "data",
+        "A1B2C3D4E5F6G7H8I9J0": put["VersionId"],
+        "NAME-OF-THE-EXECUTION-THAT-ENDED": "cut-off",
+        "RUN-ID-OF-THE-PREVIEW": "a-preview",
+        "RUN-ID": "left-open",
+        "0" * 64: stack.plan_sha256("a-preview") if name == "apply_plan.json" else "",
+    }
+
+
+def test_every_sample_is_here() -> None:
+    assert set(ENDS) == {path.name for path in EVENTS.glob("*.json")}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_sample_does_what_its_name_says(engine: SecondEngine, name: str) -> None:
+    text = (EVENTS / name).read_text(encoding="utf-8")
+    for placeholder, value in prepare(engine, name).items():
+        text = text.replace(placeholder, value)
+    before = len(engine.stack.writes())
+
+    ended = engine.execute(json.loads(text))
+
+    output: dict[str, Any] = ended.output or {}
+    if ENDS[name] == "STOPPED":  # a closed run never claims success
+        assert ended.error == "RunStopped"
+    else:
+        assert ENDS[name] in {output.get("status"), output.get("nothing_because")}, ended.cause
+    sent = len(engine.stack.writes()) - before
+    assert (sent > 0) == (name.startswith(("apply", "resume", "file_drop")))

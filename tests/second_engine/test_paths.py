@@ -1,0 +1,288 @@
+"""Every path through the definition, on the second engine, with the real handlers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from bulk_user_deletion.rules.batches import BATCH_SIZE
+from local.portal import Fault, Knobs
+from tests.definition.loading import definition, machines, states, ways_out
+from tests.second_engine.engine import Execution, SecondEngine
+
+LARGEST_PAYLOAD = 32 * 1024
+LARGEST_RESULT = 256 * 1024
+
+TWO = {"mode": "apply", "source": {"users": ["118", "119"]}}
+
+# Pieces of paths: a word for each state that is entered, in order.
+TOKEN = "BeginRun FetchUserIds RefreshToken"
+PLAN = f"{TOKEN} FetchUserIds PreviewOrApply?"
+BATCH = "NextBatch AnyUsersLeft? DeleteUsers"
+USER = "DeleteUser Finished? Pace"
+REPORT = "NextBatch AnyUsersLeft? ReportRun Succeeded?"
+FAILED = "ReportRun Succeeded? RunFailed"
+
+Setup = Callable[[SecondEngine], object]
+
+
+def as_it_is(engine: SecondEngine) -> None:
+    pass
+
+
+@dataclass
+class Path:
+    """A way through the machine: what is asked, what goes wrong, which states, how it ends."""
+
+    name: str
+    states: str
+    request: Any = field(default_factory=lambda: TWO)
+    setup: Setup = as_it_is
+    error: str = ""
+    deleted: list[int] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)
+    waits: list[float] | None = None
+
+
+def trouble(function: str, *script: str | Callable[[], object] | None) -> Setup:
+    def set_up(engine: SecondEngine) -> None:
+        engine.trouble[function] = list(script)
+
+    return set_up
+
+
+def before(function: str, nth: int, what: Setup) -> Setup:
+    """Let something happen right before the `nth` call of a function."""
+
+    def set_up(engine: SecondEngine) -> None:
+        engine.trouble[function] = [*[None] * (nth - 1), lambda: what(engine)]
+
+    return set_up
+
+
+def expire(engine: SecondEngine) -> None:
+    engine.stack.portal.expire_tokens()
+
+
+def expire_for_good(engine: SecondEngine) -> None:
+    expire(engine)
+    engine.stack.fill_credentials(application_key="wrong")
+
+
+def always(which: Fault, **where: Any) -> Setup:
+    return lambda engine: engine.stack.portal.faults.rate(which, 1, **where)
+
+
+def lose_the_batch(engine: SecondEngine) -> None:
+    engine.stack.s3.delete_object(Bucket="data", Key="runs/run-1/batches/1-00001.json")
+
+
+def go_on_deleting(engine: SecondEngine) -> None:
+    """Let a function be cut off from its execution in the middle of a DELETE, for one wait."""
+
+    def lease(until: int) -> None:
+        engine.stack.table.update_item(
+            Key={"pk": "run#run-1", "sk": "user#119"},
+            UpdateExpression="SET #state = :intent, lease_until = :until",
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues={":intent": "intent", ":until": until},
+        )
+
+    def cut_off() -> None:
+        lease(2_000_000_000)
+        engine.during_waits = lambda: lease(0)
+
+    engine.trouble["ReportRun"] = [cut_off]
+
+
+def take_a_moment(engine: SecondEngine) -> None:
+    """Let the portal answer before a user is gone."""
+    engine.stack.portal.knobs = Knobs(delete_mode="background", seconds_per_delete=0.5)
+    engine.during_waits = lambda: time.sleep(0.6)
+
+
+def seen_before(engine: SecondEngine) -> None:
+    engine.stack.fetch_user_ids(SCHEDULED, "run-0")
+
+
+def ended_early(engine: SecondEngine) -> None:
+    engine.stack.plan(["118"], "run-0")
+
+
+SCHEDULED = {
+    "scheduled_time": "2026-11-20T20:00:00Z",
+    "request": {"source": {"users": ["118"]}},
+}
+
+PATHS = [
+    Path(
+        "happy",
+        f"{PLAN} {BATCH} {USER} {USER} {REPORT} RunSucceeded",
+        deleted=[118, 119],
+        waits=[60, 60],
+    ),
+    Path("preview", f"{PLAN} ReportRun Succeeded? RunSucceeded", {"source": TWO["source"]}),
+    Path("refused", f"BeginRun FetchUserIds {FAILED}", {**TWO, "modus": 1}, error="RequestRefused"),
+    Path(
+        "over a cap",
+        f"{TOKEN} FetchUserIds {FAILED}",
+        {**TWO, "options": {"max_users": 1}},
+        error="RequestRefused",
+    ),
+    Path(
+        "an event that another run has taken",
+        "BeginRun FetchUserIds PreviewOrApply? NothingToDo",
+        SCHEDULED,
+        seen_before,
+    ),
+    Path(
+        "an order",
+        "BeginRun FetchUserIds PreviewOrApply? NothingToDo",
+        {"stop": {"reason": "upgrade", "by": "platform team"}},
+    ),
+    Path(
+        "a run to close",
+        f"BeginRun FetchUserIds PreviewOrApply? {FAILED}",
+        {"close": "run-0"},
+        ended_early,
+        error="RunStopped",
+    ),
+    Path("no token to be had", f"{TOKEN} {FAILED}", TWO, expire_for_good, "CredentialsRefused"),
+    Path(
+        "token rejected for ever",
+        f"{TOKEN} " + "FetchUserIds RefreshToken " * 5 + FAILED,
+        setup=always(Fault.UNAUTHORIZED, method="GET"),
+        error="CredentialsRefused",
+    ),
+    Path(
+        "token rejected once",
+        f"{PLAN} {BATCH} {USER} DeleteUser RefreshTokenForUser {USER} {REPORT} RunSucceeded",
+        setup=before("DeleteUser", 2, expire),
+        deleted=[118, 119],
+    ),
+    Path(
+        "token rejected for ever for one user",
+        f"{PLAN} {BATCH} {USER} "
+        + "DeleteUser RefreshTokenForUser " * 6
+        + f"LeftToTheReport {REPORT} RunFailed",
+        setup=always(Fault.SESSION_EXPIRED, method="GET", user_id=119),
+        error="RunStopped",
+        deleted=[118],
+    ),
+    Path(
+        "token rejected before the report",
+        f"{PLAN} {BATCH} {USER} {USER} NextBatch AnyUsersLeft?"
+        " ReportRun RefreshTokenForReport ReportRun Succeeded? RunSucceeded",
+        setup=before("ReportRun", 1, expire),
+        deleted=[118, 119],
+    ),
+    Path(
+        "no token for the report",
+        f"{PLAN} {BATCH} {USER} {USER} NextBatch AnyUsersLeft?"
+        " ReportRun RefreshTokenForReport LookNoMore ReportRun Succeeded? RunSucceeded",
+        setup=before("ReportRun", 1, expire_for_good),
+        deleted=[118, 119],
+    ),
+    Path(
+        "retry, then success",
+        f"{PLAN} {BATCH} {USER} {USER} {REPORT} RunSucceeded",
+        setup=trouble("NextBatch", "StoreUnavailable", "Lambda.TooManyRequestsException"),
+        deleted=[118, 119],
+        calls={"NextBatch": 4},
+    ),
+    Path(
+        "retries spent",
+        f"{PLAN} NextBatch {FAILED}",
+        setup=trouble("NextBatch", *["StoreUnavailable"] * 6),
+        error="StoreUnavailable",
+        calls={"NextBatch": 6},
+    ),
+    Path(
+        "an unknown error",
+        f"{PLAN} {BATCH} DeleteUser LeftToTheReport {USER} {REPORT} RunFailed",
+        setup=trouble("DeleteUser", "ZeroDivisionError"),
+        error="UsersLeftOpen",
+        deleted=[119],
+        calls={"DeleteUser": 2},
+    ),
+    Path(
+        "settle",
+        f"{PLAN} {BATCH} DeleteUser Finished? Settle {USER} {REPORT} RunSucceeded",
+        {**TWO, "source": {"users": ["118"]}},
+        setup=take_a_moment,
+        deleted=[118],
+    ),
+    Path(
+        "canary stops",
+        f"{PLAN} {BATCH} " + "DeleteUser Finished? Settle " * 8 + f"{USER} {REPORT} RunFailed",
+        {**TWO, "options": {"canary_users": 1}},
+        lambda engine: setattr(engine.stack.portal, "knobs", Knobs(delete_mode="ignored")),
+        error="RunStopped",
+    ),
+    Path(
+        "a batch that is gone",
+        f"{PLAN} {BATCH} {FAILED}",
+        setup=lambda engine: engine.functions.after.update(
+            NextBatch=lambda: lose_the_batch(engine)
+        ),
+        error="States.Runtime",  # on AWS States.ItemReaderFailed; the Catch is for all
+    ),
+    Path(
+        "a DELETE under way when the run ends",
+        f"{PLAN} {BATCH} {USER} {USER} {REPORT} AwaitLeases ReportRun Succeeded? RunSucceeded",
+        setup=go_on_deleting,
+        deleted=[118, 119],
+    ),
+    Path(
+        "a report that cannot be written",
+        f"{PLAN} {BATCH} {USER} {USER} NextBatch AnyUsersLeft? ReportRun ReportFailed",
+        setup=trouble("ReportRun", "ZeroDivisionError"),
+        error="ReportFailed",
+        deleted=[118, 119],
+    ),
+]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+def test_a_path_goes_through_its_states_to_its_end(engine: SecondEngine, path: Path) -> None:
+    there = engine.stack.portal.user_ids()
+    path.setup(engine)
+
+    ended = engine.execute(path.request)
+
+    assert ended.states == path.states.split()
+    assert (ended.status, ended.error) == ("FAILED" if path.error else "SUCCEEDED", path.error)
+    assert there - engine.stack.portal.user_ids() == set(path.deleted)
+    deletes = [request.user_id for request in engine.stack.writes() if request.status == 200]
+    assert set(path.deleted) <= set(deletes)
+    assert len(deletes) == len(set(deletes))
+    for function, number in path.calls.items():
+        assert ended.calls[function] == number
+    if path.waits:
+        assert ended.waits == path.waits
+    check_sizes(ended)
+
+
+def check_sizes(ended: Execution) -> None:
+    """Neither engine has AWS's limits: nothing comes near them."""
+    for name, payloads in ended.payloads.items():
+        assert max(len(payload.encode()) for payload in payloads) < LARGEST_PAYLOAD, name
+    for end in ("Pace", "LeftToTheReport"):
+        for output in ended.payloads.get(end, []):
+            assert len(output) * BATCH_SIZE < LARGEST_RESULT / 10
+
+
+def test_the_paths_together_go_every_way_there_is() -> None:
+    """Each Next, each branch of each Choice and its default, and each Catch."""
+    ways: dict[str, set[str]] = {name: set() for name in states(definition())}
+    for machine in machines(definition()):
+        for path in PATHS:
+            entered = [name for name in path.states.split() if name in machine["States"]]
+            for name, after in pairwise(entered):
+                ways[name].add(after)
+        for name, state in machine["States"].items():
+            assert ways_out(state) <= ways[name], name
+    assert {name for path in PATHS for name in path.states.split()} == set(ways)
