@@ -138,6 +138,11 @@ class PortalSimulator:
         """Return the rows that a dataset holds since it was last collected."""
         return self._datasets[dataset_id][1]
 
+    def tokens(self) -> list[str]:
+        """Return every token that was ever issued."""
+        with self._lock:
+            return list(self._tokens)
+
     def expire_tokens(self) -> None:
         """End the life of every token issued so far."""
         with self._lock:

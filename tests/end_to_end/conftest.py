@@ -57,6 +57,7 @@ class Application:
 
     def __init__(self, aws: Engine, name: str, portal: PortalSimulator, **parameters: str) -> None:
         self.portal = portal
+        self.aws = aws
         self.outputs = aws.deploy(PROJECT, name, {"PortalUrl": portal.url, **parameters}).outputs
         self._sfn = aws.client("stepfunctions")
         self._s3 = aws.client("s3")
@@ -110,6 +111,11 @@ class Application:
         assert execution["status"] == "SUCCEEDED", execution.get("cause")
         return str(json.loads(execution["output"])["nothing_because"])
 
+    def input_of(self, run_id: str) -> Any:
+        """What the execution of a run was started with."""
+        [arn] = [arn for arn in self.executions() if arn.endswith(f":{run_id}")]
+        return json.loads(self._sfn.describe_execution(executionArn=arn)["input"])
+
     def abort(self, arn: str) -> None:
         """Stop an execution, as somebody does in the console who does not know the stop button."""
         self._sfn.stop_execution(executionArn=arn)
@@ -128,14 +134,18 @@ class Application:
     def drop(self, name: str, content: bytes) -> Run:
         """Drop a file into the inbox, and wait for the end of the run that it starts."""
         before = len(self.portal.requests)
-        known = set(self._executions())
+        known = set(self.executions())
         self.put(f"inbox/{name}", content)
+        return self.ended(self.new_execution(known), before)
+
+    def new_execution(self, known: set[str]) -> str:
+        """Wait for an execution that nobody here has started; return its ARN."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            if new := set(self._executions()) - known:
-                return self.ended(new.pop(), before)
+            if new := set(self.executions()) - known:
+                return new.pop()
             time.sleep(0.05)
-        raise AssertionError("the dropped file started no execution")
+        raise AssertionError("no execution was started")
 
     def put(self, key: str, content: bytes) -> None:
         """Put an object into the data bucket."""
@@ -158,7 +168,8 @@ class Application:
         report = self.read_json(report_key(run_id, "json"))
         return Run(execution, report, self.portal.requests[before:])
 
-    def _executions(self) -> list[str]:
+    def executions(self) -> list[str]:
+        """The ARNs of all executions of the state machine."""
         machine = self.outputs["StateMachineArn"]
         listed = self._sfn.list_executions(stateMachineArn=machine)["executions"]
         return [execution["executionArn"] for execution in listed]
