@@ -28,7 +28,6 @@ from bulk_user_deletion.models import (
 INBOX = "inbox/"
 
 _WHOLE = "the request"
-_KEY = re.compile(r"[A-Za-z_-]{1,30}")
 _RUN_ID = {"type": "string", "minLength": 1, "maxLength": 80}
 
 REQUEST_SCHEMA: dict[str, Any] = {
@@ -202,22 +201,18 @@ def _check_keys(document: Any, schema: Mapping[str, Any], path: str) -> None:
         if key in known:
             _check_keys(value, known[key], key if path == _WHOLE else f"{path}.{key}")
         elif schema.get("additionalProperties") is False:
-            # Whatever does not look like a key may be a name that was typed in the wrong place.
-            name = f'"{key}"' if _KEY.fullmatch(key) else "of that name"
-            raise RequestRefused(
-                f"The request was refused at {path}: there is no key {name}. {_meant(key, known)}"
-            )
+            raise RequestRefused(f"The request was refused at {path}: {_no_key(key, known)}")
 
 
-def _meant(key: str, known: Mapping[str, Any]) -> str:
+def _no_key(key: str, known: Mapping[str, Any]) -> str:
+    """Say what is wrong with a key; one that resembles none may be a name in the wrong place."""
     for name, inner in known.items():
         if key in inner.get("properties", {}):
-            return f'It belongs in "{name}".'
-    folded = {re.sub("[^a-z]", "", name): name for name in known}
-    close = get_close_matches(re.sub("[^a-z]", "", key.casefold()), folded, n=1)
-    if close:
-        return f'Did you mean "{folded[close[0]]}"?'
-    return f"It may have: {', '.join(known)}."
+            return f'there is no key "{key}". It belongs in "{name}".'
+    folded = {re.sub("[^a-z0-9]", "", name): name for name in known}
+    if close := get_close_matches(re.sub("[^a-z0-9]", "", key.casefold()), folded, n=1):
+        return f'there is no key "{key}". Did you mean "{folded[close[0]]}"?'
+    return f"one key is not known. There may be: {', '.join(known)}."
 
 
 def _from_document(document: Any, *, trigger: str) -> Request:
