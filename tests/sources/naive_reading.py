@@ -50,14 +50,16 @@ def _named(cells: dict[int, str]) -> Named:
 
 
 def _of_csv(text: str) -> list[Named]:
-    first = text.replace("\r", "\n").split("\n")[0].replace('"', "")
+    first = text.replace("\r", "\n").split("\n")[0]
     delimiters = [",", ";", "\t"]
-    if first.lower().startswith("sep=") and len(first) == 5:
+    if first[1:-1] in {f"sep={delimiter}" for delimiter in delimiters} and first[0] == '"':
+        first = first[1:-1]
+    if first.lower() in {f"sep={delimiter}" for delimiter in delimiters}:
         delimiters = [first[4]]
         text = text[len(text.replace("\r", "\n").split("\n")[0]) + 1 :].removeprefix("\n")
-    elif first.startswith("#TYPE "):
+    elif first.startswith(("#TYPE ", '"#TYPE ')):
         text = text[len(text.replace("\r", "\n").split("\n")[0]) + 1 :].removeprefix("\n")
-    tables = [_table(text, delimiter) for delimiter in delimiters]
+    tables = [rows for delimiter in delimiters if (rows := _table(text, delimiter)) is not None]
     for table in tables:
         if table and any(_kind(cell) is not None for cell in table[0]):
             return _of_columns(table)
@@ -78,8 +80,8 @@ def _of_columns(table: list[list[str]]) -> list[Named]:
     return named
 
 
-def _table(text: str, delimiter: str) -> list[list[str]]:
-    """Rows that are not blank, letter by letter."""
+def _table(text: str, delimiter: str) -> list[list[str]] | None:
+    """Rows that are not blank, letter by letter; None when the quotes make no sense."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     rows: list[list[str]] = []
     row: list[str] = []
@@ -95,6 +97,8 @@ def _table(text: str, delimiter: str) -> list[list[str]]:
         elif quoted:
             if letter == '"':
                 quoted = False
+                if text[at : at + 1] not in {"", "\n", delimiter}:
+                    return None
             else:
                 cell += letter
         elif letter == '"' and not cell and (at == 1 or text[at - 2] in f"{delimiter}\n"):
@@ -107,6 +111,8 @@ def _table(text: str, delimiter: str) -> list[list[str]]:
             row, cell = [], ""
         else:
             cell += letter
+    if quoted:
+        return None
     rows.append([*row, cell])
     trimmed = [[cell.strip() for cell in row] for row in rows]
     return [row for row in trimmed if any(row)]

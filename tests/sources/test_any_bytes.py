@@ -118,6 +118,9 @@ def test_whatever_a_program_writes(content: bytes) -> None:
 
 @settings(max_examples=300)
 @given(damaged())
+@example(b',"users": []}')
+@example(b"a,b;;")
+@example(b"#TYPE x\r118\n119")
 def test_whatever_happens_to_a_file_on_its_way(content: bytes) -> None:
     check(content)
 

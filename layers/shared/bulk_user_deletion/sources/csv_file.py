@@ -35,7 +35,7 @@ def entries_from_csv(text: str) -> Iterator[Entry]:
     line, header = first
     columns = columns_of(header, f"Line {line}")
     if not columns:
-        yield from _bare_column(chain([first], rows))
+        yield from _bare_column(chain([first], rows), delimiter)
         return
     for line, cells in rows:
         if len(cells) > len(header) and not any(cells[len(header) :]):
@@ -55,9 +55,9 @@ def _without_preamble(text: str) -> tuple[str, int, str]:
     Returns the rest, how many lines were cut off, and the delimiter if the line says it.
     """
     first = next(lines(text), "")
-    if match := re.fullmatch(r'"?sep=([,;\t])"?[\r\n]*', first, re.IGNORECASE):
-        return text[len(first) :], 1, match[1]
-    if re.match(r'"?#TYPE ', first):
+    if match := re.fullmatch(r'("?)sep=([,;\t])\1\r?\n?', first, re.IGNORECASE):
+        return text[len(first) :], 1, match[2]
+    if re.fullmatch(r'"?#TYPE [^\r\n]*\r?\n?', first):
         return text[len(first) :], 1, ""
     return text, 0, ""
 
@@ -87,7 +87,8 @@ def _delimiter(text: str, skipped: int) -> str:
         return next(iter(named))
     if 0 in columns.values():  # nothing but delimiters
         return min(columns, key=columns.__getitem__)
-    return max(columns, key=columns.__getitem__, default=",")
+    widest = max(columns, key=columns.__getitem__, default=",")
+    return widest if columns.get(widest, 0) > 1 else ","
 
 
 def _rows(text: str, delimiter: str, skipped: int) -> Iterator[_Row]:
@@ -105,7 +106,7 @@ def _rows(text: str, delimiter: str, skipped: int) -> Iterator[_Row]:
         ) from None
 
 
-def _bare_column(rows: Iterator[_Row]) -> Iterator[Entry]:
+def _bare_column(rows: Iterator[_Row], delimiter: str) -> Iterator[Entry]:
     head = list(islice(rows, _LOOKED_FOR_A_HEADER))
     for line, cells in head:
         # What stands above it, and the header too, would be read as names.
@@ -123,9 +124,9 @@ def _bare_column(rows: Iterator[_Row]) -> Iterator[Entry]:
                 f"Line {line} has {len(cells)} columns, and no header names {KNOWN}. Add a header"
                 " line."
             )
-        if ";" in cells[0]:
+        if ";" in cells[0] or (delimiter != "," and "," in cells[0]):
             raise RequestRefused(
-                f"Line {line} has a semicolon in its only column. Add a header line that names"
+                f"Line {line} has a delimiter in its only column. Add a header line that names"
                 f" {KNOWN}."
             )
         value = read_bare(cells[0], f"line {line}")
