@@ -158,7 +158,7 @@ def filled(scrap: bytes, head: bytes = b"") -> bytes:
         (b"[", b"[],", "neither a name, nor a whole number, nor an object"),
         (b"[[", b"[],", "entry 1 is no value, or has more than 65536 characters"),
         (b'["', b"x", "entry 1 is no value, or has more than 65536 characters"),
-        (b"[", b"1", "entry 1 is no value, or has more than 65536 characters"),
+        (b"[", b"1", "The value in entry 1 is empty, longer than 320 characters"),
         (b"[", b" ", "entry 1 is no value"),
     ],
 )

@@ -121,17 +121,14 @@ class _Reader:
     def value(self, where: str) -> object:
         """Decode the value that comes next. Whole numbers are text."""
         for size in (_USUAL_VALUE, LONGEST_VALUE):
-            window = self._text[self._at : self._at + size]
-            is_cut = self._at + size < len(self._text)
             try:
-                value, length = self._decoder.raw_decode(window)
+                # Of what is cut short, only a number can be read at all: one of so many digits.
+                value, length = self._decoder.raw_decode(self._text[self._at : self._at + size])
             except _RepeatedKeyError:
                 raise RequestRefused(f"An object in {where} has a key twice.") from None
             except RecursionError:
                 raise RequestRefused(f"The value in {where} is nested too deeply.") from None
             except ValueError:
-                continue
-            if is_cut and length == len(window):  # half a number is a number
                 continue
             self._at += length
             self._skip_blank()
