@@ -1,6 +1,9 @@
 """DeleteUser: look, check against the plan, record the intent, delete, look again."""
 
+import json
 import time
+from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -11,6 +14,8 @@ from bulk_user_deletion.errors import (
     UserManagementDenied,
 )
 from bulk_user_deletion.models import Outcome, UserState
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.answers import Answer
 from local.portal import Fault, Knobs
 from tests.functions.stack import EXECUTIONS, Stack
 
@@ -439,6 +444,43 @@ def test_rule_7_the_lease_lasts_until_the_functions_deadline(
 
 def _crash(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("seen", ["gone", "changed", "refused"])
+def test_rule_3_what_a_slow_look_saw_hides_no_delete_that_another_invocation_sent_meanwhile(
+    stack: Stack, batch_key: str, monkeypatch: pytest.MonkeyPatch, seen: str
+) -> None:
+    look, delete = Portal.look, Portal.delete
+    looks = count(1)
+
+    def slow_at_first(portal: Portal, user_id: str) -> Answer:
+        number = next(looks)
+        answer = look(portal, user_id)
+        if number > 1:
+            return answer
+        with pytest.raises(KeyboardInterrupt):
+            stack.delete_user(USER, batch_key)  # another invocation, killed after its DELETE
+        match seen:
+            case "gone":
+                return look(portal, user_id)
+            case "changed":
+                return replace(answer, body=json.loads(json.dumps(answer.body).replace("@", "@x")))
+            case _:
+                return Answer(400, {"status": "ERROR", "message": "no"})
+
+    def killed(portal: Portal, user_id: str) -> Answer:
+        delete(portal, user_id)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Portal, "look", slow_at_first)
+    monkeypatch.setattr(Portal, "delete", killed)
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert not progress["finished"]
+    row = stack.row(USER)
+    assert row is not None
+    assert (row.state, row.outcome) == (UserState.INTENT, None)
 
 
 def test_rule_8_a_stop_holds_before_the_next_users_delete(stack: Stack, batch_key: str) -> None:

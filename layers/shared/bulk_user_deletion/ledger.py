@@ -468,19 +468,28 @@ class Ledger:
         reason: str,
         now: int,
         gone: PortalUser | None = None,
+        attempts: int | None = None,
     ) -> bool:
         """Record how a user ended; False when an outcome stands already.
 
         Only `unknown` gives way, and only to `deleted`. `gone` is the user that we deleted: a
-        later request that names them finds it on record.
+        later request that names them finds it on record. With `attempts` it is recorded only
+        while the user was sent so many DELETEs, and False when there were more since.
         """
         is_late = outcome is Outcome.DELETED
-        late = " OR outcome = :unknown" if is_late else ""
+        condition = "attribute_not_exists(pk) OR #state <> :done"
+        if is_late:
+            condition += " OR outcome = :unknown"
+        if attempts is not None:
+            unchanged = "attempts = :attempts"
+            if not attempts:
+                unchanged += " OR attribute_not_exists(attempts)"
+            condition = f"({condition}) AND ({unchanged})"
         row: TransactWriteItemTypeDef = {
             "Update": {
                 "TableName": self._table.name,
                 "Key": {"pk": f"run#{run_id}", "sk": f"user#{user_id}"},
-                "ConditionExpression": "attribute_not_exists(pk) OR #state <> :done" + late,
+                "ConditionExpression": condition,
                 "UpdateExpression": (
                     "SET #state = :done, outcome = :outcome, reason = :reason, ended_at = :now,"
                     " lease_until = :zero, expires_at = :kept"
@@ -489,6 +498,7 @@ class Ledger:
                 "ExpressionAttributeValues": {
                     ":done": UserState.DONE,
                     **({":unknown": Outcome.UNKNOWN} if is_late else {}),
+                    **({":attempts": attempts} if attempts is not None else {}),
                     ":outcome": outcome,
                     ":reason": reason,
                     ":now": now,

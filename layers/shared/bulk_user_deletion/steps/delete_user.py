@@ -195,9 +195,17 @@ class DeleteUser:
         reason: str,
         gone: PortalUser | None = None,
     ) -> Progress:
-        self.ledger.record_outcome(
-            self.run_id, self.user_id, outcome, reason=reason, now=self._now(), gone=gone
-        )
+        if not self.ledger.record_outcome(
+            self.run_id,
+            self.user_id,
+            outcome,
+            reason=reason,
+            now=self._now(),
+            gone=gone,
+            attempts=row.attempts if row else 0,
+        ):
+            # Another invocation has sent a DELETE since our look, or was faster to see its end.
+            return Progress(finished=False, wait_seconds=1)
         if outcome.is_open and (problem := breaker_problem(self.ledger.users(self.run_id))):
             self._stop(f"The breaker tripped: {problem}.", by="breaker")
         if row is None:
