@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from bulk_user_deletion.errors import (
+    PlanEdited,
     PortalAnswerUnusable,
     RunClosed,
     TokenRejected,
@@ -144,6 +145,25 @@ def test_rule_1_an_answer_without_a_field_to_check_stops_the_run(
 
     assert stack.writes() == []
     assert "cannot be checked" in stop_reason(stack) or "nobody can be" in stop_reason(stack)
+
+
+def test_rule_1_a_user_that_somebody_adds_to_a_batch_is_not_touched(
+    stack: Stack, batch_key: str
+) -> None:
+    neighbour = stack.read_json(batch_key)[1]
+    [(username, email)] = stack.portal.database.execute(
+        "SELECT username, email FROM user WHERE user_id = 121"
+    )
+    added = {**neighbour, "user_id": "121", "username": username, "email": email}
+    body = json.dumps([*stack.read_json(batch_key), added])
+    stack.s3.put_object(Bucket="data", Key=batch_key, Body=body.encode())
+
+    with pytest.raises(PlanEdited, match="somebody edited it"):
+        stack.delete_user(121, batch_key)
+
+    assert stack.writes() == []
+    assert stack.row(121) is None
+    assert "somebody edited it" in stop_reason(stack)
 
 
 def test_rule_1_a_user_outside_the_batch_is_not_touched(stack: Stack, batch_key: str) -> None:

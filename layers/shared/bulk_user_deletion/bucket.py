@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.errors import PlanEdited, RequestRefused
 from bulk_user_deletion.models import Plan, PortalUser, S3Object
 from bulk_user_deletion.rules.protection import Protection, read_protected_list
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 def plan_key(run_id: str) -> str:
     """Return where a run's plan is kept."""
     return f"runs/{run_id}/plan.json"
-
-
-def batch_key(run_id: str, round_number: int, number: int) -> str:
-    """Return where the users of a run's batch are kept."""
-    return f"runs/{run_id}/batches/{round_number}-{number:05}.json"
 
 
 def open_users_key(run_id: str, round_number: int) -> str:
@@ -134,14 +129,37 @@ class Bucket:
         """Return who was open when a run was resumed."""
         return set(json.loads(self._get(open_users_key(run_id, round_number)) or b"[]"))
 
+    def write_batch(
+        self, run_id: str, round_number: int, number: int, users: Iterable[PortalUser]
+    ) -> str:
+        """Store the users of a batch and return its key, which holds the sha256 of its bytes."""
+        body = _to_json([asdict(user) for user in users])
+        digest = sha256(body).hexdigest()
+        key = f"runs/{run_id}/batches/{round_number}-{number:05}-{digest}.json"
+        self._put(key, body, "application/json")
+        return key
+
+    def read_batch(self, key: str) -> dict[str, PortalUser]:
+        """Return the users of a batch by their ids.
+
+        Raises:
+            PlanEdited: it is not the batch that was stored under this key.
+        """
+        body = self._get(key)
+        if not key.endswith(f"-{sha256(body).hexdigest()}.json"):
+            raise PlanEdited(
+                f"The batch s3://{self.name}/{key} is not the one that was handed out: somebody"
+                " edited it. Nobody else is deleted. Find out who did, then start a new run."
+            )
+        return _users(body)
+
     def write_users(self, key: str, users: Iterable[PortalUser]) -> None:
-        """Store users: a batch, or all of the portal's."""
+        """Store users."""
         self._put(key, _to_json([asdict(user) for user in users]), "application/json")
 
     def read_users(self, key: str) -> dict[str, PortalUser]:
         """Return stored users by their ids."""
-        users = (PortalUser(**user) for user in json.loads(self._get(key) or b"[]"))
-        return {user.user_id: user for user in users}
+        return _users(self._get(key) or b"[]")
 
     def write_json(self, key: str, data: Mapping[str, Any]) -> None:
         """Store a JSON document."""
@@ -161,6 +179,11 @@ class Bucket:
                 return self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()
             except self._s3.exceptions.NoSuchKey:
                 return b""
+
+
+def _users(body: bytes) -> dict[str, PortalUser]:
+    users = (PortalUser(**user) for user in json.loads(body))
+    return {user.user_id: user for user in users}
 
 
 def _to_json(data: Any, indent: int | None = None) -> bytes:

@@ -92,7 +92,7 @@ class DeleteUser:
             raise
 
     def _look(self, run: RunRow, row: UserRow | None) -> Progress:
-        answer = self.portal.look(self.user_id)
+        answer = self.portal.look(self.planned.user_id)
         match judge(Step.LOOK, answer):
             case Verdict.GONE:
                 return self._gone(run, row)
@@ -111,11 +111,11 @@ class DeleteUser:
         if row is None or not row.attempts:
             return self._end(run, row, Outcome.ALREADY_ABSENT, "gone before we sent a DELETE")
         reason = "a look after the DELETE found nobody under this id"
-        return self._end(run, row, Outcome.DELETED, reason, gone=self._planned())
+        return self._end(run, row, Outcome.DELETED, reason, gone=self.planned)
 
     def _found(self, run: RunRow, row: UserRow | None, found: PortalUser) -> Progress:
         keep = reason_to_keep(
-            self._planned(),
+            self.planned,
             found,
             protected=Protected(self.portal.user, self.bucket.read_protected(self.protected_list)),
             today=datetime.fromtimestamp(self._now(), UTC).date(),
@@ -216,8 +216,10 @@ class DeleteUser:
         wait = pace_wait(row, wait_seconds=run.wait_seconds, now=self._now())
         return Progress(finished=True, wait_seconds=wait)
 
-    def _planned(self) -> PortalUser:
-        planned = self.bucket.read_users(self.batch_key).get(self.user_id)
+    @cached_property
+    def planned(self) -> PortalUser:
+        """The user as planned; nobody who is not in the batch that was handed out is touched."""
+        planned = self.bucket.read_batch(self.batch_key).get(self.user_id)
         if planned is None:
             raise PortalAnswerUnusable(
                 f"User {self.user_id} is not in {self.batch_key}, and so in no plan."

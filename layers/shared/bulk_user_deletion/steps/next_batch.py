@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bulk_user_deletion.bucket import Bucket, batch_key
+from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PlanEdited, RunClosed
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Mode, PortalUser
@@ -50,8 +50,7 @@ class NextBatch:
                 " Nobody else is deleted. Find out who did, then start a new run."
             )
         number = self.number + 1
-        key = batch_key(self.run_id, run.round_number, number)
-        nothing = Batch(number, 0, key)
+        nothing = Batch(number, 0, "")
         if run.stop:
             return nothing
         canary_users, users = run.canary_users, plan.users
@@ -66,7 +65,7 @@ class NextBatch:
             return nothing
         if 1 < number <= canary_users + 1 and self._stopped_by_canary(users[: number - 1]):
             return nothing
-        self.bucket.write_users(key, chosen)
+        key = self.bucket.write_batch(self.run_id, run.round_number, number, chosen)
         return Batch(number, len(chosen), key)
 
     def _stopped_by_canary(self, canaries: list[PortalUser]) -> bool:
