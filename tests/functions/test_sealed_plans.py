@@ -73,6 +73,21 @@ def test_a_plan_is_good_for_one_run(stack: Stack, preview: dict[str, Any]) -> No
     assert "applied before, by run first" in refusal(stack, preview, "second")
 
 
+def test_a_run_that_came_too_late_for_its_plan_is_not_resumed_either(
+    stack: Stack, preview: dict[str, Any]
+) -> None:
+    stack.fetch_user_ids(preview, "first")
+    stack.end("first")
+    said = refusal(stack, preview, "second")
+    cause = {"Error": "RequestRefused", "Cause": json.dumps({"errorMessage": said})}
+    stack.report_run("second", cause)
+
+    assert "nothing to resume" in refusal(stack, {"mode": "apply", "resume": "second"}, "third")
+    report = stack.read_json("runs/second/report.json")
+    assert report["status"] == "REFUSED"
+    assert report["counts"] == {"not_attempted": 2, "skipped": 1}
+
+
 def test_a_step_that_is_tried_again_may_apply_its_own_plan_again(
     stack: Stack, preview: dict[str, Any]
 ) -> None:

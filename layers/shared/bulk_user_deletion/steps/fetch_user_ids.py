@@ -125,9 +125,6 @@ class FetchUserIds:
             plan_sha256=sha256(body).hexdigest(),
             limits=plan.limits,
         )
-        if plan.applies:
-            # Last, so that a plan is used up only by a run that goes on to carry it out.
-            self._use_up(plan.applies)
         return Planned(self.run_id, request.mode.value, len(plan.users))
 
     def _nothing(self, because: str) -> Planned:
@@ -331,6 +328,10 @@ class FetchUserIds:
                 limits=plan.limits,
             )
             check_entries(plan.entries, request, plan.limits)
+            if plan.applies:
+                # Last, so that what else is refused leaves the plan to be applied; and before it is
+                # sealed, so that a run that came too late has nothing to be resumed.
+                self._use_up(plan.applies)
         except RequestRefused as error:
             return replace(plan, refusal=str(error))
         return plan
