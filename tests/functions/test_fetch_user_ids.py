@@ -1,6 +1,7 @@
 """FetchUserIds: from a request to a sealed plan, or a refusal. Nobody is touched."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -244,6 +245,37 @@ def test_the_lock_of_an_execution_that_is_dead_is_taken_over(stack: Stack) -> No
     stack.plan(["118"], "run-1")  # no such execution in Step Functions
 
     assert stack.plan(["119"], "run-2")["users"] == 1
+
+
+def test_rule_4_while_a_dead_execution_may_still_be_deleting_a_user_the_next_run_waits(
+    stack: Stack,
+) -> None:
+    stack.plan(["118"], "run-1")
+    now = int(time.time())
+    stack.ledger.record_intent(
+        "run-1",
+        "118",
+        execution_arn=EXECUTIONS + "run-1",
+        owner="cut off",
+        lease_until=now + 200,
+        now=now,
+        is_first=True,
+    )
+
+    with pytest.raises(PortalBusy, match="may still be deleting a user"):
+        stack.plan(["118"], "run-2")
+
+
+def test_rule_8_nothing_of_a_dead_execution_begins_a_user_once_the_next_run_has_its_lock(
+    stack: Stack,
+) -> None:
+    stack.plan(["118"], "run-1")
+    key = stack.hand_out("run-1")["118"]
+
+    stack.plan(["118"], "run-2")
+    stack.delete_user(118, key, run_id="run-1")
+
+    assert stack.writes() == []
 
 
 def test_a_preview_needs_no_lock(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from botocore.exceptions import ClientError
 from bulk_user_deletion.errors import RunClosed, StoreUnavailable
 from bulk_user_deletion.models import (
     Limits,
+    Lock,
     Mode,
     Outcome,
     PastOutcome,
@@ -581,8 +582,8 @@ class Ledger:
                 return str(item["run_id"])
         return run_id
 
-    def take_lock(self, run_id: str, execution_arn: str, *, instead_of: str = "") -> str:
-        """Take the portal's lock; return the execution that has it now.
+    def take_lock(self, run_id: str, execution_arn: str, *, instead_of: str = "") -> Lock:
+        """Take the portal's lock; return who has it now.
 
         `instead_of` names the holder's execution when it is known to be dead.
         """
@@ -598,8 +599,8 @@ class Ledger:
                     raise
                 key = {"pk": "lock", "sk": "lock"}
                 item = self._table.get_item(Key=key, ConsistentRead=True).get("Item", {})
-                return str(item.get("arn", ""))
-        return execution_arn
+                return Lock(str(item.get("run_id", "")), str(item.get("arn", "")))
+        return Lock(run_id, execution_arn)
 
     def release_lock(self, execution_arn: str) -> None:
         """Give the portal's lock back, if this execution has it."""

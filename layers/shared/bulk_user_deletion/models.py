@@ -394,6 +394,14 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """The run that may delete from the portal, and the execution that carries it out."""
+
+    run_id: str
+    execution_arn: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportRow:
     """One requested entry and its one outcome."""
 

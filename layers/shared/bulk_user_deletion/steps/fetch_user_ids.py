@@ -2,19 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 from bulk_user_deletion.bucket import Bucket, users_before_key
-from bulk_user_deletion.errors import PortalBusy, RequestRefused
+from bulk_user_deletion.errors import PortalBusy, RequestRefused, RunClosed
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import (
     CloseOrder,
     Entry,
     Limits,
+    Lock,
     Mode,
     Outcome,
     Plan,
@@ -24,6 +26,7 @@ from bulk_user_deletion.models import (
     Resume,
     SealedPlan,
     Source,
+    Stop,
     StopOrder,
     UserState,
 )
@@ -160,13 +163,37 @@ class FetchUserIds:
             )
 
     def _take_lock(self, run_id: str) -> None:
-        holder = self.ledger.take_lock(run_id, self.execution_arn)
-        if holder != self.execution_arn and self.executions.status(holder) not in Executions.ALIVE:
-            holder = self.ledger.take_lock(run_id, self.execution_arn, instead_of=holder)
-        if holder != self.execution_arn:
+        lock = self.ledger.take_lock(run_id, self.execution_arn)
+        holder = lock.execution_arn
+        if holder != self.execution_arn and not self._is_alive(holder):
+            if lock.run_id != run_id:
+                self._outlast(lock)
+            lock = self.ledger.take_lock(run_id, self.execution_arn, instead_of=holder)
+        if lock.execution_arn != self.execution_arn:
             raise PortalBusy(
-                f"Execution {holder} is deleting users from this portal. Send the request again"
-                " when it has ended."
+                f"Execution {lock.execution_arn} is deleting users from this portal. Send the"
+                " request again when it has ended."
+            )
+
+    def _is_alive(self, execution_arn: str) -> bool:
+        return self.executions.status(execution_arn) in Executions.ALIVE
+
+    def _outlast(self, lock: Lock) -> None:
+        """Make sure that no function is left of a dead execution that deletes a user.
+
+        Its run may hold the very users that are asked for now, and a second DELETE to one whose
+        first is under way would go beside the ledger.
+        """
+        run = self.ledger.run(lock.run_id)
+        if run and run.is_open and run.execution_arn == lock.execution_arn:
+            stop = Stop("Its execution ended before it could report.", "FetchUserIds", self._now())
+            with suppress(RunClosed):  # taken over meanwhile, which stops it too
+                self.ledger.take_over_stopped(run, execution_arn=run.execution_arn, stop=stop)
+        rows = self.ledger.users(lock.run_id)
+        if any(row.state is UserState.INTENT and row.lease_until >= self._now() for row in rows):
+            raise PortalBusy(
+                f"Execution {lock.execution_arn} has ended, but may still be deleting a user from"
+                " this portal. Send the request again in a few minutes."
             )
 
     def _plan(self, request: Request, source: Source, limits: Limits) -> Plan:
