@@ -120,6 +120,16 @@ def test_rule_5_every_user_that_is_sent_a_delete_counts_towards_the_cap_per_day_
     assert stack.plan(["120"], "run-3")["users"] == 1
 
 
+def let_a_day_pass(stack: Stack) -> None:
+    for intent in stack.table.query(
+        KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": "intent"}
+    )["Items"]:
+        stack.table.delete_item(Key={"pk": intent["pk"], "sk": intent["sk"]})
+        moment, _, rest = str(intent["sk"]).partition("#")
+        yesterday = {**intent, "sk": f"{int(moment) - 24 * 3600 - 1:012}#{rest}"}
+        stack.table.put_item(Item=yesterday)
+
+
 def test_rule_5_what_was_deleted_longer_than_a_day_ago_counts_no_more(
     stack: Stack,
     set_parameter: Callable[[str, str], None],
@@ -128,12 +138,27 @@ def test_rule_5_what_was_deleted_longer_than_a_day_ago_counts_no_more(
     stack.plan(["118"])
     stack.delete_until_finished(118, stack.hand_out()["118"])
     stack.end("run-1")
-    [intent] = stack.table.query(
-        KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": "intent"}
-    )["Items"]
-    stack.table.delete_item(Key={"pk": intent["pk"], "sk": intent["sk"]})
-    moment, _, rest = str(intent["sk"]).partition("#")
-    yesterday = {**intent, "sk": f"{int(moment) - 24 * 3600 - 1:012}#{rest}"}
-    stack.table.put_item(Item=yesterday)
+    let_a_day_pass(stack)
 
     assert stack.plan(["119"], "run-2")["users"] == 1
+
+
+def test_rule_5_a_user_that_is_deleted_after_a_resume_counts_towards_the_cap_of_that_day(
+    stack: Stack, set_parameter: Callable[[str, str], None]
+) -> None:
+    set_parameter("MAX_USERS_PER_DAY", "2")
+    stack.plan(["118", "119"])
+    stack.portal.faults.script(Fault.CONFLICT)
+    stack.portal.faults.script(Fault.CONFLICT)
+    for user_id, key in stack.hand_out().items():
+        stack.delete_until_finished(user_id, key)
+    stack.report_run()
+    let_a_day_pass(stack)
+
+    stack.fetch_user_ids({"mode": "apply", "resume": "run-1"}, "resumed")
+    for user_id, key in stack.hand_out().items():
+        stack.delete_until_finished(user_id, key)
+    assert stack.report_run()["counts"] == {"deleted": 2}
+
+    with pytest.raises(RequestRefused, match="2 users were sent a DELETE in the last 24 hours"):
+        stack.plan(["120"], "run-2")

@@ -9,7 +9,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 | `run#NAME`      | `resumes`      | the run that an execution of this name resumed            |
 | `event#…`       | `event`        | a trigger's fingerprint: the run that took it             |
 | `deleted#…`     | `deleted`      | somebody we deleted, by a hash of id, username or e-mail  |
-| `intent`        | `TIME#…`       | every first DELETE of a user, by the time of its intent   |
+| `intent`        | `TIME#…`       | a user's first DELETE, and the first after each resume    |
 | `lock`          | `lock`         | the run that may delete from this portal                  |
 | `stop`          | `stop`         | the stop button for the whole portal, while it is pressed |
 | `token`         | `lease`        | the caller that is renewing the token                     |
@@ -332,7 +332,7 @@ class Ledger:
         False means that it must not: the run was stopped or closed, or this user has a DELETE
         under way or an outcome already. One transaction decides, so that a stop holds before the
         next DELETE and two callers never both send one. `is_first` tells that this user was sent
-        no DELETE in this run before: it counts towards the caps per day.
+        no DELETE since the run was begun or resumed: it counts towards the caps per day.
         """
         portal_is_not_stopped: TransactWriteItemTypeDef = {
             "ConditionCheck": {

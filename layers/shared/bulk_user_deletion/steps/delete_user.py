@@ -136,7 +136,7 @@ class DeleteUser:
             owner=self.owner,
             lease_until=self.lease_until,
             now=self._now(),
-            is_first=row is None or not row.attempts,
+            is_first=row is None or not row.attempts_this_round,
         ):
             # Stopped, or another invocation was faster: the next one sees which in the ledger.
             return Progress(finished=False, wait_seconds=1)
