@@ -252,6 +252,19 @@ def test_a_run_that_goes_on_is_not_resumed(stack: Stack, monkeypatch: pytest.Mon
         resume(stack)
 
 
+def test_rule_8_a_run_is_stopped_by_the_name_of_the_execution_that_resumed_it(
+    half_done: Stack,
+) -> None:
+    resume(half_done)
+
+    order = {"run_id": "resumed", "reason": "wrong list", "by": "night shift"}
+    said = half_done.fetch_user_ids({"stop": order}, "order")
+
+    assert said["nothing_because"] == "The stop for run run-1 is set: no further user is begun."
+    work_off(half_done)
+    assert half_done.writes() == []
+
+
 # Close
 
 

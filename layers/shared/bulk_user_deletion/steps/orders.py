@@ -14,12 +14,13 @@ def obey_stop(order: StopOrder, *, ledger: Ledger, now: int) -> str:
     Raises:
         RequestRefused: there is nothing to stop, or to lift.
     """
-    which = f"run {order.run_id}" if order.run_id else "every run on this portal"
+    run_id = ledger.run_of(order.run_id) if order.run_id else ""
+    which = f"run {run_id}" if run_id else "every run on this portal"
     if order.lift:
-        if not ledger.lift_stop(order.run_id):
+        if not ledger.lift_stop(run_id):
             raise RequestRefused(f"There is no stop to lift for {which}.")
         return f"The stop for {which} is lifted."
-    if not ledger.press_stop(order.run_id, reason=order.reason, by=order.by, now=now):
+    if not ledger.press_stop(run_id, reason=order.reason, by=order.by, now=now):
         raise RequestRefused(f"There is no {which}: nothing was stopped. Check the run id.")
     return f"The stop for {which} is set: no further user is begun."
 
