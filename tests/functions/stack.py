@@ -117,7 +117,7 @@ class Stack:
 
     def end(self, run_id: str) -> None:
         """End a run without a report."""
-        self.ledger.close_run(run_id)
+        self.ledger.close_run(run_id, EXECUTIONS + run_id)
         self.ledger.release_lock(EXECUTIONS + run_id)
 
     def fill_credentials(self, **changes: str) -> None:

@@ -546,7 +546,7 @@ def test_rule_8_a_user_in_flight_is_still_looked_at_after_a_stop(
 
 
 def test_a_closed_run_deletes_nobody(stack: Stack, batch_key: str) -> None:
-    stack.ledger.close_run("run-1")
+    stack.ledger.close_run("run-1", EXECUTIONS + "run-1")
 
     with pytest.raises(RunClosed):
         stack.delete_user(USER, batch_key)

@@ -4,7 +4,7 @@ import pytest
 
 from bulk_user_deletion.errors import RequestRefused, RunClosed
 from bulk_user_deletion.models import Outcome
-from tests.functions.stack import Stack
+from tests.functions.stack import EXECUTIONS, Stack
 
 USERS = [str(user_id) for user_id in range(110, 116)]
 
@@ -71,7 +71,7 @@ def test_rule_1_a_refused_plan_is_not_handed_out(stack: Stack) -> None:
 
 def test_rule_7_a_closed_run_hands_out_nobody(stack: Stack) -> None:
     stack.plan(USERS, options={"canary_users": 2})
-    stack.ledger.close_run("run-1")
+    stack.ledger.close_run("run-1", EXECUTIONS + "run-1")
 
     with pytest.raises(RunClosed):
         stack.next_batch(0)

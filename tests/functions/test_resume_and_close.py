@@ -1,12 +1,14 @@
 """Runs whose execution ended early: closed with a report, and resumed to the end."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from bulk_user_deletion.errors import PlanEdited, RequestRefused, RunClosed
-from bulk_user_deletion.models import Outcome, UserState
+from bulk_user_deletion.models import Outcome, PortalUser, UserState
+from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS
 from local.portal import Fault, Knobs
 from tests.functions.stack import EXECUTIONS, Stack
@@ -333,6 +335,30 @@ def test_rule_7_a_delete_that_may_be_under_way_is_waited_for_before_the_report(
     assert early["succeeded"] is False
     assert 195 <= early["wait_seconds"] <= 202
     assert not [key for key in stack.keys() if "report" in key]  # noqa: SIM118 -- no dict
+
+
+def test_rule_7_a_report_that_is_left_of_an_aborted_execution_does_not_close_a_resumed_run(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.plan(["118"])
+    users = Portal.users
+    is_slow = [True]
+
+    def closed_and_resumed_meanwhile(portal: Portal) -> Iterator[PortalUser]:
+        if is_slow:
+            is_slow.clear()
+            close(stack)
+            stack.report_run()
+            resume(stack)
+        return users(portal)
+
+    monkeypatch.setattr(Portal, "users", closed_and_resumed_meanwhile)
+
+    with pytest.raises(RunClosed):
+        stack.report_run()
+
+    work_off(stack)
+    assert stack.report_run()["counts"] == {"deleted": 1}
 
 
 def test_a_run_whose_execution_ended_after_all_was_done_succeeded(stack: Stack) -> None:

@@ -220,9 +220,13 @@ class Ledger:
         """Note that the token was renewed while this run was going on."""
         self._update_run(run_id, "ADD renewals :one", {":one": 1})
 
-    def close_run(self, run_id: str) -> None:
-        """Close a run: its execution may write no more outcomes."""
-        self._update_run(run_id, "SET is_open = :no", {":no": False})
+    def close_run(self, run_id: str, execution_arn: str) -> None:
+        """Close an execution's run: it may begin nobody any more.
+
+        Raises:
+            RunClosed: another execution has taken it meanwhile.
+        """
+        self._update_held(run_id, execution_arn, "SET is_open = :no", {":no": False})
 
     def _update_held(
         self,

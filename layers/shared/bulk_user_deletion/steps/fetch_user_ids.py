@@ -109,7 +109,7 @@ class FetchUserIds:
             self.run_id, execution_arn=self.execution_arn, request=request, now=self._now()
         )
         if first := self._taken_before(request):
-            self.ledger.close_run(self.run_id)
+            self.ledger.close_run(self.run_id, self.execution_arn)
             return self._nothing(f"The same event started run {first} before.")
         limits = stricter(self.settings.limits, request.options)
         if request.mode is Mode.APPLY:

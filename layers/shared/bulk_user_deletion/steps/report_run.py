@@ -65,6 +65,7 @@ class ReportRun:
 
         Raises:
             TokenRejected: renew the token, then call again.
+            RunClosed: another execution has taken the run meanwhile, and is to report it.
             StoreUnavailable: call again.
         """
         run = self.ledger.run(self.run_id)
@@ -88,7 +89,7 @@ class ReportRun:
         if not run or run.execution_arn == self.execution_arn:
             self._publish(report, said, dropped_key=run.dropped_key if run else "")
         if run and run.execution_arn == self.execution_arn:
-            self.ledger.close_run(self.run_id)
+            self.ledger.close_run(self.run_id, self.execution_arn)
         self.ledger.release_lock(self.execution_arn)
         return {
             **said,
