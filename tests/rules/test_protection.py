@@ -65,6 +65,21 @@ def test_who_is_not_named_or_no_longer_is_not_kept(line: str) -> None:
     assert kept(USER, line) == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("bot[prod]", "bot[prod],,"),
+        ("Bot[Prod]", "bot[*,,"),
+        ("jos\u00e9", "Jose\u0301,,"),
+        ("jose\u0301", "jos\u00e9,,"),
+    ],
+)
+def test_the_list_names_a_user_however_its_name_is_spelled_in_unicode_or_like_a_pattern(
+    name: str, line: str
+) -> None:
+    assert kept(a_user(118, name), line) == "protected: line 2 of the protected list"
+
+
 def test_a_blank_e_mail_is_named_by_no_pattern() -> None:
     assert kept(replace(USER, email=""), "[!j1]*,,") == ""
 
@@ -81,6 +96,7 @@ def test_a_blank_e_mail_is_named_by_no_pattern() -> None:
         (b"user,until,reason\njdoe,2026-02-30,\n", "Line 2"),
         (b'user,until,reason\n"jdoe,,\n', "not CSV"),
         (b"user,until,reason\n\xff,,\n", "UTF-8"),
+        ("user,until,reason\njdoe\u200b,,\n".encode(), "Line 2 .*cannot be printed"),
     ],
 )
 def test_a_list_that_cannot_be_read_wholly_refuses_the_run(content: bytes, said: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from unicodedata import normalize
 
 
 class Mode(StrEnum):
@@ -448,5 +449,8 @@ class Report:
 
 
 def fold(text: str) -> str:
-    """Trim and case-fold, as the portal's own database compares names."""
-    return text.strip().casefold()
+    """Trim and case-fold, as the portal's own database compares names.
+
+    However a letter is put together: files from some systems write é as e and an accent.
+    """
+    return normalize("NFC", normalize("NFC", text.strip()).casefold())

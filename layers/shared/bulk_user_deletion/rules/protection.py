@@ -30,7 +30,8 @@ class Protection:
         if self.until and today > self.until:
             return False
         names = (user.user_id, fold(user.username), fold(user.email))
-        return any(fnmatchcase(name, self.user) for name in names if name)
+        # Equal first: a name may hold what is special in a pattern, such as `[`.
+        return any(name == self.user or fnmatchcase(name, self.user) for name in names if name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ def read_protected_list(content: bytes) -> list[Protection]:
             continue
         if len(row) != len(_HEADER) or not row[0].strip():
             raise RequestRefused(f"Line {line} of the protected list must have user,until,reason.")
+        if not row[0].strip().isprintable():
+            raise RequestRefused(
+                f"Line {line} of the protected list has characters that cannot be printed, and"
+                " would protect nobody."
+            )
         protections.append(Protection(line, fold(row[0]), _until(row[1], line)))
     return protections
 
