@@ -1,5 +1,6 @@
 """Runs whose execution ended early: closed with a report, and resumed to the end."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from bulk_user_deletion.errors import PlanEdited, RequestRefused, RunClosed
 from bulk_user_deletion.models import Outcome, PortalUser, UserState
 from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.answers import Answer
 from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS
 from local.portal import Fault, Knobs
 from tests.functions.stack import EXECUTIONS, Stack
@@ -523,3 +525,39 @@ def test_a_user_that_was_reopened_and_not_begun_keeps_its_row(half_done: Stack) 
 
     assert row is not None
     assert (row.state, row.outcome) == (UserState.REOPENED, Outcome.UNKNOWN)
+
+
+def test_a_user_that_was_found_gone_and_is_listed_at_the_last_look_is_named(stack: Stack) -> None:
+    stack.plan(["118", "119"])
+    keys = stack.hand_out()
+    stack.delete_until_finished(118, keys["118"])
+    gone = Answer(404, {"status": "ERROR", "message": "no such user"})
+    with pytest.MonkeyPatch.context() as half_broken:
+        half_broken.setattr(Portal, "look", lambda *_: gone)
+        stack.delete_until_finished(119, keys["119"])
+
+    stack.report_run()
+
+    warnings = stack.read_json("runs/run-1/report.json")["warnings"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("1 users were not found under their ids")
+    assert "at the last look: 119." in warnings[0]
+
+
+def test_a_plan_that_was_edited_before_its_run_is_closed_hides_nobody_who_was_begun(
+    stack: Stack,
+) -> None:
+    stack.plan(["118", "119"])
+    stack.delete_until_finished(118, stack.hand_out()["118"])
+    key = "runs/run-1/plan.json"
+    plan = stack.read_json(key)
+    body = json.dumps({**plan, "entries": plan["entries"][1:]})
+    stack.s3.put_object(Bucket="data", Key=key, Body=body.encode())
+    close(stack)
+
+    summary = stack.report_run()
+
+    assert not summary["succeeded"]
+    [warning] = stack.read_json("runs/run-1/report.json")["warnings"]
+    assert "somebody edited it" in warning
+    assert "Begun, and not in it: 118 deleted." in warning

@@ -155,3 +155,17 @@ def unexplained_losses(
     """
     explained = {*rows, *(user.user_id for user in plan.users)}
     return sorted(set(before) - set(after) - explained, key=int)
+
+
+def doubtful(plan: Plan, rows: Mapping[str, UserRow], there: Collection[str]) -> list[str]:
+    """Return the ids of users that ended as gone, and that the portal lists at the last look.
+
+    A final outcome stands, but the portal has contradicted itself, or somebody brought them back.
+    """
+    return [
+        user.user_id
+        for user in plan.users
+        if user.user_id in there
+        and (row := rows.get(user.user_id))
+        and row.outcome in {Outcome.DELETED, Outcome.ALREADY_ABSENT}
+    ]

@@ -1,7 +1,7 @@
 """Ends a run: a last look at the portal, the report, the notification, the lock's release."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.reports import notification, report_csv, report_json, summary
 from bulk_user_deletion.rules.reporting import (
     count_outcomes,
+    doubtful,
     iso,
     report_row,
     run_status,
@@ -78,13 +79,15 @@ class ReportRun:
             if wait := self._leases_left(rows):
                 return _later(self.run_id, wait)
             losses = None
-            warning = ""
+            warnings = []
+            if plan and run and run.plan_sha256 not in {"", digest}:
+                warnings.append(_edit_warning(plan, rows))
             if plan and run and run.mode is Mode.APPLY and run.plan_sha256:
                 there = self._users_there()
                 rows = self._settled(plan, rows, there)
                 losses = self._losses(plan, rows, there)
-                warning = _loss_warning(losses)
-            report = self._report(run, plan, digest, rows, losses, warning)
+                warnings += [_loss_warning(losses), _doubt_warning(plan, rows, there or ())]
+            report = self._report(run, plan, digest, rows, losses, warnings)
         said = summary(report, report_address=self._address("json"))
         if not run or run.execution_arn == self.execution_arn:
             self._publish(report, said, dropped_key=run.dropped_key if run else "")
@@ -158,7 +161,7 @@ class ReportRun:
         digest: str,
         rows: Mapping[str, UserRow],
         losses: list[str] | None = None,
-        warning: str = "",
+        warnings: Sequence[str] = (),
     ) -> Report:
         mode = run.mode if run else None
         why = self._why(run)
@@ -176,7 +179,9 @@ class ReportRun:
             counts,
             mode=mode,
             refused=bool(self.failure and self.failure.get("Error") in _REFUSALS),
-            failed=bool(self.failure) or plan is None,
+            failed=bool(self.failure)
+            or plan is None
+            or bool(run and run.plan_sha256 not in {"", digest}),
             stopped=bool(run and run.stop and run.mode is Mode.APPLY),
         )
         now = self.clock()
@@ -198,7 +203,7 @@ class ReportRun:
             plan_sha256=digest,
             estimate=plan.estimate if plan else None,
             unexplained_losses=losses,
-            warnings=[*(plan.warnings if plan else ()), *filter(None, [warning])],
+            warnings=[*(plan.warnings if plan else ()), *filter(None, warnings)],
             rows=report_rows,
         )
 
@@ -241,6 +246,31 @@ def _later(run_id: str, wait_seconds: int) -> dict[str, Any]:
     """Return a summary of nothing yet: every field that the state machine selects is there."""
     nothing = dict.fromkeys(("status", "sentence", "counts", "report", "error", "cause"))
     return {**nothing, "run_id": run_id, "succeeded": False, "wait_seconds": wait_seconds}
+
+
+def _edit_warning(plan: Plan, rows: Mapping[str, UserRow]) -> str:
+    planned = {user.user_id for user in plan.users}
+    begun = ", ".join(
+        f"{row.user_id} {row.outcome or row.state}"
+        for row in rows.values()
+        if row.user_id not in planned
+    )
+    return (
+        "The plan of this run is not the one that was made: somebody edited it, and this report may"
+        f" lack entries. Begun, and not in it: {begun or 'nobody'}. Find"
+        " out who did; the bucket keeps the version that was made."
+    )
+
+
+def _doubt_warning(plan: Plan, rows: Mapping[str, UserRow], there: Collection[str]) -> str:
+    users = doubtful(plan, rows, there)
+    if not users:
+        return ""
+    return (
+        f"{len(users)} users were not found under their ids during this run, and yet the portal"
+        f" lists them at the last look: {', '.join(users[:20])}. Look at them in the portal before"
+        " you rely on their outcomes."
+    )
 
 
 def _loss_warning(losses: Collection[str] | None) -> str:
