@@ -70,6 +70,7 @@ def a_plan(*entries: PlannedEntry, **fields: Any) -> Plan:
         run_id="run-1",
         mode=Mode.APPLY,
         created_at=1_800_000_000,
+        portal_url="https://portal.example.com",
         source="dataset 42",
         source_version="",
         reason="HR-1234",

@@ -8,6 +8,7 @@ import pytest
 
 from bulk_user_deletion.errors import PlanEdited, RequestRefused
 from bulk_user_deletion.models import Outcome
+from local.portal import PortalSimulator
 from tests.functions.stack import Stack
 
 
@@ -164,3 +165,20 @@ def test_apply_only_plans_refuses_every_other_source(
 
     assert "ApplyOnlyPlans is on" in refusal(stack, direct, "direct")
     assert stack.fetch_user_ids(preview)["users"] == 2
+
+
+@pytest.mark.parametrize("how", ["applied", "resumed"])
+def test_rule_1_the_plan_of_another_portal_is_neither_applied_nor_resumed(
+    stack: Stack, preview: dict[str, Any], set_parameter: Callable[[str, str], None], how: str
+) -> None:
+    if how == "resumed":
+        stack.fetch_user_ids(preview)
+        stack.end("run-1")
+    request = preview if how == "applied" else {"mode": "apply", "resume": "run-1"}
+    with PortalSimulator(users=40) as clone:  # the same ids, names and e-mails
+        set_parameter("PORTAL_URL", clone.url)
+
+        said = refusal(stack, request, "run-2")
+
+        assert f"was made for {stack.portal.url}, and PortalUrl is {clone.url} now" in said
+        assert clone.requests == []

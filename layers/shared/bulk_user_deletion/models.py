@@ -231,15 +231,17 @@ class Request:
 class Plan:
     """Who is to be deleted, and what becomes of every other entry: sealed before the first DELETE.
 
-    `distinct` counts the different entries asked for, before anything was trimmed, `portal_users`
-    everybody in the portal at that moment, and `last_day` the DELETEs of the 24 hours before: the
-    caps compare these. `source_version` pins a file. `applies` is the hash of the sealed plan that
-    this one carries out. `refusal` is why the plan may not be applied, or empty.
+    `portal_url` is the portal whose users these are: elsewhere the same ids are others, or people
+    who are to stay. `distinct` counts the different entries asked for, before anything was trimmed,
+    `portal_users` everybody in the portal at that moment, and `last_day` the DELETEs of the 24
+    hours before: the caps compare these. `source_version` pins a file. `applies` is the hash of the
+    sealed plan that this one carries out. `refusal` is why the plan may not be applied, or empty.
     """
 
     run_id: str
     mode: Mode
     created_at: int
+    portal_url: str
     source: str
     source_version: str
     reason: str

@@ -235,6 +235,7 @@ class FetchUserIds:
             )
         if plan.mode is not Mode.PREVIEW or plan.refusal:
             raise RequestRefused(f"The plan of run {sealed.run_id} is not one that may be applied.")
+        self._check_portal(plan)
         hours = self.settings.plan_max_age_hours
         if self._now() - plan.created_at > hours * 3600:
             raise RequestRefused(
@@ -270,6 +271,7 @@ class FetchUserIds:
                 f"The plan of run {run_id} is not the one that was made: somebody edited it. Find"
                 " out who did, then start a new run."
             )
+        self._check_portal(plan)
         self._may_apply(is_sealed=bool(plan.applies))
         rows = {row.user_id: row for row in self.ledger.users(run_id)}
         still_open = [
@@ -303,6 +305,13 @@ class FetchUserIds:
                 self.ledger.reopen_user(run_id, row)
         return Planned(run_id, request.mode.value, len(still_open))
 
+    def _check_portal(self, plan: Plan) -> None:
+        if plan.portal_url != self.settings.portal_url:
+            raise RequestRefused(
+                f"The plan of run {plan.run_id} was made for {plan.portal_url}, and PortalUrl is"
+                f" {self.settings.portal_url} now. Nobody was deleted. Start a new preview."
+            )
+
     def _remember(self, request: Request, users: Iterable[PortalUser]) -> None:
         """Keep the portal's users as they were before a run that deletes some of them."""
         if request.mode is Mode.APPLY:
@@ -330,6 +339,7 @@ class FetchUserIds:
             run_id=self.run_id,
             mode=request.mode,
             created_at=self._now(),
+            portal_url=self.settings.portal_url,
             source=request.source.describe(),
             source_version=source_version,
             reason=request.reason,
