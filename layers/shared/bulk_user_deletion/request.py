@@ -205,13 +205,13 @@ def _check_keys(document: Any, schema: Mapping[str, Any], path: str) -> None:
 
 
 def _no_key(key: str, known: Mapping[str, Any]) -> str:
-    """Say what is wrong with a key; one that resembles none may be a name in the wrong place."""
+    """Say what is wrong with a key. An unknown one may be somebody's name: it is not repeated."""
     for name, inner in known.items():
         if key in inner.get("properties", {}):
-            return f'there is no key "{key}". It belongs in "{name}".'
+            return f'"{key}" belongs in "{name}".'
     folded = {re.sub("[^a-z0-9]", "", name): name for name in known}
     if close := get_close_matches(re.sub("[^a-z0-9]", "", key.casefold()), folded, n=1):
-        return f'there is no key "{key}". Did you mean "{folded[close[0]]}"?'
+        return f'one key is not known. Did you mean "{folded[close[0]]}"?'
     return f"one key is not known. There may be: {', '.join(known)}."
 
 
