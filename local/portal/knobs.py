@@ -17,6 +17,7 @@ class Knobs:
 
     # Tokens
     token_life_seconds: float = 900
+    seconds_per_token: float = 0
     expires_format: ExpiresFormat = "iso"
     new_token_invalidates_old: bool = False
     expired_status: Literal[412, 401] = 412
