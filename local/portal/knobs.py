@@ -46,4 +46,5 @@ class Knobs:
     omit_user_fields: tuple[str, ...] = ()
     unknown_user_status: int = 404
 
+    retry_after_seconds: int = 7  # in a 429
     portal_is_down: bool = False  # a front proxy answers 502 with a page of its own

@@ -222,9 +222,10 @@ class PortalSimulator:
             case Fault.BUSY_503:
                 return _error(503, "Try again later")
             case Fault.TOO_MANY_REQUESTS:
-                return _error(429, "Too many requests", ("Retry-After", "7"))
+                after = str(self.knobs.retry_after_seconds)
+                return _error(429, "Too many requests", ("Retry-After", after))
             case Fault.TOO_MANY_REQUESTS_DATE:
-                later = datetime.fromtimestamp(time.time() + 7, UTC)
+                later = datetime.fromtimestamp(time.time() + self.knobs.retry_after_seconds, UTC)
                 return _error(
                     429, "Too many requests", ("Retry-After", format_datetime(later, usegmt=True))
                 )

@@ -42,13 +42,18 @@ class Adapters:
     def executions(self) -> Executions:
         return Executions()
 
-    def connect(self, newest_token: str | None) -> Portal:
+    def connect(self, newest_token: str | None, *, seconds_per_delete: float = 0) -> Portal:
         """Return a client with a usable token, of the version that RefreshToken told of if any.
+
+        `seconds_per_delete` is how long the token has to last when a DELETE is to be sent with it.
 
         Raises:
             TokenRejected: there is none.
         """
-        return self.portal(self.tokens.usable(after=newest_token, now=time.time()))
+        token = self.tokens.usable(
+            after=newest_token, now=time.time(), seconds_per_delete=seconds_per_delete
+        )
+        return self.portal(token)
 
     def portal(self, token: Token | None = None) -> Portal:
         """Return a client that sends `token`; connections do not outlive an invocation."""

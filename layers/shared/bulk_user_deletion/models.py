@@ -13,6 +13,13 @@ class Mode(StrEnum):
     APPLY = "apply"
 
 
+class Pacing(StrEnum):
+    """The pause after each DELETE: always the same, or as the portal's answers suggest."""
+
+    FIXED = "fixed"
+    ADAPTIVE = "adaptive"
+
+
 class Outcome(StrEnum):
     """How a requested entry ended. Every entry ends in exactly one of these."""
 
@@ -115,8 +122,8 @@ class Limits:
 
     `max_users` and `max_percent` (of the portal's users) are the most that may be asked for; 0
     means none; the two `…_per_day` hold for any 24 hours, whatever the number of runs.
-    `wait_seconds` is the pause after each DELETE, `canary_users` how many go first, one by one,
-    `max_not_found_percent` how much of a file nobody is watching may be unknown to the portal.
+    `wait_seconds` is the least pause after each DELETE, `canary_users` how many go first, one by
+    one, `max_not_found_percent` how much of a file nobody is watching may be unknown to the portal.
     """
 
     max_users: int
@@ -370,6 +377,23 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the portal has been deleting, whatever the run.
+
+    `seconds_per_delete` is smoothed over the last DELETEs, 0 before the first one. `wait_seconds`
+    is the pause that adaptive pacing makes now, and `changed_at` when it last changed.
+    `quiet_until` is when the portal, which sent `Retry-After`, may be called again. `version`
+    counts the writes of this row.
+    """
+
+    seconds_per_delete: float = 0.0
+    wait_seconds: int = 0
+    changed_at: int = 0
+    quiet_until: int = 0
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
     """A run's row in the ledger.
 
@@ -391,6 +415,7 @@ class RunRow:
     round_number: int = 1
     renewals: int = 0
     stop: Stop | None = None
+    pace: Pace = Pace()
 
 
 @dataclass(frozen=True, slots=True)

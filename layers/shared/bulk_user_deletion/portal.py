@@ -71,6 +71,11 @@ class Portal:
         """The username that the token acts as; empty without a token."""
         return self._token.user if self._token else ""
 
+    @property
+    def token_life_seconds(self) -> float:
+        """How long a token lives, from its issue to its end; 0 without a token."""
+        return self._token.expires_at - self._token.issued_at if self._token else 0
+
     def get_token(self, credentials: Credentials) -> tuple[str, object]:
         """Ask for a new token: return its value, and `expires` as the portal wrote it.
 
