@@ -2,15 +2,18 @@
 
 import time
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from bulk_user_deletion.bucket import Bucket
-from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Token
-from bulk_user_deletion.notifications import Topic
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.tokens import TokenStore
+
+if TYPE_CHECKING:
+    from bulk_user_deletion.executions import Executions
+    from bulk_user_deletion.notifications import Topic
 
 
 class Adapters:
@@ -35,11 +38,15 @@ class Adapters:
         )
 
     @cached_property
-    def topic(self) -> Topic:
+    def topic(self) -> "Topic":
+        from bulk_user_deletion.notifications import Topic
+
         return Topic(self.settings.topic_arn)
 
     @cached_property
-    def executions(self) -> Executions:
+    def executions(self) -> "Executions":
+        from bulk_user_deletion.executions import Executions
+
         return Executions()
 
     def connect(self, newest_token: str | None, *, seconds_per_delete: float = 0) -> Portal:

@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError
 
+from bulk_user_deletion.documents import (
+    plan_from_json,
+    plan_to_json,
+    users_from_json,
+    users_to_json,
+)
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import Plan, PortalUser, S3Object
 from bulk_user_deletion.rules.protection import Protection, read_protected_list
@@ -95,7 +100,7 @@ class Bucket:
 
     def write_plan(self, plan: Plan) -> bytes:
         """Store a plan and return its bytes, which its sha256 is taken of."""
-        body = _to_json(asdict(plan))
+        body = plan_to_json(plan)
         self._put(plan_key(plan.run_id), body, "application/json")
         return body
 
@@ -107,7 +112,7 @@ class Bucket:
     def read_sealed(self, run_id: str) -> tuple[Plan, str] | None:
         """Return a run's plan and the sha256 of its bytes."""
         body = self._get(plan_key(run_id))
-        return (Plan.from_json(json.loads(body)), sha256(body).hexdigest()) if body else None
+        return (plan_from_json(body), sha256(body).hexdigest()) if body else None
 
     def read_protected(self, key: str) -> list[Protection]:
         """Return the protected list under `key`; without a key there is none.
@@ -128,7 +133,7 @@ class Bucket:
     def write_open_users(self, run_id: str, round_number: int, user_ids: Iterable[str]) -> None:
         """Store who was open when a run was resumed."""
         key = open_users_key(run_id, round_number)
-        self._put(key, _to_json(list(user_ids)), "application/json")
+        self._put(key, json.dumps(list(user_ids)).encode(), "application/json")
 
     def read_open_users(self, run_id: str, round_number: int) -> set[str]:
         """Return who was open when a run was resumed."""
@@ -136,16 +141,16 @@ class Bucket:
 
     def write_users(self, key: str, users: Iterable[PortalUser]) -> None:
         """Store users: a batch, or all of the portal's."""
-        self._put(key, _to_json([asdict(user) for user in users]), "application/json")
+        self._put(key, users_to_json(users), "application/json")
 
     def read_users(self, key: str) -> dict[str, PortalUser]:
         """Return stored users by their ids."""
-        users = (PortalUser(**user) for user in json.loads(self._get(key) or b"[]"))
-        return {user.user_id: user for user in users}
+        return {user.user_id: user for user in users_from_json(self._get(key) or b"[]")}
 
     def write_json(self, key: str, data: Mapping[str, Any]) -> None:
         """Store a JSON document."""
-        self._put(key, _to_json(data, indent=2), "application/json")
+        body = json.dumps(data, ensure_ascii=False, indent=2).encode()
+        self._put(key, body, "application/json")
 
     def write_text(self, key: str, text: str, content_type: str) -> None:
         """Store a text, in UTF-8."""
@@ -161,7 +166,3 @@ class Bucket:
                 return self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()
             except self._s3.exceptions.NoSuchKey:
                 return b""
-
-
-def _to_json(data: Any, indent: int | None = None) -> bytes:
-    return json.dumps(data, ensure_ascii=False, indent=indent).encode()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 
 class Mode(StrEnum):
@@ -268,29 +267,6 @@ class Plan:
             for planned in self.entries
             if planned.outcome is Outcome.WOULD_DELETE and planned.user
         ]
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Plan":
-        """Rebuild a plan from `dataclasses.asdict` of it, after a trip through JSON."""
-        return cls(
-            **{
-                **data,
-                "mode": Mode(data["mode"]),
-                "limits": Limits(**data["limits"]),
-                "estimate": Estimate(**data["estimate"]),
-                "entries": tuple(
-                    PlannedEntry(
-                        entry=Entry(**row["entry"]),
-                        outcome=Outcome(row["outcome"]),
-                        reason=row["reason"],
-                        user=PortalUser(**row["user"]) if row["user"] else None,
-                        warning=row["warning"],
-                    )
-                    for row in data["entries"]
-                ),
-                "warnings": tuple(data["warnings"]),
-            }
-        )
 
 
 @dataclass(frozen=True, slots=True)

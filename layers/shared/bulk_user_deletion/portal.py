@@ -256,19 +256,19 @@ def parse_user(user: object) -> PortalUser:
         PortalAnswerUnusable: a field that safety depends on is missing.
     """
     if isinstance(user, dict):
-        user_id = normalise_id(user.get("id", user.get("user_id")))
-        username, kind = user.get("username"), user.get("type")
-        if user_id and isinstance(username, str) and isinstance(kind, str) and kind.strip():
-            email = user.get("email", "missing")
-            if email is None or ("email" in user and isinstance(email, str)):
-                return PortalUser(
-                    user_id=user_id,
-                    username=username,
-                    email=email or "",
-                    type=kind,
-                    enabled=str(user.get("enabled", "")),
-                    ldap=str(user.get("ldap", "")),
-                )
+        get = user.get
+        user_id = normalise_id(get("id", get("user_id")))
+        username, kind, email = get("username"), get("type"), get("email", ...)
+        if (
+            user_id
+            and isinstance(username, str)
+            and isinstance(kind, str)
+            and kind.strip()
+            and (email is None or isinstance(email, str))
+        ):
+            return PortalUser(
+                user_id, username, email or "", kind, str(get("enabled", "")), str(get("ldap", ""))
+            )
     raise PortalAnswerUnusable(
         "The portal sent a user without one of id, username, email and type: nobody can be checked"
         " against the plan. Nothing more is deleted."

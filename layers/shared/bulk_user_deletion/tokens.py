@@ -5,21 +5,16 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from botocore.exceptions import ClientError
 
 from bulk_user_deletion.errors import (
     CredentialsRefused,
-    StoreUnavailable,
     TokenQuotaExceeded,
     TokenRejected,
 )
 from bulk_user_deletion.models import Credentials, Token
 from bulk_user_deletion.rules.expiry import outlives_margin
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
-
-_CACHE_SECONDS = 3600
 
 
 class TokenStore:
@@ -29,7 +24,7 @@ class TokenStore:
         self._token_secret = token_secret
         self._credentials_secret = credentials_secret
         self._client = boto3.client("secretsmanager", config=CONFIG)
-        self._provider = SecretsProvider(boto3_client=self._client)
+        self._cache: dict[str, dict[str, Any] | None] = {}
 
     def stored(self) -> Token | None:
         """Return the token that Secrets Manager holds now, or None when there is none."""
@@ -130,17 +125,20 @@ class TokenStore:
             return None  # not one of ours: as good as none, and renewed
 
     def _get(self, secret: str, *, fresh: bool) -> dict[str, Any] | None:
+        if fresh or secret not in self._cache:
+            self._cache[secret] = self._read(secret)
+        return self._cache[secret]
+
+    def _read(self, secret: str) -> dict[str, Any] | None:
+        with store_errors(f"Reading {secret}"):
+            try:
+                text = self._client.get_secret_value(SecretId=secret).get("SecretString", "")
+            except ClientError as error:
+                if error_code(error) != "ResourceNotFoundException":
+                    raise
+                return None
         try:
-            text = self._provider.get(secret, max_age=_CACHE_SECONDS, force_fetch=fresh)
-        except GetParameterError as error:
-            cause = error.__cause__ or error.__context__
-            if isinstance(cause, ClientError):
-                if error_code(cause) == "ResourceNotFoundException":
-                    return None
-                raise StoreUnavailable(f"Reading {secret}: {error_code(cause)}.") from None
-            raise StoreUnavailable(f"Reading {secret}: {type(cause).__name__}.") from None
-        try:
-            document = json.loads(str(text))
+            document = json.loads(text)
         except ValueError:
             return None
         return document if isinstance(document, dict) else None

@@ -26,6 +26,7 @@ from bulk_user_deletion.models import (
     Source,
     StopOrder,
     UserState,
+    fold,
 )
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
@@ -359,7 +360,7 @@ class FetchUserIds:
             {
                 key
                 for entry in entries
-                if not names_by_id(entry) or directory.match(entry).user is None
+                if not (names_by_id(entry) and directory.lists(fold(entry.user_id or entry.bare)))
                 for key in identity_keys(entry)
             }
         )
