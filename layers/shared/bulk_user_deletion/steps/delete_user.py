@@ -124,11 +124,11 @@ class DeleteUser:
         if row is None or not row.attempts:
             return self._end(run, row, Outcome.ALREADY_ABSENT, "gone before we sent a DELETE")
         reason = "a look after the DELETE found nobody under this id"
-        return self._end(run, row, Outcome.DELETED, reason, gone=self._planned())
+        return self._end(run, row, Outcome.DELETED, reason, gone=self._planned)
 
     def _found(self, run: RunRow, row: UserRow | None, found: PortalUser) -> Progress:
         keep = reason_to_keep(
-            self._planned(),
+            self._planned,
             found,
             protected=Protected(self.portal.user, self.bucket.read_protected(self.protected_list)),
             today=datetime.fromtimestamp(self._now(), UTC).date(),
@@ -243,6 +243,7 @@ class DeleteUser:
             pace = self.ledger.pace()
         return replace(run, pace=pace)
 
+    @cached_property
     def _planned(self) -> PortalUser:
         planned = self.bucket.read_users(self.batch_key).get(self.user_id)
         if planned is None:
