@@ -268,7 +268,7 @@ def test_a_plan_survives_its_trip_through_json(
 
     body = plan_to_json(sealed)
 
-    assert plan_from_json(body) == sealed
+    assert plan_from_json(body.decode()) == sealed
     assert json.loads(body) == json.loads(json.dumps(asdict(sealed)))
 
 

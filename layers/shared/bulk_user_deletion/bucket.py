@@ -112,7 +112,11 @@ class Bucket:
     def read_sealed(self, run_id: str) -> tuple[Plan, str] | None:
         """Return a run's plan and the sha256 of its bytes."""
         body = self._get(plan_key(run_id))
-        return (plan_from_json(body), sha256(body).hexdigest()) if body else None
+        if not body:
+            return None
+        digest, text = sha256(body).hexdigest(), body.decode()
+        del body  # a large plan is not held twice while it is read
+        return plan_from_json(text), digest
 
     def read_protected(self, key: str) -> list[Protection]:
         """Return the protected list under `key`; without a key there is none.

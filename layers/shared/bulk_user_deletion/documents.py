@@ -4,6 +4,7 @@ Neither way are all entries there as dictionaries at once: that is several times
 """
 
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
@@ -27,13 +28,12 @@ def plan_to_json(plan: Plan) -> bytes:
     fields = asdict(replace(plan, entries=()))
     del fields["entries"]
     head = json.dumps(fields, ensure_ascii=False)[:-1]
-    entries = ",\n".join(map(_planned_entry, plan.entries))
-    return f'{head}, "entries": [\n{entries}\n]}}'.encode()
+    return _lines(f'{head}, "entries": [', map(_planned_entry, plan.entries), "]}")
 
 
-def plan_from_json(body: bytes) -> Plan:
+def plan_from_json(text: str) -> Plan:
     """Read a plan, in lines or not."""
-    data = json.loads(body, object_hook=_revived)
+    data = json.loads(text, object_hook=_revived)
     return Plan(
         **{
             **data,
@@ -48,14 +48,24 @@ def plan_from_json(body: bytes) -> Plan:
 
 def users_to_json(users: Iterable[PortalUser]) -> bytes:
     """Write a list of users."""
-    lines = ",\n".join(map(_user, users))
-    return f"[\n{lines}\n]".encode()
+    return _lines("[", map(_user, users), "]")
 
 
 def users_from_json(body: bytes) -> list[PortalUser]:
     """Read a list of users, in lines or not."""
     users: list[PortalUser] = json.loads(body, object_hook=_revived)
     return users
+
+
+def _lines(head: str, lines: Iterable[str], tail: str) -> bytes:
+    """Write one line after the other, never all of them as texts."""
+    body = bytearray(head.encode())
+    for number, line in enumerate(lines):
+        body += b",\n" if number else b"\n"
+        body += line.encode()
+    body += b"\n"
+    body += tail.encode()
+    return bytes(body)
 
 
 # By hand, because `asdict` and an encoder for each take ten times as long.
@@ -85,7 +95,7 @@ def _revived(data: dict[str, Any]) -> Any:
     if "line" in data:
         return Entry(**data)
     if "username" in data:
-        return PortalUser(**data)
+        return PortalUser(**{**data, "type": sys.intern(data["type"])})
     if "entry" in data:
         return PlannedEntry(**{**data, "outcome": Outcome(data["outcome"])})
     return data
