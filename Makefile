@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint type fmt lock clean
+.PHONY: help setup run test bench soak lint type fmt lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,6 +15,9 @@ test: setup lint type  ## Check everything: style, types, all tests
 
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
 	@$(BIN)/python -m local soak $(ARGS)
+
+bench: setup  ## Measure time, cost and size against their targets (a quarter of an hour)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: setup  ## Check style, and the template with cfn-lint
 	$(BIN)/ruff check .

@@ -27,8 +27,7 @@ def run(*, users: int = USERS) -> Iterator[Figure]:
             )
             ended = application.delete(range(110, 110 + users))
         deletes = ended.deletes
-        # From the first user's look to the last DELETE's answer; canaries go one by one.
-        took = deletes[-1].at + deletes[-1].seconds - ended.requests[0].at
+        # From the first look to the last DELETE's answer; the canaries, one by one, are in it.
         first = next(request.at for request in ended.requests if request.user_id is not None)
         took = max(request.at + request.seconds for request in deletes) - first
         yield Figure(
