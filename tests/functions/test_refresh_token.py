@@ -17,6 +17,7 @@ from bulk_user_deletion.errors import (
     TokenQuotaExceeded,
     TokenRejected,
 )
+from bulk_user_deletion.ledger import Ledger
 from local.portal import Knobs
 from tests.functions.stack import Stack
 
@@ -103,6 +104,23 @@ def test_50_callers_rejected_at_the_same_instant_cause_exactly_one_request_for_a
     assert asked(stack) == 1
     assert versions == {stored(stack)["version_id"]}
     assert rejected not in versions
+
+
+def test_a_token_that_was_stored_between_the_look_and_the_lease_is_taken(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rejected = refresh(stack)["version_id"]
+    take, newer = Ledger.take_token_lease, []
+
+    def somebody_was_faster(ledger: Ledger, owner: str, **times: int) -> bool:
+        monkeypatch.setattr(Ledger, "take_token_lease", take)
+        newer.append(refresh(stack, rejected=rejected)["version_id"])
+        return take(ledger, owner, **times)
+
+    monkeypatch.setattr(Ledger, "take_token_lease", somebody_was_faster)
+
+    assert refresh(stack, rejected=rejected)["version_id"] == newer[0]
+    assert asked(stack) == 2
 
 
 def one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
