@@ -21,7 +21,7 @@ class Case:
     scaled: float
 
 
-_CASES = (Case(1, 30, 1.0), Case(4, 60, 3.0))
+_CASES = (Case(1, 30, 1.5), Case(4, 60, 5.0))
 
 
 def run() -> Iterator[Figure]:

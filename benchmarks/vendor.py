@@ -18,7 +18,7 @@ from local.portal import Knobs, PortalSimulator
 from local.portal.simulator import Request
 
 SCALE = 1 / 30
-USERS = 16
+USERS = 15
 TOKEN_LIFE = 900
 WAIT = 60
 
