@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 from statistics import mean
+from typing import Any
 
 from benchmarks.application import Application, Run, largest_payload, transitions
 from benchmarks.figures import Figure
@@ -58,6 +59,20 @@ def _seconds_per_user(ended: Run) -> float:
     return (last - min(looks)) * _CONCURRENCY / len(ended.deletes)
 
 
+def events_of_batches(events: list[dict[str, Any]]) -> int:
+    """Count the events from the first batch on until none is left."""
+    first = _entered(events, "NextBatch")
+    return _entered(events, "ReportRun") - first
+
+
+def _entered(events: list[dict[str, Any]], state: str) -> int:
+    return next(
+        position
+        for position, event in enumerate(events)
+        if event.get("stateEnteredEventDetails", {}).get("name") == state
+    )
+
+
 def _describe(application: Application, ended: Run, size: int) -> Iterator[Figure]:
     part = f"scale, {size:,} users"
     batches = -(-size // BATCH_SIZE)
@@ -73,7 +88,9 @@ def _describe(application: Application, ended: Run, size: int) -> Iterator[Figur
         part, "transitions per user, nothing going wrong", len(_CHILD), target=4, how="modelled"
     )
     yield Figure(part, "transitions of the parent, per user", in_parent / size)
-    yield Figure(part, "parent's history, events per batch", len(ended.events) / batches, target=25)
+    per_batch = events_of_batches(ended.events)
+    yield Figure(part, "parent's history, events per batch", per_batch / batches, target=25)
+    yield Figure(part, "parent's history, events beside", len(ended.events) - per_batch)
     yield Figure(
         part,
         "largest state payload",
