@@ -16,6 +16,7 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PermanentError, PortalAnswerUnusable
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Outcome, PortalUser, RunRow, UserRow, UserState
+from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.answers import Answer, Step, Verdict, judge
 from bulk_user_deletion.rules.breaker import breaker_problem
@@ -199,6 +200,7 @@ class DeleteUser:
             self.run_id, self.user_id, outcome, reason=reason, now=self._now(), gone=gone
         )
         if outcome.is_open and (problem := breaker_problem(self.ledger.users(self.run_id))):
+            count(Metric.BREAKER_TRIPPED)
             self._stop(f"The breaker tripped: {problem}.", by="breaker")
         if row is None:
             return Progress(finished=True)

@@ -23,6 +23,7 @@ from bulk_user_deletion.models import (
     UserState,
 )
 from bulk_user_deletion.notifications import Topic
+from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.reports import notification, report_csv, report_json, summary
 from bulk_user_deletion.rules.reporting import (
@@ -219,6 +220,7 @@ class ReportRun:
         if dropped_key:
             self.bucket.write_json(result_key(dropped_key), said)
         self.topic.publish(*notification(report, report_address=self._address("json")))
+        _measure(report)
 
     def _address(self, suffix: str) -> str:
         return f"s3://{self.bucket.name}/{report_key(self.run_id, suffix)}"
@@ -240,6 +242,22 @@ def _later(run_id: str, wait_seconds: int) -> dict[str, Any]:
     """Return a summary of nothing yet: every field that the state machine selects is there."""
     nothing = dict.fromkeys(("status", "sentence", "counts", "report", "error", "cause"))
     return {**nothing, "run_id": run_id, "succeeded": False, "wait_seconds": wait_seconds}
+
+
+def _measure(report: Report) -> None:
+    """Publish what alarms watch. A resumed run is reported, and so counted, as a whole again."""
+    if report.status.is_success:
+        count(Metric.RUNS_SUCCEEDED)
+    else:
+        refused = report.status is RunStatus.REFUSED
+        count(Metric.RUNS_REFUSED if refused else Metric.RUNS_FAILED)
+    if report.trigger == "schedule":
+        count(Metric.SCHEDULED_RUNS)
+    if report.mode == Mode.APPLY:
+        for outcome, number in report.counts.items():
+            count(Metric[f"USERS_{Outcome(outcome).name}"], number)
+    if report.unexplained_losses is not None:
+        count(Metric.UNEXPLAINED_LOSSES, len(report.unexplained_losses))
 
 
 def _loss_warning(losses: Collection[str] | None) -> str:
