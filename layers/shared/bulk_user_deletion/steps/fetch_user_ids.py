@@ -168,8 +168,8 @@ class FetchUserIds:
             holder = self.ledger.take_lock(run_id, self.execution_arn, instead_of=holder)
         if holder != self.execution_arn:
             raise PortalBusy(
-                f"Execution {holder} is deleting users from this portal. Send the request again"
-                " when it has ended."
+                f"Execution {holder} is deleting users from this portal, and this run has waited"
+                " for its end in vain."
             )
 
     def _plan(self, request: Request, source: Source, limits: Limits) -> Plan:

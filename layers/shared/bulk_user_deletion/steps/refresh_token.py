@@ -89,5 +89,5 @@ class RefreshToken:
             ),
             user=credentials.user,
         )
-        self.ledger.count_renewal(self.run_id)
+        self.ledger.count_renewal(self.run_id, now=int(issued_at))
         return token
