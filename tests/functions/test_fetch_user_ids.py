@@ -135,7 +135,7 @@ def test_rule_5_a_request_cannot_raise_a_cap(stack: Stack) -> None:
         ({"source": {"users": []}}, "source.users"),
         ({"source": {"dataset_id": 1, "users": ["118"]}}, "source"),
         ({"source": {"users": ["118"]}, "mode": "delete"}, "mode"),
-        ({"source": {"users": ["118"]}, "modus": "apply"}, "modus"),
+        ({"source": {"users": ["118"]}, "modus": "apply"}, "Did you mean"),
         ({"source": {"users": ["118"]}, "options": {"max_users": -1}}, "options.max_users"),
         ({"source": {"users": [" "]}}, "entry 1"),
     ],
