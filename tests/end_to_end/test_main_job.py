@@ -162,5 +162,5 @@ def test_a_malformed_request_ends_in_a_named_failure_that_says_what_to_change(
     run = application.start({"mode": "apply", "source": {"users": ["118"]}, "modus": "apply"})
 
     assert (run.status, run.error) == ("FAILED", "RequestRefused")
-    assert "modus" in run.cause
+    assert 'Did you mean "mode"?' in run.cause
     assert run.requests == []
