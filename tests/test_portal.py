@@ -309,10 +309,50 @@ def test_missing_user_management_is_no_reason_to_renew_the_token(
 # Where the client connects to, and what it takes from there
 
 
-@pytest.mark.parametrize("url", ["http://portal.example.com", "portal.example.com", "https://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://portal.example.com",
+        "portal.example.com",
+        "https://",
+        "https://portal.example.com@other.example.com",
+    ],
+)
 def test_a_portal_url_without_https_is_refused(url: str) -> None:
     with pytest.raises(RequestRefused, match="https"):
         Portal(url)
+
+
+def test_every_request_goes_to_the_host_that_was_configured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[str] = []
+
+    def send(_: object, request: requests.PreparedRequest, **__: object) -> requests.Response:
+        sent.append(str(request.url))
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    token = Token("version-1", "secret", issued_at=0, expires_at=2e9, user="api")
+    portal = Portal("https://portal.example.com/insights/", token=token)
+    hostile = ("118@other.example.com", "//other.example.com", "../../118", "118?x=", "")
+
+    for call in (portal.users, lambda: portal.dataset_rows(42)):
+        with pytest.raises(PortalUnavailable):
+            list(call())
+    with pytest.raises(PortalUnavailable):
+        portal.get_token(Credentials("1", "//other.example.com", "@other.example.com"))
+    portal.look("118")
+    portal.delete("118")
+    for user_id in hostile:
+        with pytest.raises(PortalAnswerUnusable):
+            portal.look(user_id)
+        with pytest.raises(PortalAnswerUnusable):
+            portal.delete(user_id)
+
+    assert len(sent) == 5
+    for url in sent:
+        assert url.startswith("https://portal.example.com/insights/api/")
 
 
 def test_the_token_does_not_follow_a_redirect(portal: Portal, simulator: PortalSimulator) -> None:

@@ -9,6 +9,7 @@ from bulk_user_deletion.settings import Settings
 
 ENVIRONMENT = {
     "PORTAL_URL": "https://portal.example.com",
+    "CA_BUNDLE": "/opt/ca/portal.pem",
     "LEDGER_TABLE": "ledger",
     "DATA_BUCKET": "data",
     "CREDENTIALS_SECRET": "credentials",
@@ -18,6 +19,7 @@ ENVIRONMENT = {
     "APPLY_ONLY_PLANS": "true",
     "PLAN_MAX_AGE_HOURS": "24",
     "PROTECTED_LIST": "protected.csv",
+    "RETENTION_DAYS": "400",
     "CONCURRENCY": "1",
     "TOKEN_LIFE_SECONDS": "900",
     "READ_TIMEOUT_SECONDS": "180",
@@ -34,6 +36,7 @@ ENVIRONMENT = {
 def test_every_variable_of_the_template_is_read() -> None:
     assert Settings.from_environment(ENVIRONMENT) == Settings(
         portal_url="https://portal.example.com",
+        ca_bundle="/opt/ca/portal.pem",
         ledger_table="ledger",
         data_bucket="data",
         credentials_secret="credentials",
@@ -43,6 +46,7 @@ def test_every_variable_of_the_template_is_read() -> None:
         apply_only_plans=True,
         plan_max_age_hours=24,
         protected_list="protected.csv",
+        retention_days=400,
         concurrency=1,
         token_life_seconds=900,
         read_timeout_seconds=180,

@@ -7,14 +7,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bulk_user_deletion.adapters import adapters
-from bulk_user_deletion.observability import logger
+from bulk_user_deletion.observability import logger, observed
 from bulk_user_deletion.steps.delete_user import DeleteUser
 
 
-@logger.inject_lambda_context(clear_state=True)
+@observed
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event`: run_id, execution_arn, batch_key, user_id, token, progress."""
-    logger.append_keys(run_id=event["run_id"], user_id=event["user_id"])
+    logger.append_keys(user_id=event["user_id"])
     ours = adapters()
     progress = DeleteUser(
         run_id=event["run_id"],

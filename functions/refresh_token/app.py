@@ -7,14 +7,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bulk_user_deletion.adapters import adapters
 from bulk_user_deletion.errors import TokenRejected
-from bulk_user_deletion.observability import logger
+from bulk_user_deletion.observability import logger, observed
 from bulk_user_deletion.steps.refresh_token import RefreshToken
 
 
-@logger.inject_lambda_context(clear_state=True)
+@observed
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event`: run_id, token (with the renewals so far), rejection (Error and Cause)."""
-    logger.append_keys(run_id=event["run_id"])
     ours = adapters()
     renewals = event["token"]["renewals"]
     version_id = RefreshToken(

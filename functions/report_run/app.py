@@ -5,14 +5,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bulk_user_deletion.adapters import adapters
-from bulk_user_deletion.observability import logger
+from bulk_user_deletion.observability import logger, observed
 from bulk_user_deletion.steps.report_run import ReportRun
 
 
-@logger.inject_lambda_context(clear_state=True)
+@observed
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event`: run_id, execution_arn, failure (Error and Cause, or null), look, token."""
-    logger.append_keys(run_id=event["run_id"])
     ours = adapters()
     said = ReportRun(
         run_id=event["run_id"],

@@ -145,12 +145,10 @@ class Engine:
         stack.deploy(template, parameters)
         return stack
 
-    def logs(self, function: str) -> list[str]:
-        """Return what a function has logged, line by line."""
+    def logs(self, group: str) -> list[str]:
+        """Return what is in a log group, line by line."""
         logs = self.client("logs")
-        pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{function}"
-        )
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         return [event["message"] for page in pages for event in page["events"]]
 
     def _upload(self, key: str, body: bytes) -> str:

@@ -25,8 +25,9 @@ Upload = Callable[[str, bytes], str]
 def package(project: Path, upload: Upload, *, timeout_scale: float = 1) -> str:
     """Return the template as JSON, with its local files uploaded.
 
-    `upload` takes a key and a content and returns the `s3://` address that stands for it.
-    `timeout_scale` is the factor on every time-out, which keeps them nested as they are.
+    `project` is this repository, or what `sam build` made of it. `upload` takes a key and a content
+    and returns the `s3://` address that stands for it. `timeout_scale` is the factor on every
+    time-out, which keeps them nested as they are.
     """
     template = _scaled(load_template(project / "template.yaml"), timeout_scale)
     layer = _build_layer(project, template)
@@ -106,7 +107,8 @@ _Loader.add_multi_constructor("!", _tag)
 def _build_layer(project: Path, template: dict[str, Any]) -> dict[str, bytes]:
     """Build the layer with its own Makefile; return its files, as a function sees them.
 
-    Installing its requirements takes seconds, so what a Makefile and requirements made is kept.
+    Installing its requirements takes seconds, so what a Makefile and requirements made is kept. A
+    layer without a Makefile is one that was built.
     """
     (name, layer), *_ = (
         (name, resource)
@@ -114,6 +116,8 @@ def _build_layer(project: Path, template: dict[str, Any]) -> dict[str, bytes]:
         if resource["Type"] == "AWS::Serverless::LayerVersion"
     )
     source = project / layer["Properties"]["ContentUri"]
+    if not (source / "Makefile").exists():
+        return _files(source / "python")
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in _sorted(source))).hexdigest()
     built = project / ".local" / f"layer-{digest[:16]}"
     if not built.exists():

@@ -1,7 +1,13 @@
 """The template and the definition as data, for tests that walk them."""
 
+import copy
+import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +75,75 @@ def function_of(state: dict[str, Any]) -> str:
 def snake_case(name: str) -> str:
     """DeleteUser as delete_user."""
     return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+
+
+@cache
+def transformed() -> dict[str, dict[str, Any]]:
+    """The resources as CloudFormation deploys them: the template after the SAM transform."""
+    template = copy.deepcopy(TEMPLATE)
+    for resource in template["Resources"].values():
+        for name in ("CodeUri", "ContentUri", "DefinitionUri"):
+            if name in resource.get("Properties", {}):
+                resource["Properties"][name] = "s3://packages/package.zip"
+    translated = subprocess.run(
+        [PROJECT / ".venv-ministack/bin/python", Path(__file__).with_name("translate.py")],
+        input=json.dumps(template),
+        env={"AWS_DEFAULT_REGION": "us-east-1", "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    resources: dict[str, dict[str, Any]] = json.loads(translated.stdout)["Resources"]
+    return resources
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a policy, and the resource of the template that it stands in."""
+
+    owner: str
+    sid: str
+    effect: str
+    actions: tuple[str, ...]
+    resources: tuple[Any, ...]
+    principal: Any
+    condition: dict[str, Any]
+
+
+@cache
+def statements() -> list[Statement]:
+    """Every statement of every policy in the transformed template, trust policies included."""
+    return [
+        Statement(
+            owner,
+            statement.get("Sid", sid),
+            statement["Effect"],
+            tuple(listed(statement["Action"])),
+            tuple(listed(statement.get("Resource", "this role"))),
+            statement.get("Principal"),
+            statement.get("Condition", {}),
+        )
+        for owner, resource in transformed().items()
+        for document, sid in _documents(resource)
+        for statement in _statements(document)
+    ]
+
+
+def _documents(resource: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    properties = resource.get("Properties", {})
+    for name in ("AssumeRolePolicyDocument", "PolicyDocument", "KeyPolicy"):
+        if name in properties:
+            yield properties[name], "Trust" if name == "AssumeRolePolicyDocument" else ""
+    for policy in properties.get("Policies", []):
+        yield policy["PolicyDocument"], ""
+
+
+def _statements(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a policy's statements, those under a condition of the template too."""
+    for statement in document["Statement"]:
+        yield statement["Fn::If"][1] if "Fn::If" in statement else statement
+
+
+def listed(value: Any) -> list[Any]:
+    """A value that may stand alone or in a list, as a list."""
+    return value if isinstance(value, list) else [value]

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from botocore.client import BaseClient
 from moto import mock_aws
 
 from bulk_user_deletion.adapters import adapters
 from local.portal import PortalSimulator
+from tests.functions.permissions import Used, enforced
 from tests.functions.stack import Stack
 
 
@@ -19,11 +21,19 @@ def portal() -> Iterator[PortalSimulator]:
 
 
 @pytest.fixture
-def stack(portal: PortalSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def used() -> Used:
+    """Every role and action that the functions have been allowed so far."""
+    return set()
+
+
+@pytest.fixture
+def stack(portal: PortalSimulator, monkeypatch: pytest.MonkeyPatch, used: Used) -> Iterator[Stack]:
     """The stack's resources in moto, its secrets filled, its functions ready to be invoked."""
     with ExitStack() as resources:
         for name, value in Stack.environment(portal.url).items():
             monkeypatch.setenv(name, value)
+        call = vars(BaseClient)["_make_api_call"]
+        monkeypatch.setattr(BaseClient, "_make_api_call", enforced(call, used))
         resources.enter_context(mock_aws())
         yield Stack(portal)
 

@@ -15,6 +15,7 @@ from bulk_user_deletion.errors import TokenRejected
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import UserRow
 from local.portal import PortalSimulator, Request
+from tests.functions.permissions import acting_as
 
 MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:bulk-user-deletion"
 EXECUTIONS = "arn:aws:states:us-east-1:123456789012:execution:bulk-user-deletion:"
@@ -65,7 +66,10 @@ class Stack:
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "POWERTOOLS_DEV": "false",
+            "POWERTOOLS_SERVICE_NAME": "bulk-user-deletion",
             "PORTAL_URL": portal_url,
+            "CA_BUNDLE": "",
+            "RETENTION_DAYS": "400",
             "LEDGER_TABLE": "ledger",
             "DATA_BUCKET": "data",
             "CREDENTIALS_SECRET": "credentials",
@@ -134,7 +138,8 @@ class Stack:
         """Invoke a function's handler; the event and the result go through JSON, as in Lambda."""
         handler = importlib.import_module(f"functions.{function}.app").lambda_handler
         context = {"remaining_seconds": self.remaining_seconds, **context}
-        result = handler(json.loads(json.dumps(event)), Context(**context))
+        with acting_as(function):
+            result = handler(json.loads(json.dumps(event)), Context(**context))
         return dict(json.loads(json.dumps(result)))
 
     # The state machine's steps, each with what the definition passes it

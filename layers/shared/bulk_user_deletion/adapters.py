@@ -21,7 +21,7 @@ class Adapters:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self.settings.ledger_table)
+        return Ledger(self.settings.ledger_table, kept_days=self.settings.retention_days)
 
     @cached_property
     def bucket(self) -> Bucket:
@@ -56,6 +56,7 @@ class Adapters:
             self.settings.portal_url,
             token=token,
             read_timeout_seconds=self.settings.read_timeout_seconds,
+            ca_bundle=self.settings.ca_bundle,
         )
 
 

@@ -44,7 +44,6 @@ from bulk_user_deletion.store import CONFIG, error_code, store_errors
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-_KEPT_SECONDS = 400 * 24 * 3600
 _COUNTED_SECONDS = 2 * 24 * 3600
 _BATCH_GET = 100
 _PORTAL_STOP_KEY = ("stop", "stop")
@@ -54,9 +53,13 @@ _Item = Mapping[str, Any]
 
 
 class Ledger:
-    """The table's rows, and the conditions under which they may change."""
+    """The table's rows, and the conditions under which they may change.
 
-    def __init__(self, table_name: str) -> None:
+    Rows are kept for `kept_days`; a reader need not say how long.
+    """
+
+    def __init__(self, table_name: str, *, kept_days: int = 400) -> None:
+        self._kept_seconds = kept_days * 24 * 3600
         self._table = boto3.resource("dynamodb", config=CONFIG).Table(table_name)
         self._client = self._table.meta.client
 
@@ -80,7 +83,7 @@ class Ledger:
             "started_at": now,
             "round_number": 1,
             "renewals": 0,
-            "expires_at": now + _KEPT_SECONDS,
+            "expires_at": now + self._kept_seconds,
         }
         with store_errors("Opening the run"):
             try:
@@ -124,7 +127,7 @@ class Ledger:
                     "pk": f"run#{name}",
                     "sk": "resumes",
                     "run_id": run.run_id,
-                    "expires_at": now + _KEPT_SECONDS,
+                    "expires_at": now + self._kept_seconds,
                 }
             )
         self._update_held(
@@ -383,7 +386,7 @@ class Ledger:
                     ":intent": UserState.INTENT,
                     ":owner": owner,
                     ":until": lease_until,
-                    ":kept": now + _KEPT_SECONDS,
+                    ":kept": now + self._kept_seconds,
                     ":one": 1,
                 },
             }
@@ -508,7 +511,7 @@ class Ledger:
                     ":reason": reason,
                     ":now": now,
                     ":zero": 0,
-                    ":kept": now + _KEPT_SECONDS,
+                    ":kept": now + self._kept_seconds,
                 },
             }
         }
@@ -520,7 +523,7 @@ class Ledger:
                         "pk": _deleted_pk(key),
                         "sk": "deleted",
                         "run_id": run_id,
-                        "expires_at": now + _KEPT_SECONDS,
+                        "expires_at": now + self._kept_seconds,
                     },
                 }
             }
@@ -576,7 +579,7 @@ class Ledger:
         with store_errors("Claiming the event"):
             try:
                 self._table.put_item(
-                    Item={**key, "run_id": run_id, "expires_at": now + _KEPT_SECONDS},
+                    Item={**key, "run_id": run_id, "expires_at": now + self._kept_seconds},
                     ConditionExpression="attribute_not_exists(pk)",
                 )
             except ClientError as error:

@@ -1,5 +1,84 @@
-"""Structured logs, with the run's id on every line. Events are never logged: they hold names."""
+"""Structured logs, with the run's id on every line, and metrics. Neither ever holds a name.
 
-from aws_lambda_powertools import Logger
+Metrics are lines of the log in CloudWatch's embedded format. Their one dimension is the stack: a
+run's own figures stand in its report. Events are not logged, and traces are left to the services
+(docs/adr/0006-tracing.md).
+"""
 
-logger = Logger(service="bulk-user-deletion")
+import warnings
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bulk_user_deletion.errors import BulkUserDeletionError
+
+# Both name the stack as their service: POWERTOOLS_SERVICE_NAME.
+logger = Logger()
+metrics = Metrics(namespace="BulkUserDeletion")
+
+# Most invocations have nothing to count.
+warnings.filterwarnings("ignore", "No application metrics to publish")
+
+
+class Metric(StrEnum):
+    """Every metric, under the name that alarms and the dashboard know."""
+
+    USERS_DELETED = "UsersDeleted"
+    USERS_ALREADY_ABSENT = "UsersAlreadyAbsent"
+    USERS_SKIPPED = "UsersSkipped"
+    USERS_UNRESOLVED = "UsersUnresolved"
+    USERS_FAILED = "UsersFailed"
+    USERS_UNKNOWN = "UsersUnknown"
+    USERS_NOT_ATTEMPTED = "UsersNotAttempted"
+    RUNS_SUCCEEDED = "RunsSucceeded"
+    RUNS_REFUSED = "RunsRefused"
+    RUNS_FAILED = "RunsFailed"
+    SCHEDULED_RUNS = "ScheduledRuns"
+    UNEXPLAINED_LOSSES = "UnexplainedLosses"
+    BREAKER_TRIPPED = "BreakerTripped"
+    TOKEN_RENEWALS = "TokenRenewals"  # noqa: S105 -- a metric's name
+    RENEWALS_REFUSED = "RenewalsRefused"
+    PORTAL_THROTTLES = "PortalThrottles"
+    DELETE_SECONDS = "DeleteSeconds"
+
+
+Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+
+def observed(handler: Handler) -> Handler:
+    """Put the run's id on every line that a function logs, its last error's too; publish metrics.
+
+    Of an error that is not ours only the name is logged: its message may hold anything.
+    """
+
+    @logger.inject_lambda_context(clear_state=True)
+    @metrics.log_metrics
+    @wraps(handler)
+    def wrapper(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        logger.append_keys(run_id=event["run_id"])
+        try:
+            return handler(event, context)
+        except BulkUserDeletionError as error:
+            logger.warning(str(error), extra={"error": type(error).__name__})
+            raise
+        except Exception as error:
+            name = type(error).__name__
+            logger.error("Ended by an error of another kind", extra={"error": name})  # noqa: TRY400
+            raise
+
+    return wrapper
+
+
+def count(metric: Metric, number: int = 1) -> None:
+    """Add to a metric; it is published when the invocation ends, however it ends."""
+    metrics.add_metric(name=metric, unit=MetricUnit.Count, value=number)
+
+
+def time_taken(metric: Metric, seconds: float) -> None:
+    """Add a duration to a metric."""
+    metrics.add_metric(name=metric, unit=MetricUnit.Seconds, value=seconds)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ from bulk_user_deletion.errors import (
     UserManagementDenied,
 )
 from bulk_user_deletion.models import Credentials, PortalUser, Token
+from bulk_user_deletion.observability import Metric, count, time_taken
 from bulk_user_deletion.rules.answers import Answer, Step, Transport, Verdict, judge
 from bulk_user_deletion.rules.identity import is_user_id
 
@@ -47,19 +49,30 @@ _RETRY_GET = Retry(
 
 
 class Portal:
-    """One portal, with or without a token."""
+    """One portal, with or without a token.
+
+    `ca_bundle` is the path of a PEM file of certificates to trust instead of the public ones.
+    """
 
     def __init__(
-        self, url: str, *, token: Token | None = None, read_timeout_seconds: int = 180
+        self,
+        url: str,
+        *,
+        token: Token | None = None,
+        read_timeout_seconds: int = 180,
+        ca_bundle: str = "",
     ) -> None:
         parts = urlsplit(url)
         loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        if not parts.hostname or (parts.scheme != "https" and not loopback):
+        allowed = parts.scheme == "https" or (parts.scheme == "http" and loopback)
+        if not parts.hostname or "@" in parts.netloc or not allowed:
             raise RequestRefused(
-                "PortalUrl must begin with https:// (http is for this machine's own addresses)."
+                "PortalUrl must begin with https:// (http is for this machine's own addresses),"
+                " followed by the portal's host."
             )
         self._url = url.rstrip("/")
         self._token = token
+        self._verify = ca_bundle or True
         self._timeout = (_CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
         # Only what cannot change anything is sent twice. `allowed_methods` alone does not hold
         # that: urllib3 repeats any method after a TLS error, when a DELETE may have had its effect.
@@ -157,7 +170,9 @@ class Portal:
 
     def delete(self, user_id: str) -> Answer:
         """Delete one user. It is sent once, whatever happens to it."""
-        return self._send("DELETE", _user_path(user_id))
+        answer = self._send("DELETE", _user_path(user_id))
+        time_taken(Metric.DELETE_SECONDS, answer.seconds)
+        return answer
 
     def raise_for(self, verdict: Verdict, answer: Answer, what: str) -> NoReturn:
         """Raise the error that stands for a verdict which is not this user's alone."""
@@ -214,6 +229,7 @@ class Portal:
                 json=payload,
                 headers={"token": self._token.value} if self._token else {},
                 timeout=self._timeout,
+                verify=self._verify,
                 allow_redirects=False,  # the token must not follow a redirect to another host
                 stream=True,
             ) as response:
@@ -228,6 +244,8 @@ class Portal:
             return _unanswered(Transport.LOST, started)
         if text is None:
             return _unanswered(Transport.TOO_LARGE, started)
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            count(Metric.PORTAL_THROTTLES)
         return Answer(
             status=response.status_code,
             body=_decode(text),

@@ -12,6 +12,7 @@ class Settings:
     """Everything a function has to know about its stack. Nothing in it is secret."""
 
     portal_url: str
+    ca_bundle: str
     ledger_table: str
     data_bucket: str
     credentials_secret: str
@@ -21,6 +22,7 @@ class Settings:
     apply_only_plans: bool
     plan_max_age_hours: int
     protected_list: str
+    retention_days: int
     concurrency: int
     token_life_seconds: int
     read_timeout_seconds: int
@@ -35,6 +37,7 @@ class Settings:
         """
         return cls(
             portal_url=environment["PORTAL_URL"],
+            ca_bundle=environment["CA_BUNDLE"],
             ledger_table=environment["LEDGER_TABLE"],
             data_bucket=environment["DATA_BUCKET"],
             credentials_secret=environment["CREDENTIALS_SECRET"],
@@ -44,6 +47,7 @@ class Settings:
             apply_only_plans=environment["APPLY_ONLY_PLANS"] == "true",
             plan_max_age_hours=int(environment["PLAN_MAX_AGE_HOURS"]),
             protected_list=environment["PROTECTED_LIST"],
+            retention_days=int(environment["RETENTION_DAYS"]),
             concurrency=int(environment["CONCURRENCY"]),
             token_life_seconds=int(environment["TOKEN_LIFE_SECONDS"]),
             read_timeout_seconds=int(environment["READ_TIMEOUT_SECONDS"]),

@@ -16,6 +16,7 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PermanentError, PortalAnswerUnusable
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Outcome, PortalUser, RunRow, UserRow, UserState
+from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.answers import Answer, Step, Verdict, judge
 from bulk_user_deletion.rules.breaker import breaker_problem
@@ -207,6 +208,7 @@ class DeleteUser:
             # Another invocation has sent a DELETE since our look, or was faster to see its end.
             return Progress(finished=False, wait_seconds=1)
         if outcome.is_open and (problem := breaker_problem(self.ledger.users(self.run_id))):
+            count(Metric.BREAKER_TRIPPED)
             self._stop(f"The breaker tripped: {problem}.", by="breaker")
         if row is None:
             return Progress(finished=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bulk_user_deletion.errors import CredentialsRefused, PermanentError, TokenBeingRenewed
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Token
+from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.expiry import outlives_margin, parse_expires
 from bulk_user_deletion.tokens import TokenStore
@@ -44,6 +45,7 @@ class RefreshToken:
         try:
             return self._renew()
         except PermanentError as error:
+            count(Metric.RENEWALS_REFUSED)
             self.ledger.press_stop(
                 self.run_id, reason=str(error), by="RefreshToken", now=int(self.clock())
             )
@@ -89,5 +91,6 @@ class RefreshToken:
             ),
             user=credentials.user,
         )
+        count(Metric.TOKEN_RENEWALS)
         self.ledger.count_renewal(self.run_id)
         return token

@@ -23,6 +23,7 @@ from bulk_user_deletion.models import (
     UserState,
 )
 from bulk_user_deletion.notifications import Topic
+from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.reports import notification, report_csv, report_json, summary
 from bulk_user_deletion.rules.reporting import (
@@ -225,6 +226,7 @@ class ReportRun:
         if dropped_key:
             self.bucket.write_json(result_key(dropped_key), said)
         self.topic.publish(*notification(report, report_address=self._address("json")))
+        _measure(report)
 
     def _address(self, suffix: str) -> str:
         return f"s3://{self.bucket.name}/{report_key(self.run_id, suffix)}"
@@ -271,6 +273,22 @@ def _doubt_warning(plan: Plan, rows: Mapping[str, UserRow], there: Collection[st
         f" lists them at the last look: {', '.join(users[:20])}. Look at them in the portal before"
         " you rely on their outcomes."
     )
+
+
+def _measure(report: Report) -> None:
+    """Publish what alarms watch. A resumed run is reported, and so counted, as a whole again."""
+    if report.status.is_success:
+        count(Metric.RUNS_SUCCEEDED)
+    else:
+        refused = report.status is RunStatus.REFUSED
+        count(Metric.RUNS_REFUSED if refused else Metric.RUNS_FAILED)
+    if report.trigger == "schedule":
+        count(Metric.SCHEDULED_RUNS)
+    if report.mode == Mode.APPLY:
+        for outcome, number in report.counts.items():
+            count(Metric[f"USERS_{Outcome(outcome).name}"], number)
+    if report.unexplained_losses is not None:
+        count(Metric.UNEXPLAINED_LOSSES, len(report.unexplained_losses))
 
 
 def _loss_warning(losses: Collection[str] | None) -> str:

@@ -1,0 +1,250 @@
+"""Who may do what: every statement of every policy, held against the table with its reason."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.definition.loading import PROJECT, RESOURCES, Statement, statements
+
+STATEMENTS = statements()
+SECURITY = (PROJECT / "docs/security.md").read_text(encoding="utf-8")
+ROLES = [name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::IAM::Role"]
+
+# Where AWS knows no resource to name, or the resource is the one that the policy stands in.
+EVERYTHING = {
+    ("FunctionBasics", "WriteTraces"),
+    ("FunctionBasics", "AttachToSubnets"),
+    ("FunctionBasics", "NotFromCode"),
+    ("MachineRole", "DeliverLogs"),
+    ("MachineRole", "WriteTraces"),
+    ("Key", "ByPoliciesOfTheAccount"),
+    ("Key", "Logs"),
+    ("Key", "DeadLettersFromTheRulesAndAlarmsToTheTopic"),
+}
+
+
+def who_may(action: str, resource: Any = None) -> set[str]:
+    return {
+        statement.owner
+        for statement in STATEMENTS
+        if statement.effect == "Allow"
+        and action in statement.actions
+        and (resource is None or resource in statement.resources)
+    }
+
+
+def row(statement: Statement) -> str:
+    """The cells of docs/security.md that stand for a statement; its reason follows them."""
+    actions = ", ".join(f"`{action}`" for action in statement.actions)
+    return (
+        f"| {statement.owner} | {statement.sid} | {statement.effect} {actions}"
+        f" | {' or '.join(map(_named, statement.resources))}{_conditions(statement)} |"
+    )
+
+
+def _named(resource: Any) -> str:
+    """A resource, as short as it can be said."""
+    match resource:
+        case {"Ref": str() as name} | {"Fn::GetAtt": [str() as name, "Arn"]}:
+            return name
+        case {"Fn::Sub": str() as text}:
+            text = re.sub(r"^arn:.*\$\{AWS::AccountId\}:", "", text.replace(".Arn}", "}"))
+            return f"`{text}`"
+        case _:
+            return "any" if resource == "*" else str(resource)
+
+
+def _conditions(statement: Statement) -> str:
+    said = []
+    if statement.principal not in (None, "*"):
+        [(_, who)] = statement.principal.items()
+        services = who if isinstance(who, list) else [who]
+        said.append("for " + " and ".join(_named(name).strip("`") for name in services))
+    for operator, wanted in statement.condition.items():
+        if operator == "Null":
+            continue
+        for key, values in wanted.items():
+            listed = values if isinstance(values, list) else [values]
+            said.append(f"{key} {', '.join(_named(value) for value in listed)}")
+    return "".join(f"; {words}" for words in said)
+
+
+# The table
+
+
+@pytest.mark.parametrize(
+    "statement", STATEMENTS, ids=[f"{item.owner}-{item.sid}" for item in STATEMENTS]
+)
+def test_every_statement_stands_in_the_table_with_its_reason(statement: Statement) -> None:
+    line = next((line for line in SECURITY.splitlines() if line.startswith(row(statement))), "")
+
+    reason = line.removeprefix(row(statement)).strip(" |")
+    assert len(reason.split()) >= 3, row(statement)
+
+
+def test_the_table_lists_no_statement_that_is_not_there() -> None:
+    rows = re.findall(r"^\| (\w+) \| (\w+) \| (?:Allow|Deny) ", SECURITY, re.MULTILINE)
+
+    assert sorted(rows) == sorted((item.owner, item.sid) for item in STATEMENTS)
+
+
+# No more than is needed
+
+
+def test_every_role_names_its_actions() -> None:
+    for statement in STATEMENTS:
+        if statement.effect == "Allow" and statement.owner != "Key":
+            assert not [action for action in statement.actions if "*" in action]
+
+
+def test_every_resource_is_named_where_aws_knows_one() -> None:
+    assert {(s.owner, s.sid) for s in STATEMENTS if "*" in s.resources} == EVERYTHING
+
+
+def test_roles_have_no_policies_but_those_of_this_template() -> None:
+    for name in ROLES:
+        managed = RESOURCES[name]["Properties"].get("ManagedPolicyArns", [])
+        assert managed in ([], [{"Ref": "FunctionBasics"}])
+    for name, resource in RESOURCES.items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            role = name.replace("Function", "Role")
+            assert resource["Properties"]["Role"] == {"Fn::GetAtt": [role, "Arn"]}
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_role_is_taken_on_by_this_accounts_services_alone(name: str) -> None:
+    [trust] = [s for s in STATEMENTS if s.owner == name and s.sid == "Trust"]
+
+    assert trust.condition["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    assert set(trust.principal) == {"Service"}
+
+
+def test_no_service_acts_on_our_resources_for_another_account() -> None:
+    for statement in STATEMENTS:
+        if isinstance(statement.principal, dict) and "Service" in statement.principal:
+            bound = json.dumps(statement.condition)
+            assert any(key in bound for key in ("aws:SourceAccount", "aws:SourceArn", "aws:logs"))
+
+
+def test_a_condition_on_keys_does_not_hold_where_there_are_none() -> None:
+    # ForAllValues is true of an empty set.
+    for statement in STATEMENTS:
+        if any(operator.startswith("ForAllValues") for operator in statement.condition):
+            assert statement.condition["Null"] == {"dynamodb:LeadingKeys": "false"}
+
+
+@pytest.mark.parametrize("owner", ["DataBucketPolicy", "TopicPolicy", "DeadLettersPolicy"])
+def test_nothing_is_said_without_tls(owner: str) -> None:
+    [statement] = [s for s in STATEMENTS if s.owner == owner and s.sid == "OverTlsOnly"]
+
+    assert (statement.effect, statement.principal) == ("Deny", "*")
+    assert statement.condition == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+# The token and the key
+
+
+def test_only_refresh_token_writes_the_token_and_reads_the_key() -> None:
+    assert who_may("secretsmanager:PutSecretValue") == {"RefreshTokenRole"}
+    assert who_may("secretsmanager:GetSecretValue", {"Ref": "CredentialsSecret"}) == {
+        "RefreshTokenRole"
+    }
+
+
+def test_only_those_who_call_the_portal_may_read_the_token() -> None:
+    callers = {
+        f"{_title(path.stem)}Role"
+        for path in (PROJECT / "layers/shared/bulk_user_deletion/steps").glob("*.py")
+        if "bulk_user_deletion.portal" in _imports(path.read_text(encoding="utf-8"))
+    }
+
+    assert who_may("secretsmanager:GetSecretValue", {"Ref": "TokenSecret"}) == callers
+
+
+# What proves something
+
+
+def test_nobody_may_delete_a_file_or_a_row_that_proves_something() -> None:
+    assert who_may("s3:DeleteObject") == who_may("s3:DeleteObjectVersion") == set()
+    deletable = {
+        statement.owner: statement.condition["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
+        for statement in STATEMENTS
+        if "dynamodb:DeleteItem" in statement.actions
+    }
+    assert deletable == {
+        "FetchUserIdsRole": ["stop"],
+        "RefreshTokenRole": ["token"],
+        "ReportRunRole": ["lock"],
+    }
+    for action in ("dynamodb:BatchWriteItem", "dynamodb:PartiQLDelete", "dynamodb:DeleteTable"):
+        assert who_may(action) == set()
+
+
+def test_not_even_an_administrator_deletes_a_report_in_passing() -> None:
+    [statement] = [s for s in STATEMENTS if s.sid == "NobodyDeletesWhatProvesSomething"]
+
+    assert (statement.effect, statement.principal, statement.condition) == ("Deny", "*", {})
+    assert set(statement.actions) == {"s3:DeleteObject", "s3:DeleteObjectVersion"}
+    assert statement.resources == (
+        {"Fn::Sub": "${DataBucket.Arn}/runs/*"},
+        {"Fn::Sub": "${DataBucket.Arn}/results/*"},
+    )
+
+
+# One way to a DELETE
+
+
+def test_one_step_deletes_users_and_one_function_takes_it() -> None:
+    package = PROJECT / "layers/shared/bulk_user_deletion"
+    deleting = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if any(_deletes(node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    ]
+    taking = [
+        path.parent.name
+        for path in (PROJECT / "functions").glob("*/app.py")
+        if "bulk_user_deletion.steps.delete_user" in _imports(path.read_text(encoding="utf-8"))
+    ]
+
+    assert deleting == ["steps/delete_user.py"]
+    assert taking == ["delete_user"]
+
+
+def test_one_module_speaks_http_and_one_of_its_lines_says_delete() -> None:
+    package = PROJECT / "layers/shared/bulk_user_deletion"
+    texts = {path.name: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+
+    speaking = {name for name, text in texts.items() if "requests" in _imports(text)}
+    assert speaking == {"portal.py"}
+    assert texts["portal.py"].count('"DELETE"') == 1
+
+
+def _deletes(node: ast.AST) -> bool:
+    """Tell whether this is a call of some portal's `delete`."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "delete"
+    )
+
+
+def _imports(text: str) -> set[str]:
+    return set(_imported(ast.parse(text)))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str() as module):
+                yield module
+
+
+def _title(name: str) -> str:
+    return "".join(word.title() for word in name.split("_"))

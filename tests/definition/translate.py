@@ -1,0 +1,21 @@
+"""What the SAM translator makes of a template: run by .venv-ministack's Python, which has it.
+
+Reads a template as JSON from its standard input and prints what CloudFormation would deploy.
+"""
+
+import json
+import sys
+from typing import Any
+
+# The translator is in .venv-ministack alone, where no type checker looks.
+from samtranslator.translator.transform import transform  # type: ignore[import-not-found]
+
+
+class _NoManagedPolicies:
+    def load(self) -> dict[str, str]:
+        """Name no managed policy: the template names none either."""
+        return {}
+
+
+template: dict[str, Any] = json.load(sys.stdin)
+json.dump(transform(template, {}, _NoManagedPolicies()), sys.stdout)

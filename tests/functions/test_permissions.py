@@ -1,0 +1,99 @@
+"""Each function may do what it does, and does what it may."""
+
+from collections.abc import Callable
+
+import pytest
+from botocore.exceptions import ClientError
+
+from bulk_user_deletion.adapters import adapters
+from bulk_user_deletion.errors import CredentialsRefused, RequestRefused, RunClosed
+from local.portal import Knobs, PortalSimulator
+from tests.definition.loading import RESOURCES, statements
+from tests.functions.permissions import Used, acting_as
+from tests.functions.stack import Stack
+
+ROLES = {
+    name.replace("Function", "Role")
+    for name, resource in RESOURCES.items()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
+
+
+def drop(stack: Stack, key: str, body: bytes) -> dict[str, object]:
+    """A request for a dropped file, of one version."""
+    version = stack.s3.put_object(Bucket="data", Key=key, Body=body)["VersionId"]
+    return {"s3": {"bucket": "data", "key": key, "version_id": version}}
+
+
+def test_whatever_is_allowed_is_used_and_whatever_is_used_is_allowed(
+    stack: Stack, portal: PortalSimulator, used: Used, set_parameter: Callable[[str, str], None]
+) -> None:
+    # A file that is gone before it is read.
+    missing = {"s3": {"bucket": "data", "key": "inbox/gone.csv"}}
+    with pytest.raises(RequestRefused):
+        stack.fetch_user_ids({"mode": "apply", "source": missing}, "run-0")
+    with pytest.raises(RunClosed):
+        stack.next_batch(run_id="run-0")
+    stack.report_run("run-0", failure={"Error": "RequestRefused", "Cause": "{}"})
+    # The first user goes, the second one too late to be seen, and so the third is not begun.
+    set_parameter("CANARY_USERS", "2")
+    source = drop(stack, "inbox/leavers.csv", b"user_id\n110\n111\n112\n")
+    stack.fetch_user_ids({"mode": "apply", "source": source}, "run-1")
+    first = stack.next_batch(0)
+    adapters.cache_clear()  # on AWS no function has what another one has read
+    stack.delete_until_finished(110, first["key"])
+    second = stack.next_batch(1)
+    portal.knobs = Knobs(delete_mode="ignored")
+    stack.delete_until_finished(111, second["key"])
+    assert stack.next_batch(2)["users"] == 0
+    portal.database.execute("DELETE FROM user WHERE user_id = 111")
+    # Everything is stopped, the run is closed and reported; then it is resumed.
+    stack.fetch_user_ids({"stop": {"reason": "a test", "by": "somebody"}}, "run-2")
+    stack.fetch_user_ids({"close": "run-1"}, "run-3")
+    adapters.cache_clear()
+    stack.report_run()
+    stack.fetch_user_ids({"lift": {"reason": "a test", "by": "somebody"}}, "run-4")
+    stack.fetch_user_ids({"mode": "apply", "resume": "run-1"}, "run-5")
+    third = stack.next_batch()
+    set_parameter("PROTECTED_LIST", "gone.csv")
+    with pytest.raises(RequestRefused):
+        stack.delete_user(112, third["key"])
+    # And a token that the portal will not renew any more.
+    stack.fill_credentials(application_key="wrong")
+    portal.expire_tokens()
+    with pytest.raises(CredentialsRefused):
+        stack.report_run()
+
+    allowed = {
+        (statement.owner, action)
+        for statement in statements()
+        if statement.owner in ROLES and statement.sid not in {"Trust", "UseKeyForTopic"}
+        for action in statement.actions
+    }
+    assert allowed - used == set()
+    assert used <= allowed
+
+
+@pytest.mark.parametrize("function", ["delete_user", "report_run", "fetch_user_ids", "next_batch"])
+def test_no_other_function_reads_the_application_key(stack: Stack, function: str) -> None:
+    with acting_as(function), pytest.raises(ClientError, match="AccessDenied"):
+        stack.secrets.get_secret_value(SecretId="credentials")
+
+
+@pytest.mark.parametrize("function", ["delete_user", "report_run", "next_batch", "refresh_token"])
+@pytest.mark.parametrize("pk", ["run#run-1", "intent", "deleted#abc", "event#abc", "stop"])
+def test_nobody_deletes_a_row_that_proves_something(stack: Stack, function: str, pk: str) -> None:
+    with acting_as(function), pytest.raises(ClientError, match="AccessDenied"):
+        stack.table.delete_item(Key={"pk": pk, "sk": "user#110"})
+
+
+@pytest.mark.parametrize("function", ["delete_user", "report_run", "next_batch", "refresh_token"])
+def test_only_fetch_user_ids_writes_a_run_anew(stack: Stack, function: str) -> None:
+    with acting_as(function), pytest.raises(ClientError, match="AccessDenied"):
+        stack.table.put_item(Item={"pk": "run#run-1", "sk": "run"})
+
+
+@pytest.mark.parametrize("function", ["delete_user", "next_batch", "refresh_token"])
+def test_a_report_is_written_by_report_run_alone(stack: Stack, function: str) -> None:
+    with acting_as(function), pytest.raises(ClientError, match="AccessDenied"):
+        stack.s3.put_object(Bucket="data", Key="runs/run-1/report.json", Body=b"{}")
