@@ -1,16 +1,18 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint type fmt lock clean
+.PHONY: help setup run test soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
 
 PYTHON ?= python3
 BIN := .venv/bin
+SAM := SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
+ENV ?= dev
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup  ## Delete about 25 of 400 simulated users through the real template, end to end
 	@$(BIN)/python -m local run $(ARGS)
 
-test: setup lint type  ## Check everything: style, types, all tests
+test: setup .venv-sam/installed lint type  ## Check everything: style, types, all tests
 	$(BIN)/python -m pytest
 
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
@@ -23,6 +25,30 @@ lint: setup  ## Check style, and the template with cfn-lint
 
 type: setup  ## Check types
 	$(BIN)/mypy
+
+build: .venv-sam/installed  ## Build what is deployed, with the SAM CLI
+	$(SAM) build
+
+validate: .venv-sam/installed  ## Check the template as the SAM CLI does
+	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
+
+deploy: build  ## Deploy the build to AWS: ENV=dev or prod, ARGS=--guided the first time
+	$(SAM) deploy --config-env $(ENV) $(ARGS)
+
+rehearse: setup build validate  ## Deploy the build on emulated AWS, run, update, run again, remove
+	@$(BIN)/python -m local rehearse .aws-sam/build
+
+check-iac: .venv-security/installed  ## Check the template with checkov
+	.venv-security/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
+
+audit: .venv-security/installed  ## Look up what is locked among the known vulnerabilities (needs the Internet)
+	for lock in layers/shared/requirements.txt requirements/*.txt; do \
+		.venv-security/bin/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; \
+	done
+
+sbom: .venv-security/installed  ## Write what the functions are made of to out/sbom.json
+	@mkdir -p out
+	.venv-security/bin/cyclonedx-py requirements layers/shared/requirements.txt --output-reproducible --output-file out/sbom.json
 
 fmt: setup  ## Format the code
 	$(BIN)/ruff check --fix .
@@ -41,11 +67,19 @@ setup: .venv/installed .venv-ministack/installed  ## Install what run and test n
 	.venv-ministack/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/ministack.txt
 	@touch $@
 
+# The lock is complete, and this much needs no resolving: pip would stumble over its extras.
+.venv-sam/installed .venv-security/installed: .venv-%/installed: requirements/%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock:  ## Pin every requirement anew, with hashes (needs uv)
 	$(LOCK) layers/shared/requirements.in --output-file layers/shared/requirements.txt
 	$(LOCK) requirements/dev.in --constraint layers/shared/requirements.txt --output-file requirements/dev.txt
 	$(LOCK) requirements/ministack.in --output-file requirements/ministack.txt
+	$(LOCK) requirements/sam.in --output-file requirements/sam.txt
+	$(LOCK) requirements/security.in --output-file requirements/security.txt
 
 clean:  ## Remove what set-up, builds and runs left here
-	rm -rf .venv .venv-ministack .local out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .local .aws-sam out .pytest_cache .mypy_cache .ruff_cache .hypothesis

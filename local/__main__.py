@@ -3,6 +3,7 @@
 import click
 
 from local.portal.cli import portal_command
+from local.rehearse import rehearse_command
 from local.run import run_command
 from local.soak import soak_command
 
@@ -15,6 +16,7 @@ def main() -> None:
 main.add_command(run_command)
 main.add_command(portal_command)
 main.add_command(soak_command)
+main.add_command(rehearse_command)
 
 if __name__ == "__main__":
     main(prog_name="python -m local")
