@@ -48,7 +48,7 @@ audit: .venv-security/installed  ## Look up what is locked among the known vulne
 
 sbom: .venv-security/installed  ## Write what the functions are made of to out/sbom.json
 	@mkdir -p out
-	.venv-security/bin/cyclonedx-py requirements layers/shared/requirements.txt --output-reproducible --output-file out/sbom.json
+	.venv-security/bin/cyclonedx-py requirements layers/shared/requirements.txt --output-reproducible -o out/sbom.json
 
 fmt: setup  ## Format the code
 	$(BIN)/ruff check --fix .

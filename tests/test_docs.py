@@ -18,7 +18,9 @@ DEFINED = {
 
 
 @pytest.mark.parametrize(
-    "path", sorted(PROJECT.glob("docs/**/*.md")), ids=lambda path: str(path.relative_to(PROJECT))
+    "path",
+    [*sorted(PROJECT.glob("docs/**/*.md")), PROJECT / "SECURITY.md"],
+    ids=lambda path: str(path.relative_to(PROJECT)),
 )
 def test_every_test_that_a_document_names_is_there(path: Path) -> None:
     named = set(re.findall(r"`(test_\w+)`", path.read_text(encoding="utf-8")))
