@@ -102,6 +102,8 @@ def a_report_row(line: int = 1, **fields: Any) -> ReportRow:
         reason="a look after the DELETE found nobody under this id",
         warning="",
         attempts=1,
+        delete_seconds=58,
+        answered_at="2026-11-20T19:59:58Z",
         ended_at="2026-11-20T20:00:00Z",
         history="",
     )
@@ -112,6 +114,7 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
     """The report of a run that deleted everybody it was asked to."""
     default = Report(
         run_id="run-1",
+        execution_arn="arn:aws:states:us-east-1:123456789012:execution:bulk-user-deletion:run-1",
         status=RunStatus.SUCCEEDED,
         sentence="All done.",
         mode="apply",
@@ -124,6 +127,8 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
         requested=len(rows),
         counts={"deleted": len(rows)} if rows else {},
         renewals=0,
+        renewed_at=[],
+        refused_at=[],
         portal_users=100,
         plan_sha256="0" * 64,
         estimate=Estimate(seconds=120, usd=0.01),

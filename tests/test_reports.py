@@ -14,6 +14,7 @@ from bulk_user_deletion.reports import notification, report_csv, report_json, su
 from tests.builders import a_report, a_report_row
 
 ADDRESS = "s3://data/runs/run-1/report.json"
+LINK = "https://console.aws.amazon.com/s3/object/data?prefix=runs/run-1/report.html"
 
 
 def read(text: str) -> list[dict[str, str]]:
@@ -31,7 +32,8 @@ def test_the_csv_has_a_header_and_one_row_per_entry() -> None:
         ("3", "118", "skipped"),
     ]
     assert text.splitlines()[0] == (
-        "line,entry,user_id,username,email,outcome,reason,warning,attempts,ended_at,history"
+        "line,entry,user_id,username,email,outcome,reason,warning,attempts,delete_seconds,"
+        "answered_at,ended_at,history"
     )
 
 
@@ -124,17 +126,23 @@ def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
         requested=3,
         counts={"deleted": 1, "unknown": 2},
     )
-    subject, body = notification(report, report_address=ADDRESS)
+    subject, body = notification(report, report_link=LINK)
 
     assert subject == "[INCOMPLETE] Bulk user deletion: 1 of 3 deleted"
     assert body == (
         "1 of 3 entries deleted, 2 unknown.\n\n"
-        "      1  deleted\n"
-        "      2  unknown\n"
-        "      3  requested\n\n"
-        "Source: dataset 42\n"
+        "1 deleted\n"
+        "2 unknown\n"
+        "3 requested\n\n"
+        "2 unknown: a DELETE was sent, and nobody has seen them gone. Look them up in the portal."
+        " Resuming looks again, and sends another DELETE to those still there.\n\n"
+        "Then resume the run. What is done is not done twice.\n"
+        '{"mode": "apply", "resume": "run-1"}\n\n'
+        f"Report: {LINK}\n\n"
+        "Execution: https://console.aws.amazon.com/states/home?region=us-east-1"
+        f"#/v2/executions/details/{report.execution_arn}\n\n"
         "Run: run-1\n"
-        f"Report: {ADDRESS}\n"
+        "Source: dataset 42\n"
     )
 
 
@@ -144,25 +152,26 @@ def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
 def test_rule_3_a_run_that_deleted_nobody_says_so_in_its_subject(status: RunStatus) -> None:
     report = a_report(status=status, requested=4, counts={"skipped": 4})
 
-    subject, _ = notification(report, report_address=ADDRESS)
+    subject, _ = notification(report, report_link=LINK)
 
     assert subject == f"[{status.value}] Bulk user deletion: 0 of 4 deleted"
 
 
 def test_the_notification_of_no_entries_says_so() -> None:
-    _, body = notification(a_report(requested=0), report_address=ADDRESS)
+    _, body = notification(a_report(requested=0), report_link=LINK)
 
-    assert "      0  requested\n" in body
+    assert "\n0 requested\n" in body
 
 
 def test_the_notification_of_a_preview_says_how_to_apply_exactly_its_plan() -> None:
     report = a_report(
         a_report_row(outcome=Outcome.WOULD_DELETE),
         status=RunStatus.PREVIEWED,
+        mode="preview",
         counts={"would_delete": 1},
     )
 
-    subject, body = notification(report, report_address=ADDRESS)
+    subject, body = notification(report, report_link=LINK)
 
     assert subject == "[PREVIEWED] Bulk user deletion: 1 would be deleted"
     digest = "0" * 64
@@ -173,7 +182,7 @@ def test_the_notification_of_a_preview_says_how_to_apply_exactly_its_plan() -> N
 def test_the_notification_repeats_the_plans_warnings() -> None:
     report = a_report(a_report_row(), warnings=["2 entries are protected (lines 3, 7)."])
 
-    assert report.warnings[0] in notification(report, report_address=ADDRESS)[1]
+    assert report.warnings[0] in notification(report, report_link=LINK)[1]
 
 
 @given(st.sampled_from(RunStatus), st.integers(0), st.integers(0))
@@ -181,7 +190,7 @@ def test_every_subject_is_one_that_sns_takes(status: RunStatus, deleted: int, of
     """ASCII, less than 100 characters, no line break, beginning with a letter or punctuation."""
     report = a_report(status=status, requested=of, counts={"deleted": deleted})
 
-    subject, _ = notification(report, report_address=ADDRESS)
+    subject, _ = notification(report, report_link=LINK)
 
     assert len(subject) < 100
     assert subject.isascii()
@@ -192,7 +201,7 @@ def test_every_subject_is_one_that_sns_takes(status: RunStatus, deleted: int, of
 def test_rule_6_neither_summary_nor_notification_names_anybody() -> None:
     report = a_report(a_report_row(entry="jdoe", reason="jdoe owns 3 dashboards"))
     said = json.dumps(summary(report, report_address=ADDRESS)) + str(
-        notification(report, report_address=ADDRESS)
+        notification(report, report_link=LINK)
     )
 
     assert "jdoe" not in said

@@ -145,7 +145,15 @@ def folded(entry: PlannedEntry, row: UserRow | None, mode: Mode = Mode.APPLY) ->
 
 
 def test_a_row_says_who_was_asked_for_who_that_was_and_what_came_of_it() -> None:
-    row = a_row(UserState.DONE, Outcome.DELETED, reason="gone", attempts=2, ended_at=1_795_000_000)
+    row = a_row(
+        UserState.DONE,
+        Outcome.DELETED,
+        reason="gone",
+        attempts=2,
+        delete_seconds=58,
+        answered_at=1_794_999_999,
+        ended_at=1_795_000_000,
+    )
 
     assert folded(planned(3, JDOE), row) == ReportRow(
         line=3,
@@ -157,6 +165,8 @@ def test_a_row_says_who_was_asked_for_who_that_was_and_what_came_of_it() -> None
         reason="gone",
         warning="",
         attempts=2,
+        delete_seconds=58,
+        answered_at="2026-11-18T11:06:39Z",
         ended_at="2026-11-18T11:06:40Z",
         history="",
     )
@@ -361,7 +371,11 @@ def test_every_status_has_its_sentence(counts: dict[str, int], status: RunStatus
             {"would_delete": 2, "unresolved": 1},
             "Preview: 2 of 3 entries would be deleted. Nobody was touched.",
         ),
-        (RunStatus.REFUSED, {"not_attempted": 3}, "Because."),
+        (
+            RunStatus.REFUSED,
+            {"not_attempted": 3},
+            "Refused: Because. Nobody was deleted: mend that, then send the request again.",
+        ),
         (
             RunStatus.STOPPED,
             {"deleted": 1, "not_attempted": 2},
@@ -381,7 +395,18 @@ def test_every_status_has_its_sentence(counts: dict[str, int], status: RunStatus
         (
             RunStatus.FAILED,
             {"deleted": 1, "not_attempted": 2},
-            "The run failed with 1 of 3 entries deleted. Because.",
+            (
+                "The run failed with 1 of 3 entries deleted (2 not_attempted). Because. When that"
+                " is mended, resume the run: what is done is not done twice."
+            ),
+        ),
+        (
+            RunStatus.FAILED,
+            {"deleted": 3},
+            (
+                "The run failed with 3 of 3 entries deleted. Because. Nobody is left open: see the"
+                " report for each."
+            ),
         ),
     ],
 )

@@ -35,7 +35,7 @@ def users_before_key(run_id: str) -> str:
 
 
 def report_key(run_id: str, suffix: str) -> str:
-    """Return where a run's report is kept; `suffix` is json or csv."""
+    """Return where a run's report is kept; `suffix` is json, csv or html."""
     return f"runs/{run_id}/report.{suffix}"
 
 

@@ -7,6 +7,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 | `run#RUN_ID`    | `run`          | the run: whose execution, open or closed, the stop flag   |
 | `run#RUN_ID`    | `user#USER_ID` | one user, from the intent to delete on                    |
 | `run#NAME`      | `resumes`      | the run that an execution of this name resumed            |
+| `run#RUN_ID`    | `renewal#TIME` | a renewal of the token while the run went on              |
 | `event#…`       | `event`        | a trigger's fingerprint: the run that took it             |
 | `deleted#…`     | `deleted`      | somebody we deleted, by a hash of id, username or e-mail  |
 | `intent`        | `TIME#…`       | a user's first DELETE, and the first after each resume    |
@@ -219,9 +220,25 @@ class Ledger:
             item = self._table.get_item(Key=_PORTAL_STOP, ConsistentRead=True).get("Item")
         return _stop(item)
 
-    def count_renewal(self, run_id: str) -> None:
+    def count_renewal(self, run_id: str, *, now: int) -> None:
         """Note that the token was renewed while this run was going on."""
-        self._update_run(run_id, "ADD renewals :one", {":one": 1})
+        if not self._update_run(run_id, "ADD renewals :one", {":one": 1}):
+            return
+        # A row of its own: each intent pays for the size of the run's.
+        with store_errors("Noting the renewal of the token"):
+            self._table.put_item(
+                Item={
+                    "pk": f"run#{run_id}",
+                    "sk": f"renewal#{now:012}",
+                    "expires_at": now + self._kept_seconds,
+                }
+            )
+
+    def renewals(self, run_id: str) -> list[int]:
+        """Return when the token was renewed while this run was going on."""
+        return [
+            int(item["sk"].removeprefix("renewal#")) for item in self._run_rows(run_id, "renewal#")
+        ]
 
     def close_run(self, run_id: str, execution_arn: str) -> None:
         """Close an execution's run: it may begin nobody any more.
@@ -288,16 +305,19 @@ class Ledger:
 
     def users(self, run_id: str) -> Iterator[UserRow]:
         """Yield the rows of all users that a run began."""
+        return map(_user_row, self._run_rows(run_id, "user#"))
+
+    def _run_rows(self, run_id: str, kind: str) -> Iterator[_Item]:
         start: dict[str, Any] = {}
         while True:
-            with store_errors("Reading the run's users"):
+            with store_errors("Reading the run's rows"):
                 page = self._table.query(
-                    KeyConditionExpression="pk = :pk AND begins_with(sk, :user)",
-                    ExpressionAttributeValues={":pk": f"run#{run_id}", ":user": "user#"},
+                    KeyConditionExpression="pk = :pk AND begins_with(sk, :kind)",
+                    ExpressionAttributeValues={":pk": f"run#{run_id}", ":kind": kind},
                     ConsistentRead=True,
                     **start,
                 )
-            yield from map(_user_row, page["Items"])
+            yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -429,13 +449,23 @@ class Ledger:
                 return count
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
-    def record_refusal(self, run_id: str, user_id: str, *, owner: str, reason: str) -> None:
+    def record_refusal(
+        self, run_id: str, user_id: str, *, owner: str, reason: str, now: int
+    ) -> None:
         """Record that the portal definitely did nothing: another DELETE may follow."""
         self._update_user(
             run_id,
             user_id,
-            "SET #state = :refused, reason = :reason, lease_until = :zero",
-            {":refused": UserState.REFUSED, ":reason": reason, ":zero": 0, ":owner": owner},
+            "SET #state = :refused, reason = :reason, lease_until = :zero,"
+            " refused_at = list_append(if_not_exists(refused_at, :none), :at)",
+            {
+                ":refused": UserState.REFUSED,
+                ":reason": reason,
+                ":none": [],
+                ":at": [now],
+                ":zero": 0,
+                ":owner": owner,
+            },
             condition="lease_owner = :owner AND #state = :intent",
         )
 
@@ -724,6 +754,7 @@ def _user_row(item: _Item) -> UserRow:
         lease_owner=item.get("lease_owner", ""),
         delete_seconds=number("delete_seconds"),
         answered_at=number("answered_at"),
+        refused_at=tuple(int(at) for at in item.get("refused_at", [])),
         ended_at=number("ended_at"),
         history=tuple(
             PastOutcome(

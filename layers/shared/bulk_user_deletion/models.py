@@ -334,8 +334,9 @@ class UserRow:
     """A user's row in the ledger. A user without a row was not attempted.
 
     `attempts` counts DELETEs, `waited` sums the seconds of settling, `delete_seconds` is how long
-    the last DELETE took to answer, `answered_at` when it did. `history` holds the open outcomes
-    that were replaced since, the oldest first.
+    the last DELETE took to answer, `answered_at` when it did, `refused_at` when the portal refused
+    one for the moment. `history` holds the open outcomes that were replaced since, the oldest
+    first.
     """
 
     user_id: str
@@ -349,6 +350,7 @@ class UserRow:
     lease_owner: str = ""
     delete_seconds: int = 0
     answered_at: int = 0
+    refused_at: tuple[int, ...] = ()
     ended_at: int = 0
     history: tuple[PastOutcome, ...] = ()
 
@@ -406,7 +408,10 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """One requested entry and its one outcome."""
+    """One requested entry and its one outcome.
+
+    `attempts` counts DELETEs; the last one was answered at `answered_at`, after `delete_seconds`.
+    """
 
     line: int
     entry: str
@@ -417,6 +422,8 @@ class ReportRow:
     reason: str
     warning: str
     attempts: int
+    delete_seconds: int
+    answered_at: str  # ISO 8601, or empty
     ended_at: str  # ISO 8601, or empty
     history: str  # the outcomes that a resumed run replaced, or empty
 
@@ -426,10 +433,12 @@ class Report:
     """What a run did. `counts` adds up to `requested`, or the run does not claim success.
 
     `unexplained_losses` are the ids of users that left the portal during the run, and that it
-    neither deleted nor was asked to; None when the portal could not be asked.
+    neither deleted nor was asked to; None when the portal could not be asked. `renewed_at` is when
+    the token was renewed, `refused_at` when the portal refused a DELETE for the moment.
     """
 
     run_id: str
+    execution_arn: str
     status: RunStatus
     sentence: str
     mode: str
@@ -442,6 +451,8 @@ class Report:
     requested: int
     counts: dict[str, int]
     renewals: int
+    renewed_at: list[str]  # ISO 8601
+    refused_at: list[str]
     portal_users: int
     plan_sha256: str
     estimate: Estimate | None

@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Any
 
 from bulk_user_deletion.models import Report, ReportRow, RunStatus
+from bulk_user_deletion.rules.links import execution_link
+from bulk_user_deletion.rules.next_steps import next_steps
 
 _SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -47,27 +50,39 @@ def summary(report: Report, *, report_address: str) -> dict[str, Any]:
     }
 
 
-def notification(report: Report, *, report_address: str) -> tuple[str, str]:
-    """Return the subject (99 characters at most, the limit of SNS) and body of a mail."""
+def notification(report: Report, *, report_link: str) -> tuple[str, str]:
+    """Return the subject (99 characters at most, the limit of SNS) and body of a mail.
+
+    Short lines, for a phone; ids and counts only.
+    """
     would, deleted = (report.counts.get(name, 0) for name in ("would_delete", "deleted"))
     done = f"{would} would be deleted" if would else f"{deleted} of {report.requested} deleted"
     subject = f"[{report.status}] Bulk user deletion: {done}"
-    parts = [report.sentence, _counts(report), *report.warnings]
-    if report.status is RunStatus.PREVIEWED and would and report.estimate:
-        apply = {"mode": "apply", "plan": {"run_id": report.run_id, "sha256": report.plan_sha256}}
-        parts.append(
-            "To apply exactly this plan, once, start the state machine with:\n"
-            f"{json.dumps(apply)}\n"
-            f"It will take about {timedelta(seconds=report.estimate.seconds)} and"
-            f" {report.estimate.usd:.2f} USD."
-        )
-    parts.append(f"Source: {report.source}\nRun: {report.run_id}\nReport: {report_address}\n")
+    parts = [
+        report.sentence,
+        _counts(report),
+        *report.warnings,
+        *_next(report),
+        f"Report: {report_link}",
+        f"Execution: {execution_link(report.execution_arn)}",
+        f"Run: {report.run_id}\nSource: {report.source or 'none'}\n",
+    ]
     return subject[:99], "\n\n".join(parts)
 
 
 def _counts(report: Report) -> str:
     rows = {**report.counts, "requested": report.requested}
-    return "\n".join(f"{number:>7}  {name}" for name, number in rows.items())
+    return "\n".join(f"{number} {name.replace('_', ' ')}" for name, number in rows.items())
+
+
+def _next(report: Report) -> Iterator[str]:
+    for step in next_steps(report):
+        yield step.text + (f"\n{json.dumps(step.request)}" if step.request else "")
+    if report.status is RunStatus.PREVIEWED and (estimate := report.estimate):
+        yield (
+            f"Applying it will take about {timedelta(seconds=estimate.seconds)} and"
+            f" {estimate.usd:.2f} USD (modelled)."
+        )
 
 
 def _harmless(cell: str) -> str:

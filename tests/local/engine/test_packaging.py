@@ -108,6 +108,7 @@ def test_what_only_tests_and_local_runs_need_is_not_in_the_layer(
         "aws_lambda_powertools",
         "bulk_user_deletion",
         "certifi",
+        "chameleon",
         "charset_normalizer",
         "fastjsonschema",
         "idna",

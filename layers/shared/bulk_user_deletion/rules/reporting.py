@@ -64,6 +64,8 @@ def report_row(
         reason=reason,
         warning=planned.warning,
         attempts=theirs.attempts if theirs else 0,
+        delete_seconds=theirs.delete_seconds if theirs else 0,
+        answered_at=iso(theirs.answered_at) if theirs and theirs.answered_at else "",
         ended_at=iso(theirs.ended_at) if theirs and theirs.ended_at else "",
         history="; ".join(
             f"{past.outcome} at {iso(past.ended_at)}: {past.reason}"
@@ -110,7 +112,7 @@ def sentence(status: RunStatus, counts: Mapping[str, int], *, why: str) -> str:
             would = counts.get(Outcome.WOULD_DELETE, 0)
             return f"Preview: {would} of {total} entries would be deleted. Nobody was touched."
         case RunStatus.REFUSED:
-            return why
+            return f"Refused: {why} Nobody was deleted: mend that, then send the request again."
         case RunStatus.STOPPED:
             return (
                 f"Stopped after {deleted} of {total} entries ({left} left). {why} To do the rest,"
@@ -126,8 +128,16 @@ def sentence(status: RunStatus, counts: Mapping[str, int], *, why: str) -> str:
                 f"The run failed before it had a plan: nobody was deleted. {why} When that is"
                 " mended, send the request again."
             )
+        case RunStatus.FAILED if left:
+            return (
+                f"The run failed with {deleted} of {total} entries deleted ({left}). {why} When"
+                " that is mended, resume the run: what is done is not done twice."
+            )
         case RunStatus.FAILED:
-            return f"The run failed with {deleted} of {total} entries deleted. {why}"
+            return (
+                f"The run failed with {deleted} of {total} entries deleted. {why} Nobody is left"
+                " open: see the report for each."
+            )
 
 
 def iso(epoch_seconds: float) -> str:

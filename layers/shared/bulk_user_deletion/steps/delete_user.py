@@ -229,7 +229,9 @@ class DeleteUser:
         return planned
 
     def _refused(self, said: str) -> None:
-        self.ledger.record_refusal(self.run_id, self.user_id, owner=self.owner, reason=said)
+        self.ledger.record_refusal(
+            self.run_id, self.user_id, owner=self.owner, reason=said, now=self._now()
+        )
 
     def _stop(self, reason: str, by: str = "DeleteUser") -> None:
         self.ledger.press_stop(self.run_id, reason=reason, by=by, now=self._now())

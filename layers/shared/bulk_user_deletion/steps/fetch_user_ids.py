@@ -171,8 +171,8 @@ class FetchUserIds:
             lock = self.ledger.take_lock(run_id, self.execution_arn, instead_of=holder)
         if lock.execution_arn != self.execution_arn:
             raise PortalBusy(
-                f"Execution {lock.execution_arn} is deleting users from this portal. Send the"
-                " request again when it has ended."
+                f"Execution {lock.execution_arn} is deleting users from this portal, and"
+                " this run has waited for its end in vain."
             )
 
     def _is_alive(self, execution_arn: str) -> bool:
@@ -193,7 +193,7 @@ class FetchUserIds:
         if any(row.state is UserState.INTENT and row.lease_until >= self._now() for row in rows):
             raise PortalBusy(
                 f"Execution {lock.execution_arn} has ended, but may still be deleting a user from"
-                " this portal. Send the request again in a few minutes."
+                " this portal, and this run has waited for that in vain. Send the request again."
             )
 
     def _plan(self, request: Request, source: Source, limits: Limits) -> Plan:

@@ -92,5 +92,5 @@ class RefreshToken:
             user=credentials.user,
         )
         count(Metric.TOKEN_RENEWALS)
-        self.ledger.count_renewal(self.run_id)
+        self.ledger.count_renewal(self.run_id, now=int(issued_at))
         return token

@@ -25,7 +25,9 @@ from bulk_user_deletion.models import (
 from bulk_user_deletion.notifications import Topic
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.report_page import report_page
 from bulk_user_deletion.reports import notification, report_csv, report_json, summary
+from bulk_user_deletion.rules.links import object_link
 from bulk_user_deletion.rules.reporting import (
     count_outcomes,
     doubtful,
@@ -188,6 +190,7 @@ class ReportRun:
         now = self.clock()
         return Report(
             run_id=self.run_id,
+            execution_arn=self.execution_arn,
             status=status,
             sentence=sentence(status, counts, why=why),
             mode=mode or "",
@@ -200,6 +203,8 @@ class ReportRun:
             requested=len(report_rows),
             counts=counts,
             renewals=run.renewals if run else 0,
+            renewed_at=[iso(at) for at in (self.ledger.renewals(self.run_id) if plan else ())],
+            refused_at=[iso(at) for row in rows.values() for at in row.refused_at],
             portal_users=plan.portal_users if plan else 0,
             plan_sha256=digest,
             estimate=plan.estimate if plan else None,
@@ -223,9 +228,13 @@ class ReportRun:
     def _publish(self, report: Report, said: Mapping[str, Any], *, dropped_key: str) -> None:
         self.bucket.write_text(report_key(self.run_id, "csv"), report_csv(report), "text/csv")
         self.bucket.write_json(report_key(self.run_id, "json"), report_json(report))
+        self.bucket.write_text(report_key(self.run_id, "html"), report_page(report), "text/html")
         if dropped_key:
             self.bucket.write_json(result_key(dropped_key), said)
-        self.topic.publish(*notification(report, report_address=self._address("json")))
+        link = object_link(
+            self.bucket.name, report_key(self.run_id, "html"), execution_arn=self.execution_arn
+        )
+        self.topic.publish(*notification(report, report_link=link))
         _measure(report)
 
     def _address(self, suffix: str) -> str:

@@ -1,0 +1,90 @@
+"""report.html: one file that needs nothing else, for whoever has to read how a run ended."""
+
+import json
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from chameleon import PageTemplate
+
+from bulk_user_deletion.models import Outcome, Report
+from bulk_user_deletion.rules.links import execution_link
+from bulk_user_deletion.rules.next_steps import next_steps
+from bulk_user_deletion.rules.timeline import WIDTH, Timeline, timeline
+
+_FOLDER = Path(__file__).parent
+_STYLE = (_FOLDER / "page.css").read_text(encoding="utf-8")
+_SCRIPT = (_FOLDER / "page.js").read_text(encoding="utf-8")
+_TEMPLATE = PageTemplate((_FOLDER / "page.pt").read_text(encoding="utf-8"))
+
+
+def report_page(report: Report) -> str:
+    """Return the report as an HTML document; the template engine escapes every value."""
+    drawn = timeline(report)
+    document: str = _TEMPLATE(
+        report=report,
+        title=_title(report),
+        policy=_policy(),
+        style=_STYLE,
+        script=_SCRIPT,
+        parts=_parts(report),
+        steps=[
+            (step, json.dumps(step.request) if step.request else "") for step in next_steps(report)
+        ],
+        timeline=drawn,
+        gone=_area(drawn) if drawn else "",
+        execution_link=execution_link(report.execution_arn),
+        width=WIDTH,
+        duration=_duration,
+        clock=lambda moment: moment.replace("T", " ").replace("Z", ""),
+        name=lambda outcome: str(outcome).replace("_", " "),
+    )
+    return document
+
+
+def _title(report: Report) -> str:
+    would = report.counts.get(Outcome.WOULD_DELETE, 0)
+    if report.mode == "preview" and would:
+        return f"{would} of {report.requested} would be deleted"
+    return f"{report.counts.get(Outcome.DELETED, 0)} of {report.requested} deleted"
+
+
+def _duration(seconds: int) -> str:
+    """Write seconds as people say them, such as 1 h 5 min."""
+    minutes, rest = divmod(seconds, 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _policy() -> str:
+    """Allow this page's own style and script, by their hashes, and nothing else."""
+    style, script = (
+        f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+        for text in (_STYLE, _SCRIPT)
+    )
+    return (
+        f"default-src 'none'; style-src {style}; script-src {script}; base-uri 'none';"
+        " form-action 'none'"
+    )
+
+
+def _parts(report: Report) -> list[dict[str, Any]]:
+    """Return each outcome's count with its place in a bar of `WIDTH`."""
+    parts, position = [], 0.0
+    for outcome, number in report.counts.items():
+        width = WIDTH * number / report.requested
+        parts.append({"outcome": outcome, "number": number, "x": position, "width": width})
+        position += width
+    return parts
+
+
+def _area(drawn: Timeline) -> str:
+    """Return the path of an area that grows by a step, up to 40, whenever somebody is gone."""
+    if not drawn.gone:
+        return ""
+    most = drawn.gone[-1][1]
+    steps = "".join(f"H{at:g}V{40 - 40 * number / most:.1f}" for at, number in drawn.gone)
+    return f"M0 40{steps}H{WIDTH}V40Z"

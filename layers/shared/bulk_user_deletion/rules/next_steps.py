@@ -1,0 +1,85 @@
+"""What somebody does next about a run that has ended: in words, as a request, as a command."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bulk_user_deletion.models import Outcome, Report, RunStatus
+
+_LISTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """`request` starts the state machine, `command` does the same; either may be missing."""
+
+    text: str
+    request: dict[str, Any] | None = None
+    command: str = ""
+
+
+def next_steps(report: Report) -> list[NextStep]:
+    """Return what is left to do for each kind of leftover, the most urgent first."""
+    return [*_for_the_run(report), *_for_entries(report)]
+
+
+def _for_the_run(report: Report) -> Iterator[NextStep]:
+    counts = report.counts
+    if report.status is RunStatus.PREVIEWED and counts.get(Outcome.WOULD_DELETE):
+        yield NextStep(
+            "Read the entries below. To delete exactly these users, once, apply this plan.",
+            {"mode": "apply", "plan": {"run_id": report.run_id, "sha256": report.plan_sha256}},
+            f"bulk-user-deletion apply {report.run_id}",
+        )
+    if report.status is RunStatus.REFUSED or (
+        report.status is RunStatus.FAILED and not report.requested
+    ):
+        yield NextStep("Nobody was deleted. Mend what is said above, then send the request again.")
+        return
+    if report.mode != "apply":
+        return
+    if number := counts.get(Outcome.FAILED):
+        yield NextStep(
+            f"{number} failed: the portal refused, for the reason in their rows. Settle that in the"
+            " portal."
+        )
+    if number := counts.get(Outcome.UNKNOWN):
+        yield NextStep(
+            f"{number} unknown: a DELETE was sent, and nobody has seen them gone. Look them up in"
+            " the portal. Resuming looks again, and sends another DELETE to those still there."
+        )
+    if number := counts.get(Outcome.NOT_ATTEMPTED):
+        yield NextStep(f"{number} not attempted: the run ended before them. Nothing was sent.")
+    if any(Outcome(name).is_open and number for name, number in counts.items()):
+        yield NextStep(
+            "Then resume the run. What is done is not done twice.",
+            {"mode": "apply", "resume": report.run_id},
+            f"bulk-user-deletion resume {report.run_id}",
+        )
+
+
+def _for_entries(report: Report) -> Iterator[NextStep]:
+    if number := report.counts.get(Outcome.UNRESOLVED):
+        yield NextStep(
+            f"{number} unresolved: no user, or more than one, fits them. Find out who is meant, and"
+            " preview them by their ids.",
+            {"mode": "preview", "source": {"users": ["USER-ID"]}},
+            "bulk-user-deletion preview --user USER-ID",
+        )
+    changed = [
+        row.user_id
+        for row in report.rows
+        if row.outcome is Outcome.SKIPPED and row.reason.startswith("changed_since_plan")
+    ]
+    if changed:
+        yield NextStep(
+            f"{len(changed)} changed since the plan was made, and were kept. Find out whether they"
+            " are still meant, then preview them again"
+            + (f" (the first {_LISTED} are listed)." if len(changed) > _LISTED else "."),
+            {"mode": "preview", "source": {"users": changed[:_LISTED]}},
+        )
+    if report.unexplained_losses:
+        yield NextStep(
+            f"{len(report.unexplained_losses)} users left the portal during this run that it did"
+            " not delete. Find out who did."
+        )

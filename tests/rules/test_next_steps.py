@@ -1,0 +1,98 @@
+"""What somebody does next about a run that has ended, for each kind of leftover."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_user_deletion.models import Mode, Outcome, RunStatus
+from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
+from bulk_user_deletion.rules.next_steps import next_steps
+from tests.builders import a_report, a_report_row
+
+
+def test_nothing_is_left_to_do_after_a_run_that_deleted_everybody() -> None:
+    assert next_steps(a_report(a_report_row())) == []
+
+
+def test_a_previews_plan_is_applied_by_its_hash() -> None:
+    report = a_report(
+        a_report_row(outcome=Outcome.WOULD_DELETE),
+        mode="preview",
+        status=RunStatus.PREVIEWED,
+        counts={"would_delete": 1},
+    )
+
+    [step] = next_steps(report)
+
+    assert step.request == {"mode": "apply", "plan": {"run_id": "run-1", "sha256": "0" * 64}}
+    assert step.command == "bulk-user-deletion apply run-1"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (Outcome.FAILED, "Settle that in the portal."),
+        (Outcome.UNKNOWN, "Look them up in the portal."),
+        (Outcome.NOT_ATTEMPTED, "Nothing was sent."),
+    ],
+)
+def test_what_is_open_is_resumed(outcome: Outcome, said: str) -> None:
+    report = a_report(
+        a_report_row(outcome=outcome), status=RunStatus.INCOMPLETE, counts={outcome.value: 1}
+    )
+
+    about, resume = next_steps(report)
+
+    assert about.text.startswith("1 ")
+    assert said in about.text
+    assert resume.request == {"mode": "apply", "resume": "run-1"}
+
+
+def test_a_refused_run_is_sent_again_and_not_resumed() -> None:
+    report = a_report(
+        a_report_row(outcome=Outcome.NOT_ATTEMPTED),
+        status=RunStatus.REFUSED,
+        counts={"not_attempted": 1},
+    )
+
+    [step] = next_steps(report)
+
+    assert "send the request again" in step.text
+    assert step.request is None
+
+
+def test_users_that_changed_since_the_plan_are_previewed_again_by_their_ids() -> None:
+    reason = "changed_since_plan: the e-mail is another one"
+    rows = [a_report_row(n, user_id=str(n), outcome=Outcome.SKIPPED, reason=reason) for n in (7, 9)]
+
+    [step] = next_steps(a_report(*rows, counts={"skipped": 2}))
+
+    assert step.request == {"mode": "preview", "source": {"users": ["7", "9"]}}
+
+
+def test_what_was_kept_on_purpose_is_nobodys_task() -> None:
+    row = a_report_row(outcome=Outcome.SKIPPED, reason="protected: service accounts")
+
+    assert next_steps(a_report(row, counts={"skipped": 1})) == []
+
+
+def test_unexplained_losses_are_to_be_looked_into() -> None:
+    [step] = next_steps(a_report(a_report_row(), unexplained_losses=["130"]))
+
+    assert "Find out who did" in step.text
+
+
+counts = st.dictionaries(st.sampled_from([o.value for o in Outcome]), st.integers(1, 3))
+
+
+@given(counts, st.sampled_from(RunStatus), st.sampled_from(["preview", "apply", ""]))
+def test_every_request_that_is_given_can_be_sent(
+    counts: dict[str, int], status: RunStatus, mode: str
+) -> None:
+    report = a_report(status=status, mode=mode, counts=counts, requested=sum(counts.values()))
+
+    for step in next_steps(report):
+        assert step.text.endswith(".")
+        if step.request:
+            assert set(step.request) <= set(REQUEST_SCHEMA["properties"])
+            assert read_request(step.request, file_drop_mode=Mode.PREVIEW)
