@@ -60,6 +60,7 @@ setup: .venv/installed .venv-ministack/installed  ## Install what run and test n
 .venv/installed: requirements/dev.txt layers/shared/requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv-ministack/installed: requirements/ministack.txt

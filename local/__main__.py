@@ -1,4 +1,4 @@
-"""`python -m local run` and `python -m local portal`."""
+"""`python -m local run`, `python -m local up` and `python -m local portal`."""
 
 import click
 
@@ -6,6 +6,7 @@ from local.portal.cli import portal_command
 from local.rehearse import rehearse_command
 from local.run import run_command
 from local.soak import soak_command
+from local.up import up_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,6 +15,7 @@ def main() -> None:
 
 
 main.add_command(run_command)
+main.add_command(up_command)
 main.add_command(portal_command)
 main.add_command(soak_command)
 main.add_command(rehearse_command)

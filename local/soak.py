@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bulk_user_deletion.models import Outcome, RunRow
+from bulk_user_deletion_cli.deployment import Deployment
+from local.deployed import PROJECT, STACK_NAME, PortalAccess, connect
 from local.engine import Engine
 from local.portal import Fault, Knobs, PortalSimulator, Request
-from local.run import PROJECT, STACK_NAME, PortalAccess, Run
 
 _WAIT_SCALE = 0.01
 _TIMEOUT_SCALE = 0.05
@@ -185,7 +186,8 @@ class Killer:
 class Soak:
     """One run, from its start to the end of its last resume."""
 
-    run: Run
+    aws: Engine
+    deployment: Deployment
     portal: PortalSimulator
     users: set[int]
     deadline: float
@@ -200,7 +202,7 @@ class Soak:
         while True:
             self._watch(arn)
             run = self._closed(run_id)
-            report = json.loads(self.run.read_report(run_id, "json") or b"{}")
+            report = json.loads(self.deployment.bucket.read_report(run_id, "json") or b"{}")
             self.console.print(f"{report.get('status')}: {report.get('sentence')}")
             if run and run.plan_sha256:
                 if not any(Outcome(name).is_open for name in report["counts"]):
@@ -212,23 +214,24 @@ class Soak:
 
     def _start(self, request: dict[str, Any]) -> str:
         self.executions += 1
-        return self.run.start(request)
+        return self.deployment.start(request)
 
     def _watch(self, arn: str) -> None:
         """Wait for an execution's end; abort it when it has got far enough for the next abort."""
-        while self.run.status(arn) == "RUNNING":
+        while (execution := self.deployment.execution(arn)) and execution.is_running:
             self._in_time()
             gone = len(self.users - self.portal.user_ids())
             if self.aborts < _ABORTS and gone * (_ABORTS + 1) > len(self.users) * (self.aborts + 1):
                 self.aborts += 1
                 self.console.print(f"Aborting {arn.rpartition(':')[2]} with {gone} users gone.")
-                self.run.abort(arn)
+                # As somebody does in the console who does not know the stop button.
+                self.aws.client("stepfunctions").stop_execution(executionArn=arn)
             time.sleep(_POLL_SECONDS)
 
     def _closed(self, run_id: str) -> RunRow | None:
         """Wait until a run is closed, by its own execution or by one that the rule started."""
         last = time.monotonic() + _CLOSE_SECONDS
-        while (run := self.run.ledger.run(run_id)) and run.is_open:
+        while (run := self.deployment.ledger.run(run_id)) and run.is_open:
             self._in_time()
             if time.monotonic() > last:
                 raise click.ClickException(f"Run {run_id} was not closed.")
@@ -263,7 +266,7 @@ def soak(*, users: int, seed: int, minutes: float, console: Console) -> Findings
         PortalSimulator(users=users + _BYSTANDERS, knobs=knobs, seed=seed) as portal,
         Engine(wait_scale=_WAIT_SCALE) as engine,
     ):
-        run = Run(
+        deployment = connect(
             engine,
             engine.deploy(
                 PROJECT,
@@ -279,9 +282,9 @@ def soak(*, users: int, seed: int, minutes: float, console: Console) -> Findings
                 },
                 timeout_scale=_TIMEOUT_SCALE,
             ),
-        )
-        run.fill_credentials(
-            PortalAccess(portal.url, portal.application_id, portal.application_key, portal.api_user)
+            PortalAccess(
+                portal.url, portal.application_id, portal.application_key, portal.api_user
+            ),
         )
         dataset = portal.add_dataset(
             f"SELECT user_id FROM user WHERE type <> 'administrator' LIMIT {users}"  # noqa: S608
@@ -290,7 +293,7 @@ def soak(*, users: int, seed: int, minutes: float, console: Console) -> Findings
         planned = {row["user_id"] for row in portal.collected(dataset)}
         misbehave(portal, seed)
         began = time.monotonic()
-        course = Soak(run, portal, planned, began + minutes * 60, console)
+        course = Soak(engine, deployment, portal, planned, began + minutes * 60, console)
         killer = Killer(engine, random.Random(seed))  # noqa: S311
         with killer.at_work():
             run_id = course.carry_out({"mode": "apply", "source": {"dataset_id": dataset}})
@@ -298,7 +301,7 @@ def soak(*, users: int, seed: int, minutes: float, console: Console) -> Findings
             requested=users,
             bystanders=len(before) - users,
             requests=portal.requests,
-            report=json.loads(run.read_report(run_id, "json")),
+            report=json.loads(deployment.bucket.read_report(run_id, "json")),
             gone=before - portal.user_ids(),
             planned=planned,
             kills=killer.kills,

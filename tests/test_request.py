@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import (
+    CheckOrder,
     CloseOrder,
     Mode,
     Request,
@@ -406,6 +407,8 @@ def test_every_sample_asks_for_what_its_name_says(path: Path) -> None:
         assert asked.lift == (word == "lift")
     elif word == "close":
         assert asked == CloseOrder("NAME-OF-THE-EXECUTION-THAT-ENDED")
+    elif word == "check":
+        assert asked == CheckOrder()
     else:
         assert isinstance(asked, Request)
         assert asked.source.describe()

@@ -314,6 +314,14 @@ def test_a_state_a_folder_and_a_step_have_one_name() -> None:
     }
 
 
+@pytest.mark.parametrize("name", STATES)
+def test_every_state_tells_its_part_of_the_story(name: str) -> None:
+    comment = STATES[name]["Comment"]
+
+    assert comment.rstrip().endswith((".", "?"))
+    assert len(comment) < 220
+
+
 def test_the_definition_uses_nothing_that_an_interpreter_of_it_lacks() -> None:
     text = json.dumps(MACHINE)
 

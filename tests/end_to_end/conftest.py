@@ -62,12 +62,18 @@ class Application:
         self._sfn = aws.client("stepfunctions")
         self._s3 = aws.client("s3")
         self._taken = 110
+        self._secrets = aws.client("secretsmanager")
+        self.fill_credentials()
+
+    def fill_credentials(self, **changes: str) -> None:
+        """Write the credentials secret, as a person would."""
         credentials = {
-            "application_id": portal.application_id,
-            "application_key": portal.application_key,
-            "user": portal.api_user,
+            "application_id": self.portal.application_id,
+            "application_key": self.portal.application_key,
+            "user": self.portal.api_user,
+            **changes,
         }
-        aws.client("secretsmanager").put_secret_value(
+        self._secrets.put_secret_value(
             SecretId=self.outputs["CredentialsSecretArn"], SecretString=json.dumps(credentials)
         )
 

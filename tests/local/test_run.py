@@ -56,7 +56,7 @@ def test_with_no_portal_named_25_of_400_simulated_users_are_deleted(tmp_path: Pa
     assert ended.status == 0, ended.stderr
     assert ended.json["status"] == "SUCCEEDED"
     assert ended.json["outcomes"] == {"deleted": 25, "already_absent": 1, "skipped": 1}
-    assert set(ended.json["reports"]) == {"json", "csv"}
+    assert set(ended.json["reports"]) == {"html", "json", "csv"}
     with Path(ended.json["reports"]["csv"]).open(encoding="utf-8", newline="") as report:
         assert len(list(csv.DictReader(report))) == 27
     assert "25 of 25 users done" in ended.stderr

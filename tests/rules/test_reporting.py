@@ -353,6 +353,18 @@ def test_every_status_has_its_sentence(counts: dict[str, int], status: RunStatus
     assert "  " not in said
 
 
+@given(all_counts, st.sampled_from([s for s in RunStatus if not s.is_success]))
+def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
+    counts: dict[str, int], status: RunStatus
+) -> None:
+    """It is the Cause that the console shows."""
+    said = sentence(status, counts, why="The portal is down.")
+
+    steps = ("resume the run", "send the request again", "See the report", "see the report")
+    assert any(step in said for step in steps)
+    assert len(said) < 400
+
+
 @pytest.mark.parametrize(
     ("status", "counts", "said"),
     [

@@ -39,6 +39,11 @@ def report_key(run_id: str, suffix: str) -> str:
     return f"runs/{run_id}/report.{suffix}"
 
 
+def check_key(run_id: str) -> str:
+    """Return where an execution keeps what it found when it was told to check the portal."""
+    return f"runs/{run_id}/check.json"
+
+
 def result_key(dropped_key: str) -> str:
     """Return where the answer to a dropped file is kept: beside the inbox, under its name."""
     return f"results/{dropped_key}.json"
@@ -160,6 +165,15 @@ class Bucket:
     def read_users(self, key: str) -> dict[str, PortalUser]:
         """Return stored users by their ids."""
         return _users(self._get(key) or b"[]")
+
+    def read_report(self, run_id: str, suffix: str) -> bytes:
+        """Return a run's report in one of its forms, empty when there is none."""
+        return self._get(report_key(run_id, suffix))
+
+    def read_check(self, run_id: str) -> dict[str, Any]:
+        """Return what a check of the portal found."""
+        found: dict[str, Any] = json.loads(self._get(check_key(run_id)) or b"{}")
+        return found
 
     def write_json(self, key: str, data: Mapping[str, Any]) -> None:
         """Store a JSON document."""

@@ -194,6 +194,11 @@ class CloseOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckOrder:
+    """The portal is to be asked whether this stack may do its work there. Nobody is touched."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopOrder:
     """Somebody presses the stop button, or lifts it: for one run, or without a `run_id` for all."""
 

@@ -251,6 +251,7 @@ class Portal:
             body=_decode(text),
             seconds=time.monotonic() - started,
             retry_after=_retry_after(response.headers.get("Retry-After")),
+            served_at=_served_at(response.headers.get("Date")),
         )
 
 
@@ -347,6 +348,14 @@ def _retry_after(header: str | None) -> int | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0, round((moment - datetime.now(UTC)).total_seconds()))
+
+
+def _served_at(header: str | None) -> float | None:
+    """Read `Date`, the server's clock to the second (RFC 9110, section 6.6.1)."""
+    try:
+        return parsedate_to_datetime(header or "").timestamp()
+    except ValueError:
+        return None
 
 
 def _sorted(rows: list[Mapping[str, Any]]) -> list[str]:

@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.validation import SchemaValidationError, va
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import (
+    CheckOrder,
     CloseOrder,
     Mode,
     Request,
@@ -111,6 +112,13 @@ _CLOSE_SCHEMA: dict[str, Any] = {
     "properties": {"close": _RUN_ID},
 }
 
+_CHECK_SCHEMA: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"check": {"enum": ["portal"]}},
+}
+
 # Of EventBridge's and the schedule's events, what is read.
 _OBJECT_CREATED_SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
@@ -149,13 +157,13 @@ _SCHEDULE_SCHEMA: dict[str, Any] = {
 
 def read_request(
     event: Mapping[str, Any], *, file_drop_mode: Mode
-) -> Request | StopOrder | CloseOrder | None:
+) -> Request | StopOrder | CloseOrder | CheckOrder | None:
     """Read an execution's input; None when it asks for nothing (the event of a folder).
 
     `event` is a request, an EventBridge "Object Created" event, `{"scheduled_time": …, "request":
     …}` as the schedule sends it, a stop order: `{"stop": {"reason", "by"}}`, with a `run_id` for
-    one run and without for the whole portal, or `{"lift": …}` alike, or `{"close": NAME}`, which
-    the end of an execution sends.
+    one run and without for the whole portal, or `{"lift": …}` alike, `{"close": NAME}`, which
+    the end of an execution sends, or `{"check": "portal"}`.
 
     Raises:
         RequestRefused: naming the field that is wrong.
@@ -171,6 +179,9 @@ def read_request(
     if "close" in event:
         _check(event, _CLOSE_SCHEMA)
         return CloseOrder(event["close"])
+    if "check" in event:
+        _check(event, _CHECK_SCHEMA)
+        return CheckOrder()
     if "scheduled_time" in event:
         _check(event, _SCHEDULE_SCHEMA)
         request = _from_document(event["request"], trigger="schedule")

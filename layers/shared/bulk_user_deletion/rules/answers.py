@@ -19,7 +19,8 @@ class Transport(StrEnum):
 class Answer:
     """What came back. `body` is the decoded JSON, None when there was none to decode.
 
-    `seconds` is how long the answer took, `retry_after` the seconds the portal asks us to wait.
+    `seconds` is how long the answer took, `retry_after` the seconds the portal asks us to wait,
+    `served_at` what its clock said.
     """
 
     status: int | None
@@ -27,6 +28,7 @@ class Answer:
     transport: Transport | None = None
     seconds: float = 0.0
     retry_after: int | None = None
+    served_at: float | None = None
 
     @property
     def message(self) -> str:

@@ -13,6 +13,7 @@ from bulk_user_deletion.errors import PortalBusy, RequestRefused, RunClosed
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import (
+    CheckOrder,
     CloseOrder,
     Entry,
     Limits,
@@ -52,7 +53,7 @@ from bulk_user_deletion.sources import (
     entries_from_file,
     entries_from_list,
 )
-from bulk_user_deletion.steps.orders import obey_stop, take_over_ended
+from bulk_user_deletion.steps.orders import check_portal, obey_stop, take_over_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,15 @@ class FetchUserIds:
                 return self._nothing("The event names a folder, not a file.")
             case StopOrder():
                 return self._nothing(obey_stop(request, ledger=self.ledger, now=self._now()))
+            case CheckOrder():
+                found = check_portal(
+                    self.connect(),
+                    bucket=self.bucket,
+                    run_id=self.run_id,
+                    protected_list=self.settings.protected_list,
+                    now=self.clock(),
+                )
+                return self._nothing(found)
             case CloseOrder():
                 return self._close(request)
         if isinstance(request.source, Resume):

@@ -17,16 +17,19 @@ from rich.progress import Progress as Bar
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import UserState
+from bulk_user_deletion.models import Mode, UserState
 
 _PLAIN_LINE_SECONDS = 5
 
 
 class Progress:
-    """A live bar on a terminal, a plain line every few seconds elsewhere."""
+    """A live bar on a terminal, a plain line every few seconds elsewhere.
 
-    def __init__(self, run_id: str, ledger: Ledger, bucket: Bucket, console: Console) -> None:
-        self._run_id = run_id
+    `name` is the execution's: the run's id, or one that resumes it.
+    """
+
+    def __init__(self, name: str, ledger: Ledger, bucket: Bucket, console: Console) -> None:
+        self._name = name
         self._ledger = ledger
         self._bucket = bucket
         self._console = console
@@ -47,7 +50,7 @@ class Progress:
         self._task = self._bar.add_task("Planning", total=None, outcomes="")
 
     def __enter__(self) -> Self:
-        self._console.print(f"Run: {self._run_id}")
+        self._console.print(f"Run: {self._name}")
         self._bar.start()
         return self
 
@@ -61,16 +64,17 @@ class Progress:
 
     def update(self) -> None:
         """Read the ledger and show what it says now."""
-        run = self._ledger.run(self._run_id)
-        if run is None:
+        run_id = self._ledger.run_of(self._name)
+        run = self._ledger.run(run_id)
+        if run is None or run.mode is not Mode.APPLY:
             return
-        if self._users is None and (plan := self._bucket.read_plan(self._run_id)):
+        if self._users is None and (plan := self._bucket.read_plan(run_id)):
             self._users = len(plan.users)
         if self._users is None:
             return
         outcomes = Counter(
             row.outcome.value
-            for row in self._ledger.users(self._run_id)
+            for row in self._ledger.users(run_id)
             if row.state is UserState.DONE and row.outcome
         )
         done = outcomes.total()

@@ -1,0 +1,198 @@
+"""One deployed stack, as an operator's AWS credentials reach it: all that this package asks AWS."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+from botocore.exceptions import ClientError
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.store import CONFIG, error_code
+
+UPLOADS = "uploads/"  # beside the inbox, where a file would start a run of its own
+
+
+class NoStackError(Exception):
+    """There is no stack of this name, or none of this application."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution of the stack's state machine."""
+
+    arn: str
+    name: str
+    status: str
+    started_at: datetime
+    output: dict[str, Any]
+    error: str = ""
+    cause: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        return self.status in {"RUNNING", "PENDING_REDRIVE"}
+
+
+class Deployment:
+    """A stack, found by its name; boto3 finds the account, the region and the endpoint."""
+
+    def __init__(self, stack_name: str) -> None:
+        self.stack_name = stack_name
+        self._sfn = boto3.client("stepfunctions", config=CONFIG)
+        self._s3 = boto3.client("s3", config=CONFIG)
+
+    @property
+    def endpoint(self) -> str:
+        """Return where Step Functions is reached: AWS, or the emulator."""
+        return self._sfn.meta.endpoint_url
+
+    @cached_property
+    def stack(self) -> dict[str, Any]:
+        """Return the stack as CloudFormation describes it.
+
+        Raises:
+            NoStackError: there is no such stack.
+        """
+        client = boto3.client("cloudformation", config=CONFIG)
+        try:
+            stack = dict(client.describe_stacks(StackName=self.stack_name)["Stacks"][0])
+        except ClientError as error:
+            if error_code(error) != "ValidationError":
+                raise
+            raise NoStackError(
+                f"There is no stack {self.stack_name} in region {client.meta.region_name} of this"
+                " account. Name it with --stack-name, --region and --profile."
+            ) from None
+        return stack
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """Return the template's outputs."""
+        outputs = self.stack.get("Outputs", [])
+        found = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+        if "StateMachineArn" not in found:
+            raise NoStackError(f"The stack {self.stack_name} is not one of this application.")
+        return found
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """Return the stack's parameters."""
+        parameters = self.stack.get("Parameters", [])
+        return {item["ParameterKey"]: item.get("ParameterValue", "") for item in parameters}
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.outputs["LedgerTableName"])
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        return Bucket(self.outputs["DataBucketName"])
+
+    # Executions
+
+    def start(self, request: dict[str, Any], *, kind: str = "run") -> str:
+        """Start the state machine with a request; return the execution's ARN."""
+        return self._sfn.start_execution(
+            stateMachineArn=self.outputs["StateMachineArn"],
+            name=f"{kind}-{time.strftime('%Y%m%dT%H%M%S')}-{uuid4().hex[:6]}",
+            input=json.dumps(request),
+        )["executionArn"]
+
+    def execution(self, arn: str) -> Execution | None:
+        """Return an execution, None when Step Functions has no record of it (any more)."""
+        try:
+            found = self._sfn.describe_execution(executionArn=arn)
+        except ClientError as error:
+            if error_code(error) != "ExecutionDoesNotExist":
+                raise
+            return None
+        return Execution(
+            arn=arn,
+            name=found["name"],
+            status=found["status"],
+            started_at=found["startDate"],
+            output=json.loads(found.get("output") or "{}"),
+            error=found.get("error", ""),
+            cause=found.get("cause", ""),
+        )
+
+    def executions(self) -> Iterator[str]:
+        """Yield the ARNs of all executions on record, the newest first."""
+        pages = self._sfn.get_paginator("list_executions").paginate(
+            stateMachineArn=self.outputs["StateMachineArn"]
+        )
+        for page in pages:
+            for execution in page["executions"]:
+                yield execution["executionArn"]
+
+    # Files
+
+    def upload(self, file: Path) -> dict[str, Any]:
+        """Upload a file to be read by a run; return the request's source for it."""
+        key = f"{UPLOADS}{uuid4().hex[:12]}/{file.name}"
+        return {"s3": self._put(key, file)}
+
+    def drop(self, file: Path) -> None:
+        """Drop a file into the inbox, where it starts a run of its own."""
+        self._put(f"inbox/{file.name}", file)
+
+    def _put(self, key: str, file: Path) -> dict[str, str]:
+        answer = self._s3.put_object(Bucket=self.bucket.name, Key=key, Body=file.read_bytes())
+        version = answer.get("VersionId")
+        where = {"bucket": self.bucket.name, "key": key}
+        return {**where, "version_id": version} if version else where
+
+    # What doctor looks at
+
+    @cached_property
+    def resources(self) -> dict[str, str]:
+        """Return the physical ids by logical ids."""
+        client = boto3.client("cloudformation", config=CONFIG)
+        resources = client.describe_stack_resources(StackName=self.stack_name)["StackResources"]
+        return {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in resources}
+
+    def secret(self, logical_id: str) -> dict[str, Any]:
+        """Describe a secret of the stack, without reading it."""
+        client = boto3.client("secretsmanager", config=CONFIG)
+        return dict(client.describe_secret(SecretId=self.resources[logical_id]))
+
+    def rule_state(self, logical_id: str) -> str:
+        """Return ENABLED or DISABLED for an EventBridge rule of the stack."""
+        client = boto3.client("events", config=CONFIG)
+        name = self.resources[logical_id].rpartition("|")[2]
+        return str(client.describe_rule(Name=name)["State"])
+
+    def bucket_sends_events(self) -> bool:
+        """Tell whether the data bucket tells EventBridge about its new objects."""
+        answer = self._s3.get_bucket_notification_configuration(Bucket=self.bucket.name)
+        return "EventBridgeConfiguration" in answer
+
+    def schedule(self) -> dict[str, Any]:
+        """Return the stack's schedule."""
+        client = boto3.client("scheduler", config=CONFIG)
+        return dict(client.get_schedule(Name=self.resources["Schedule"].rpartition("/")[2]))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whom AWS takes us for, and how far our clock is behind its own."""
+
+    arn: str
+    clock_behind_seconds: float | None
+
+
+def caller() -> Caller:
+    """Ask AWS who we are; everybody may ask that."""
+    answer = boto3.client("sts", config=CONFIG).get_caller_identity()
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    behind = parsedate_to_datetime(date).timestamp() - time.time() if date else None
+    return Caller(answer["Arn"], behind)

@@ -1,0 +1,255 @@
+"""`doctor`: what works, what does not, and how to mend it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bulk_user_deletion.errors import StoreUnavailable
+from bulk_user_deletion.store import error_code
+from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError, caller
+
+_CLOCK_SECONDS = 60
+
+_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+
+
+class State(StrEnum):
+    """What was found."""
+
+    WELL = "well"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"  # we may not look, or something before it is wrong
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `mend` says what to do when it is wrong."""
+
+    what: str
+    state: State
+    said: str
+    mend: str = ""
+
+
+Watch = Callable[[str], Execution]
+
+
+def findings(stack_name: str, watch: Watch) -> Iterator[Finding]:
+    """Look at everything that a run needs, one thing after the other.
+
+    `watch` waits for the end of an execution. Nothing is changed, nobody is deleted, no secret is
+    read here: the stack itself asks the portal, with its own permissions.
+    """
+    try:
+        us = caller()
+        deployment = Deployment(stack_name)
+        where = f"{stack_name}, {deployment.stack['StackStatus']}"
+        _ = deployment.outputs
+    except NoStackError as error:
+        yield Finding("AWS credentials", State.WELL, us.arn)
+        yield Finding("Stack", State.WRONG, str(error))
+        return
+    except (BotoCoreError, ClientError) as error:
+        yield Finding(
+            "AWS credentials",
+            State.WRONG,
+            _said(error),
+            "Sign in to AWS, and name your --profile and --region.",
+        )
+        return
+    yield Finding("AWS credentials", State.WELL, us.arn)
+    yield Finding("Stack", State.WELL, where)
+    yield _clock("Clock of this machine", us.clock_behind_seconds)
+    for what, look in (
+        ("Credentials secret", _credentials_secret),
+        ("Token secret", _token_secret),
+        ("File drops", _file_drops),
+        ("Closing of ended runs", _closing),
+        ("Schedule", _schedule),
+        ("Stop button", _stop_button),
+    ):
+        yield _looked(what, look, deployment)
+    yield from _portal(deployment, watch)
+
+
+def _looked(
+    what: str, look: Callable[[str, Deployment], Finding], deployment: Deployment
+) -> Finding:
+    try:
+        return look(what, deployment)
+    except ClientError as error:
+        if error_code(error) in _FORBIDDEN:
+            action = error.operation_name
+            return Finding(what, State.UNKNOWN, f"not looked at: you may not {action}")
+        return Finding(what, State.WRONG, _said(error))
+    except (BotoCoreError, StoreUnavailable) as error:
+        return Finding(what, State.WRONG, _said(error))
+
+
+def _clock(what: str, seconds: float | None) -> Finding:
+    if seconds is None:
+        return Finding(what, State.UNKNOWN, "not told")
+    if abs(seconds) > _CLOCK_SECONDS:
+        which = "behind" if seconds > 0 else "ahead"
+        return Finding(
+            what,
+            State.WRONG,
+            f"{abs(seconds):.0f} s {which} of AWS",
+            "Let the machine set its clock from the network (NTP).",
+        )
+    return Finding(what, State.WELL, f"within {_CLOCK_SECONDS} s of AWS")
+
+
+def _credentials_secret(what: str, deployment: Deployment) -> Finding:
+    secret = deployment.secret("CredentialsSecret")
+    fill = (
+        "Fill it: aws secretsmanager put-secret-value --secret-id"
+        f" {deployment.outputs['CredentialsSecretArn']} --secret-string"
+        ' \'{"application_id": "…", "application_key": "…", "user": "…"}\''
+    )
+    if secret.get("DeletedDate"):
+        return Finding(
+            what,
+            State.WRONG,
+            "it is scheduled for deletion",
+            "aws secretsmanager restore-secret --secret-id"
+            f" {deployment.outputs['CredentialsSecretArn']}",
+        )
+    if not secret.get("VersionIdsToStages"):
+        return Finding(what, State.WRONG, "it is empty", fill)
+    return Finding(what, State.WELL, "filled")
+
+
+def _token_secret(what: str, deployment: Deployment) -> Finding:
+    secret = deployment.secret("TokenSecret")
+    if secret.get("DeletedDate"):
+        return Finding(
+            what,
+            State.WRONG,
+            "it is scheduled for deletion: no function can read it",
+            f"aws secretsmanager restore-secret --secret-id {secret['ARN']}",
+        )
+    filled = "filled" if secret.get("VersionIdsToStages") else "empty: the first run fills it"
+    return Finding(what, State.WELL, filled)
+
+
+def _file_drops(what: str, deployment: Deployment) -> Finding:
+    mode = deployment.parameters.get("FileDropMode", "preview")
+    if deployment.rule_state("BulkUserDeletionFileDrop") != "ENABLED":
+        return Finding(
+            what,
+            State.WRONG,
+            "the rule is disabled: a dropped file starts nothing",
+            "Enable the rule FileDrop in EventBridge, then drop the file again.",
+        )
+    if not deployment.bucket_sends_events():
+        return Finding(
+            what,
+            State.WRONG,
+            "the bucket tells EventBridge nothing: a dropped file starts nothing",
+            "Switch on 'Amazon EventBridge' in the bucket's properties, or deploy the stack again.",
+        )
+    return Finding(what, State.WELL, f"on: a file under inbox/ starts a run of mode {mode}")
+
+
+def _closing(what: str, deployment: Deployment) -> Finding:
+    if deployment.rule_state("BulkUserDeletionExecutionEnded") != "ENABLED":
+        return Finding(
+            what,
+            State.WRONG,
+            "the rule is disabled: a run that is aborted gets no report",
+            "Enable the rule ExecutionEnded in EventBridge.",
+        )
+    return Finding(what, State.WELL, "on")
+
+
+def _schedule(what: str, deployment: Deployment) -> Finding:
+    if not deployment.parameters.get("ScheduleExpression"):
+        return Finding(what, State.WELL, "none is set")
+    schedule = deployment.schedule()
+    when = f"{schedule['ScheduleExpression']} ({schedule.get('ScheduleExpressionTimezone', 'UTC')})"
+    if schedule["State"] != "ENABLED":
+        return Finding(
+            what,
+            State.WRONG,
+            f"{when} is off",
+            "Enable the schedule in EventBridge Scheduler, or deploy the stack without"
+            " ScheduleExpression.",
+        )
+    return Finding(what, State.WELL, when)
+
+
+def _stop_button(what: str, deployment: Deployment) -> Finding:
+    if stop := deployment.ledger.portal_stop():
+        return Finding(
+            what,
+            State.WRONG,
+            f"pressed for the whole portal by {stop.by}: {stop.reason}",
+            "When that is settled: bulk-user-deletion stop --lift --reason WHY",
+        )
+    return Finding(what, State.WELL, "not pressed")
+
+
+# The portal, as the stack sees it
+
+_PORTAL = ("Portal", "Token", "User management", "Answers of the portal")
+
+
+def _portal(deployment: Deployment, watch: Watch) -> Iterator[Finding]:
+    try:
+        execution = watch(deployment.start({"check": "portal"}, kind="check"))
+    except ClientError as error:
+        yield Finding("Portal", State.UNKNOWN, f"not asked: {_said(error)}")
+        return
+    if execution.status != "SUCCEEDED":
+        yield from portal_findings(execution.error, execution.cause)
+        return
+    found = deployment.bucket.read_check(execution.name)
+    yield Finding("Portal", State.WELL, f"{deployment.parameters.get('PortalUrl')} answers")
+    yield Finding("Token", State.WELL, "issued for the credentials secret")
+    if found["is_administrator"]:
+        yield Finding("User management", State.WELL, f"all {found['portal_users']} users listed")
+    else:
+        yield Finding(
+            "User management",
+            State.WRONG,
+            "the user that the token acts as is no administrator",
+            "Name an administrator as user in the credentials secret.",
+        )
+    yield Finding("Answers of the portal", State.WELL, "all that the checks before a DELETE need")
+    ahead = found["clock_ahead_seconds"]
+    yield _clock("Clock of the portal", None if ahead is None else -ahead)
+
+
+# Which of the portal's findings an error is about, and what mends it where its words do not say.
+_ABOUT = {
+    "PortalUnavailable": ("Portal", "See that it is up, and reached from the stack's functions."),
+    "CredentialsRefused": ("Token", ""),
+    "UserManagementDenied": ("User management", ""),
+    "PortalAnswerUnusable": ("Answers of the portal", ""),
+}
+_OF_THE_STACK = {"StoreUnavailable": "Stores of the stack", "RequestRefused": "Protected list"}
+
+
+def portal_findings(error: str, cause: str) -> Iterator[Finding]:
+    """Tell what a check that failed says: what comes before its error is well."""
+    said = cause.partition(" Report: ")[0]
+    if error not in _ABOUT:
+        mend = "See that what is named is there, and that the functions' roles may use it."
+        what = _OF_THE_STACK.get(error, "Check of the portal")
+        yield Finding(what, State.WRONG, said or error, mend if error in _OF_THE_STACK else "")
+        return
+    wrong, mend = _ABOUT[error]
+    for what in _PORTAL:
+        if what == wrong:
+            yield Finding(what, State.WRONG, said, mend)
+            return
+        yield Finding(what, State.WELL, "no complaint")
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, ClientError):
+        return f"{error_code(error)} on {error.operation_name}"
+    return str(error)

@@ -1,0 +1,146 @@
+"""Runs on the terminal: watched to their end, and their end told."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from bulk_user_deletion.models import Plan, RunStatus
+from bulk_user_deletion_cli.deployment import Deployment, Execution
+from bulk_user_deletion_cli.progress import Progress
+
+SUCCEEDED, ENDED_OTHERWISE, REFUSED = 0, 1, 2
+
+# A short run is followed closely, a long one costs AWS little.
+_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.3, 10.0
+
+
+def watch(deployment: Deployment, arn: str, console: Console) -> Execution:
+    """Show a run's progress until its execution ends; return the ended execution."""
+    name = arn.rpartition(":")[2]
+    poll = _FIRST_POLL_SECONDS
+    try:
+        with Progress(name, deployment.ledger, deployment.bucket, console) as progress:
+            while True:
+                execution = deployment.execution(arn)
+                progress.update()
+                if execution is None:
+                    raise click.ClickException(f"Step Functions has no record of {arn}.")
+                if not execution.is_running:
+                    return execution
+                time.sleep(poll)
+                poll = min(poll * 1.1, _LONGEST_POLL_SECONDS)
+    except KeyboardInterrupt:
+        console.print(
+            f"The run goes on without this terminal. Watch it again: bulk-user-deletion status"
+            f" {name} --watch. Stop it: bulk-user-deletion stop {name} --reason WHY",
+            soft_wrap=True,
+        )
+        raise SystemExit(ENDED_OTHERWISE) from None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: its report, or what the execution said when there is none."""
+
+    run_id: str
+    status: str
+    sentence: str
+    report: Mapping[str, Any]
+
+    @property
+    def exit_status(self) -> int:
+        """0 when the run succeeded, 2 when it was refused before anything was deleted, else 1."""
+        match self.status:
+            case RunStatus.SUCCEEDED | RunStatus.NOBODY_DELETED | RunStatus.PREVIEWED:
+                return SUCCEEDED
+            case RunStatus.REFUSED:
+                return REFUSED
+            case _:
+                return ENDED_OTHERWISE
+
+
+def ended(deployment: Deployment, name: str) -> Ended | None:
+    """Return how the run of this name ended, None when it has no report."""
+    run_id = deployment.ledger.run_of(name)
+    report = json.loads(deployment.bucket.read_report(run_id, "json") or b"{}")
+    return Ended(run_id, report["status"], report["sentence"], report) if report else None
+
+
+def ended_by(deployment: Deployment, execution: Execution) -> Ended:
+    """Return how the run of an ended execution ended, as its report or else the execution says."""
+    said = execution.cause or execution.output.get("nothing_because") or "No report was written."
+    without = Ended(execution.name, execution.status, said, {})
+    return ended(deployment, execution.name) or without
+
+
+def tell(
+    end: Ended, deployment: Deployment, *, console: Console, as_json: bool, out: Path | None = None
+) -> int:
+    """Print how a run ended, copy its reports to `out` if there is one; return the exit status."""
+    paths = copy_reports(deployment, end.run_id, out) if out else {}
+    report = end.report
+    counts: dict[str, int] = dict(report.get("counts", {}))
+    console.print(f"\n[bold]{end.status}[/bold]: {escape(end.sentence)}", soft_wrap=True)
+    for name, number in counts.items():
+        console.print(f"{number:>7}  {name}")
+    if report:
+        console.print(f"{report['requested']:>7}  requested, {report['renewals']} token renewals")
+    for warning in report.get("warnings", []):
+        console.print(f"[yellow]Note:[/yellow] {escape(warning)}", soft_wrap=True)
+    for path in paths.values():
+        console.print(f"Report: {path}", soft_wrap=True)
+    if report and not paths:
+        console.print(f"Report: bulk-user-deletion report {end.run_id}", soft_wrap=True)
+    if as_json:
+        line = {
+            "run_id": end.run_id,
+            "status": end.status,
+            "outcomes": counts,
+            **({"reports": paths} if out else {}),
+        }
+        click.echo(json.dumps(line))
+    return end.exit_status
+
+
+def copy_reports(deployment: Deployment, run_id: str, out: Path) -> dict[str, str]:
+    """Copy a run's reports to a folder; return their paths by suffix."""
+    paths = {}
+    for suffix in ("html", "json", "csv"):
+        if content := deployment.bucket.read_report(run_id, suffix):
+            path = out / run_id / f"report.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            paths[suffix] = str(path)
+    return paths
+
+
+def show_plan(plan: Plan, *, console: Console, users: int) -> None:
+    """Print a plan's figures; `users` is how many of it would be deleted now."""
+    limits, estimate = plan.limits, plan.estimate
+    share = 100 * users / plan.portal_users if plan.portal_users else 0
+    rows = {
+        "Plan of run": plan.run_id,
+        "Source": plan.source,
+        "Reason": plan.reason or "not said",
+        "Requested by": plan.requested_by or "not said",
+        "Entries": f"{len(plan.entries)}, {plan.distinct} of them different",
+        "To be deleted": f"{users} users, {share:.1f} % of the portal's {plan.portal_users}",
+        "Limits": f"{limits.max_users} users and {limits.max_percent:g} % per run,"
+        f" {limits.max_users_per_day} and {limits.max_percent_per_day:g} % per day"
+        f" ({plan.last_day} in the last 24 hours)",
+        "Pace": f"{limits.canary_users} first, one by one; {limits.wait_seconds} s after each",
+        "Estimate": f"{estimate.seconds / 60:.0f} min, {estimate.usd:.2f} USD (modelled)",
+    }
+    for name, value in rows.items():
+        console.print(f"{name:>14}  {escape(value)}", soft_wrap=True)
+    for warning in plan.warnings:
+        console.print(f"[yellow]Note:[/yellow] {escape(warning)}", soft_wrap=True)
+    if plan.refusal:
+        console.print(f"[red]Refused:[/red] {escape(plan.refusal)}", soft_wrap=True)

@@ -1,0 +1,98 @@
+"""The whole application on this machine, for a while: emulated AWS, the real template, a portal."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from bulk_user_deletion_cli.deployment import Deployment
+from local.demo import demo_portal
+from local.engine import DeployError, Engine, Stack
+
+PROJECT = Path(__file__).resolve().parent.parent
+STACK_NAME = "bulk-user-deletion"
+
+
+@dataclass(frozen=True)
+class PortalAccess:
+    """Where the portal is, and what it wants for a token."""
+
+    url: str
+    application_id: str
+    application_key: str
+    user: str
+
+
+def read_parameters(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Read the values of --set."""
+    parameters = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"'{value}' is not of the form Parameter=value")
+        parameters[name] = text
+    return parameters
+
+
+@contextmanager
+def deployed(
+    portal: PortalAccess | None,
+    parameters: Mapping[str, str],
+    *,
+    wait_scale: float,
+    console: Console,
+) -> Iterator[tuple[Deployment, dict[str, Any]]]:
+    """Deploy the stack for a portal, the simulated one if none is given, its credentials filled.
+
+    Yields the deployment, and the request that deletes the simulated portal's leavers.
+    """
+    with ExitStack() as resources:
+        request: dict[str, Any] = {}
+        if portal is None:
+            simulator, request = resources.enter_context(demo_portal(wait_scale))
+            portal = PortalAccess(
+                simulator.url,
+                simulator.application_id,
+                simulator.application_key,
+                simulator.api_user,
+            )
+            console.print(
+                f"Simulated portal: {portal.url}, {len(simulator.user_ids())} users. A DELETE"
+                f" takes {simulator.knobs.seconds_per_delete:g} s, a token lives"
+                f" {simulator.knobs.token_life_seconds:g} s."
+            )
+        started = time.monotonic()
+        aws = resources.enter_context(Engine(wait_scale=wait_scale))
+        try:
+            stack = aws.deploy(PROJECT, STACK_NAME, {"PortalUrl": portal.url, **parameters})
+        except DeployError as error:
+            raise click.UsageError(f"The stack could not be deployed: {error}") from None
+        took = time.monotonic() - started
+        console.print(f"Emulated AWS: {aws.endpoint}, template.yaml deployed in {took:.1f} s.")
+
+        yield connect(aws, stack, portal), request
+
+
+def connect(aws: Engine, stack: Stack, portal: PortalAccess) -> Deployment:
+    """Fill a stack's credentials, as a person does before the first run; return it to work with."""
+    credentials = {
+        "application_id": portal.application_id,
+        "application_key": portal.application_key,
+        "user": portal.user,
+    }
+    aws.client("secretsmanager").put_secret_value(
+        SecretId=stack.outputs["CredentialsSecretArn"], SecretString=json.dumps(credentials)
+    )
+    # The operator's commands find the emulator this way.
+    os.environ.pop("AWS_PROFILE", None)
+    os.environ.update(aws.environment)
+    return Deployment(stack.name)

@@ -1,0 +1,52 @@
+"""`python -m local up`: emulated AWS and a simulated portal to try the operator's commands on."""
+
+import signal
+import threading
+
+import click
+from rich.console import Console
+
+from bulk_user_deletion_cli.deployment import Deployment
+from local.deployed import deployed, read_parameters
+
+
+@click.command("up")
+@click.option(
+    "--set",
+    "parameters",
+    metavar="Parameter=value",
+    multiple=True,
+    callback=read_parameters,
+    help="A stack parameter; may be given several times.",
+)
+@click.option(
+    "--wait-scale",
+    type=click.FloatRange(min=0, max=1),
+    default=0.01,
+    show_default=True,
+    help="Factor on every Wait; the simulator's own times follow it.",
+)
+def up_command(parameters: dict[str, str], wait_scale: float) -> None:
+    """Keep the application and a simulated portal up, for bulk-user-deletion to be tried on."""
+    console = Console(highlight=False)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with deployed(None, parameters, wait_scale=wait_scale, console=console) as (
+        deployment,
+        request,
+    ):
+        console.print(_hints(deployment, request["source"]["dataset_id"]), soft_wrap=True)
+        ended.wait()
+
+
+def _hints(deployment: Deployment, dataset_id: int) -> str:
+    return f"""
+In another terminal, in this folder:
+
+  export AWS_ENDPOINT_URL={deployment.endpoint}
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1
+  .venv/bin/bulk-user-deletion doctor
+  .venv/bin/bulk-user-deletion preview --dataset {dataset_id}
+
+Interrupt to end it."""

@@ -1,0 +1,64 @@
+"""What doctor makes of what it is told; that it is told so is for the end-to-end tests."""
+
+from typing import cast
+
+import pytest
+from botocore.exceptions import ClientError
+
+from bulk_user_deletion import errors
+from bulk_user_deletion_cli.deployment import Deployment
+from bulk_user_deletion_cli.doctor import Finding, State, _clock, _looked, portal_findings
+
+DEPLOYMENT = cast("Deployment", None)
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [("AccessDeniedException", State.UNKNOWN), ("ResourceNotFoundException", State.WRONG)],
+)
+def test_what_an_operator_may_not_look_at_is_unknown_and_not_wrong(code: str, state: State) -> None:
+    def look(what: str, deployment: Deployment) -> Finding:
+        error = {"Error": {"Code": code, "Message": "no"}}
+        raise ClientError(error, "DescribeRule")  # type: ignore[arg-type]
+
+    finding = _looked("File drops", look, DEPLOYMENT)
+
+    assert finding.state is state
+    assert "DescribeRule" in finding.said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state", "said"),
+    [
+        (0.4, State.WELL, "within"),
+        (-61, State.WRONG, "61 s ahead"),
+        (400, State.WRONG, "400 s behind"),
+        (None, State.UNKNOWN, "not told"),
+    ],
+)
+def test_a_clock_may_be_a_minute_off(seconds: float | None, state: State, said: str) -> None:
+    finding = _clock("Clock", seconds)
+
+    assert finding.state is state
+    assert said in finding.said
+
+
+@pytest.mark.parametrize("error", errors.PermanentError.__subclasses__(), ids=lambda e: e.__name__)
+def test_every_error_of_a_check_is_one_wrong_thing_and_says_the_cause(
+    error: type[Exception],
+) -> None:
+    found = list(portal_findings(error.__name__, "The key is wrong. Report: s3://data/x"))
+
+    wrong = [finding for finding in found if finding.state is State.WRONG]
+    assert [finding.said for finding in wrong] == ["The key is wrong."]
+    assert found[-1] is wrong[0]
+
+
+def test_what_comes_before_the_error_is_well() -> None:
+    found = list(portal_findings("UserManagementDenied", "No."))
+
+    assert [(finding.what, finding.state) for finding in found] == [
+        ("Portal", State.WELL),
+        ("Token", State.WELL),
+        ("User management", State.WRONG),
+    ]
