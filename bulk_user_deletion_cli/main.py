@@ -335,7 +335,8 @@ def runs(stack_name: str, as_json: bool) -> None:
             "source": run.source,
         }
         lines.append(line)
-        table.add_row(*map(escape, line.values()))
+        line_shown = {**line, "started_at": line["started_at"][:16].replace("T", " ")}
+        table.add_row(*map(escape, line_shown.values()))
         if len(lines) == _LISTED:
             break
     console.print(table if lines else "There was no run yet.")

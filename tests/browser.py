@@ -3,7 +3,6 @@
 The protocol: https://chromedevtools.github.io/devtools-protocol/, messages ended by a NUL byte.
 """
 
-import base64
 import json
 import os
 import shutil
@@ -106,15 +105,6 @@ class Browser:
             deviceScaleFactor=1,
             mobile=False,
         )
-
-    def picture(self, path: Path, *, height: int | None = None) -> None:
-        """Take a picture of the page, from its top."""
-        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {**size, "height": height or size["height"], "scale": 1}
-        answer = self.call(
-            "Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip
-        )
-        path.write_bytes(base64.b64decode(answer["data"]))
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol, and wait for its answer."""

@@ -1,13 +1,18 @@
 """The documents claim nothing that no test shows."""
 
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 from bulk_user_deletion.rules.answers import RULES, Verdict
 from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS, MAX_TRIES, retry_wait
+from bulk_user_deletion.rules.estimate import estimate
 from bulk_user_deletion.steps.refresh_token import MAX_RENEWALS
+from bulk_user_deletion_cli.main import main as operator
+from local.__main__ import main as local
 
 PROJECT = Path(__file__).parents[1]
 DEFINED = {
@@ -57,3 +62,103 @@ def test_the_table_of_faults_is_the_one_in_the_code() -> None:
 
 def _and(numbers: list[int | None]) -> str:
     return f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+# Links, and commands
+
+DOCUMENTS = [
+    path
+    for pattern in ("*.md", "docs/**/*.md", "events/*.md")
+    for path in sorted(PROJECT.glob(pattern))
+]
+EVERY_DOCUMENT = pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT))
+)
+
+
+def _anchor(heading: str) -> str:
+    """As GitHub makes them."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@EVERY_DOCUMENT
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name) if name else path
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(_anchor, headings), link
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached, frontier = set[Path](), {PROJECT / "README.md"}
+    while frontier:
+        reached |= frontier
+        frontier = {
+            (path.parent / link).resolve()
+            for path in frontier
+            if path.suffix == ".md"
+            for link in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+            if not link.startswith("https://")
+        } - reached
+
+    documents = {path for path in DOCUMENTS if path.parent != PROJECT}
+    assert documents <= reached
+    images = set((PROJECT / "docs" / "images").iterdir())
+    assert images <= reached
+
+
+def _commands(path: Path) -> list[str]:
+    """The lines of a document that somebody would type."""
+    blocks = re.findall(r"^(?: {4,7})(\S.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    first = ("bulk-user-deletion ", "make ", "python -m local", ".venv/bin/python -m local", "aws ")
+    inline = re.findall(r"`(bulk-user-deletion [^`]+)`", path.read_text(encoding="utf-8"))
+    return [line for line in [*blocks, *inline] if line.startswith(first)]
+
+
+@EVERY_DOCUMENT
+def test_every_command_is_one_that_there_is(path: Path, tmp_path: Path) -> None:
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    for line in _commands(path):
+        words = shlex.split(line, comments=True)
+        match words:
+            case ["make", target, *_]:
+                assert re.search(rf"^{target}:", makefile, re.MULTILINE), line
+            case ["bulk-user-deletion", *arguments]:
+                _parse(operator, arguments, tmp_path)
+            case [_, "-m", "local", *arguments]:
+                _parse(local, arguments, tmp_path)
+            case ["aws", *arguments]:
+                for event in re.findall(r"file://(\S+)", " ".join(arguments)):
+                    assert (PROJECT / event).is_file(), line
+
+
+def _parse(group: click.Group, arguments: list[str], folder: Path) -> None:
+    """Parse a command as it would be, without carrying it out."""
+    (folder / "leavers.csv").touch()
+    given = [
+        str(folder / word)
+        if word == "leavers.csv"
+        else {"ID": "42", "N": "25"}.get(word, word).replace("events/", f"{PROJECT}/events/")
+        for word in arguments
+    ]
+    context = group.make_context("group", given)
+    name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])
+    assert command is not None, arguments
+    command.make_context(name, rest, parent=context)
+
+
+def test_the_page_on_cost_has_the_models_figures() -> None:
+    text = (PROJECT / "docs/cost.md").read_text(encoding="utf-8")
+
+    rows = re.findall(r"^\| (\d+) \| (\d+) min \| ([\d.]+) \|$", text, re.MULTILINE)
+
+    assert [row[0] for row in rows] == ["1", "100", "1000"]
+    for users, minutes, usd in rows:
+        modelled = estimate(int(users), wait_seconds=60, concurrency=1)
+        assert int(minutes) * 60 == modelled.seconds
+        assert float(usd) == round(modelled.usd, len(usd.partition(".")[2]))
