@@ -68,7 +68,8 @@ def deployed(
             console.print(
                 f"Simulated portal: {portal.url}, {len(simulator.user_ids())} users. A DELETE"
                 f" takes {simulator.knobs.seconds_per_delete:g} s, a token lives"
-                f" {simulator.knobs.token_life_seconds:g} s."
+                f" {simulator.knobs.token_life_seconds:g} s.",
+                soft_wrap=True,
             )
         started = time.monotonic()
         aws = resources.enter_context(Engine(wait_scale=wait_scale))
