@@ -16,6 +16,7 @@ ENDS = {
     "apply_file.json": "SUCCEEDED",
     "apply_list.json": "SUCCEEDED",
     "apply_plan.json": "SUCCEEDED",
+    "check_portal.json": "The portal answers as it should, and lists 40 users.",
     "close_run.json": "STOPPED",
     "file_drop.json": "SUCCEEDED",
     "lift_stop.json": "The stop for every run on this portal is lifted.",
