@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import click
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.console import Console
 from bulk_user_deletion_cli.deployment import Deployment
 from local.demo import demo_portal
 from local.engine import DeployError, Engine, Stack
+from local.portal import PortalSimulator
 
 PROJECT = Path(__file__).resolve().parent.parent
 STACK_NAME = "bulk-user-deletion"
@@ -28,6 +29,16 @@ class PortalAccess:
     application_id: str
     application_key: str
     user: str
+
+    @classmethod
+    def to(cls, simulator: PortalSimulator) -> Self:
+        """Return what a simulated portal wants."""
+        return cls(
+            simulator.url,
+            simulator.application_id,
+            simulator.application_key,
+            simulator.api_user,
+        )
 
 
 def read_parameters(
@@ -59,12 +70,7 @@ def deployed(
         request: dict[str, Any] = {}
         if portal is None:
             simulator, request = resources.enter_context(demo_portal(wait_scale))
-            portal = PortalAccess(
-                simulator.url,
-                simulator.application_id,
-                simulator.application_key,
-                simulator.api_user,
-            )
+            portal = PortalAccess.to(simulator)
             console.print(
                 f"Simulated portal: {portal.url}, {len(simulator.user_ids())} users. A DELETE"
                 f" takes {simulator.knobs.seconds_per_delete:g} s, a token lives"

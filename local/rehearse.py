@@ -1,15 +1,16 @@
 """`python -m local rehearse`: what `sam build` made, from its first deployment to its removal."""
 
-import json
 from pathlib import Path
 
 import click
 from botocore.exceptions import ClientError
 from rich.console import Console
 
+from bulk_user_deletion_cli.deployment import Deployment
+from bulk_user_deletion_cli.runs import ended_by, watch
 from local.demo import demo_portal
+from local.deployed import STACK_NAME, PortalAccess, connect
 from local.engine import Engine, Stack
-from local.run import STACK_NAME, PortalAccess, Run
 
 _WAIT_SCALE = 0.002
 
@@ -22,23 +23,19 @@ def rehearse_command(build: Path) -> None:
     """Deploy BUILD on emulated AWS, run, update one parameter, run again, remove the stack."""
     console = Console(highlight=False)
     with demo_portal(_WAIT_SCALE) as (portal, request), Engine(wait_scale=_WAIT_SCALE) as aws:
-        access = PortalAccess(
-            portal.url, portal.application_id, portal.application_key, portal.api_user
-        )
         stack = aws.deploy(build, STACK_NAME, {"PortalUrl": portal.url})
         console.print(f"Deployed {build}: {len(stack.resources)} resources.", soft_wrap=True)
-        run = Run(aws, stack)
-        run.fill_credentials(access)
+        deployment = connect(aws, stack, PortalAccess.to(portal))
         before = len(portal.user_ids())
-        _expect(run, {**request, "mode": "preview"}, "PREVIEWED", console)
-        _expect(run, request, "SUCCEEDED", console)
+        _expect(deployment, {**request, "mode": "preview"}, "PREVIEWED", console)
+        _expect(deployment, request, "SUCCEEDED", console)
         console.print(
             f"Users of the portal: {before} before, {len(portal.user_ids())} now.", soft_wrap=True
         )
 
         aws.deploy(build, STACK_NAME, {"PortalUrl": portal.url, "MaxUsers": "0"})
         console.print("Updated: MaxUsers=0.", soft_wrap=True)
-        _expect(run, request, "REFUSED", console)
+        _expect(deployment, request, "REFUSED", console)
 
         outputs = stack.outputs
         stack.delete()
@@ -46,11 +43,13 @@ def rehearse_command(build: Path) -> None:
         _say_what_stays(aws, stack, outputs, console)
 
 
-def _expect(run: Run, request: dict[str, object], status: str, console: Console) -> None:
-    run_id = run.watch(run.start(request), Console(quiet=True))["name"]
-    report = json.loads(run.read_report(run_id, "json"))
-    console.print(f"{report['status']}: {report['sentence']}", soft_wrap=True)
-    if report["status"] != status:
+def _expect(
+    deployment: Deployment, request: dict[str, object], status: str, console: Console
+) -> None:
+    arn = deployment.start(request)
+    end = ended_by(deployment, watch(deployment, arn, Console(quiet=True)))
+    console.print(f"{end.status}: {end.sentence}", soft_wrap=True)
+    if end.status != status:
         raise click.ClickException(f"This run should have ended {status}.")
 
 

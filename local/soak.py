@@ -282,9 +282,7 @@ def soak(*, users: int, seed: int, minutes: float, console: Console) -> Findings
                 },
                 timeout_scale=_TIMEOUT_SCALE,
             ),
-            PortalAccess(
-                portal.url, portal.application_id, portal.application_key, portal.api_user
-            ),
+            PortalAccess.to(portal),
         )
         dataset = portal.add_dataset(
             f"SELECT user_id FROM user WHERE type <> 'administrator' LIMIT {users}"  # noqa: S608

@@ -324,7 +324,7 @@ def test_rule_6_the_machines_log_and_the_traces_hold_no_request() -> None:
     assert MACHINE["Tracing"] == {"Enabled": True}
     assert GLOBALS["Tracing"] == "Active"
     layer = (PROJECT / "layers/shared/requirements.txt").read_text(encoding="utf-8")
-    assert "aws-xray-sdk" not in layer  # docs/adr/0006-tracing.md
+    assert "aws-xray-sdk" not in layer  # docs/adr/0010-tracing.md
 
 
 def test_every_function_runs_in_the_vpc_and_under_the_boundary_that_are_given() -> None:

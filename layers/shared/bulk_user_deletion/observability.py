@@ -2,7 +2,7 @@
 
 Metrics are lines of the log in CloudWatch's embedded format. Their one dimension is the stack: a
 run's own figures stand in its report. Events are not logged, and traces are left to the services
-(docs/adr/0006-tracing.md).
+(docs/adr/0010-tracing.md).
 """
 
 import warnings
