@@ -13,7 +13,7 @@ run: setup  ## Delete about 25 of 400 simulated users through the real template,
 	@$(BIN)/python -m local run $(ARGS)
 
 test: setup .venv-sam/installed lint type  ## Check everything: style, types, all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
 	@$(BIN)/python -m local soak $(ARGS)
