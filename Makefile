@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
+.PHONY: help setup run test bench soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,6 +17,9 @@ test: setup .venv-sam/installed lint type  ## Check everything: style, types, al
 
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
 	@$(BIN)/python -m local soak $(ARGS)
+
+bench: setup  ## Measure time, cost and size against their targets (a quarter of an hour)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: setup  ## Check style, and the template with cfn-lint
 	$(BIN)/ruff check .

@@ -54,6 +54,7 @@ def test_the_names_are_an_interface_of_the_state_machine() -> None:
         "PermanentError",
         "RequestRefused",
         "CredentialsRefused",
+        "TokenQuotaExceeded",
         "UserManagementDenied",
         "PortalAnswerUnusable",
         "PlanEdited",

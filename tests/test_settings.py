@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bulk_user_deletion.models import Limits, Mode
+from bulk_user_deletion.models import Limits, Mode, Pacing
 from bulk_user_deletion.settings import Settings
 
 ENVIRONMENT = {
@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "PLAN_MAX_AGE_HOURS": "24",
     "PROTECTED_LIST": "protected.csv",
     "RETENTION_DAYS": "400",
+    "PACING": "fixed",
     "CONCURRENCY": "1",
     "TOKEN_LIFE_SECONDS": "900",
     "READ_TIMEOUT_SECONDS": "180",
@@ -31,6 +32,12 @@ ENVIRONMENT = {
     "CANARY_USERS": "2",
     "MAX_NOT_FOUND_PERCENT": "12.5",
 }
+
+
+def test_with_adaptive_pacing_the_least_pause_is_none() -> None:
+    settings = Settings.from_environment({**ENVIRONMENT, "PACING": "adaptive"})
+
+    assert (settings.pacing, settings.limits.wait_seconds) == (Pacing.ADAPTIVE, 0)
 
 
 def test_every_variable_of_the_template_is_read() -> None:
@@ -47,6 +54,7 @@ def test_every_variable_of_the_template_is_read() -> None:
         plan_max_age_hours=24,
         protected_list="protected.csv",
         retention_days=400,
+        pacing=Pacing.FIXED,
         concurrency=1,
         token_life_seconds=900,
         read_timeout_seconds=180,
@@ -81,6 +89,8 @@ def test_a_variable_that_is_missing_is_an_error_and_never_a_default(name: str) -
     [
         ("FILE_DROP_MODE", "Apply"),
         ("FILE_DROP_MODE", ""),
+        ("PACING", "Adaptive"),
+        ("PACING", ""),
         ("MAX_USERS", ""),
         ("MAX_USERS", "unlimited"),
         ("MAX_USERS", "1e3"),

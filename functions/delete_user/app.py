@@ -25,9 +25,12 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         owner=context.aws_request_id,
         lease_until=int(time.time() + context.get_remaining_time_in_millis() / 1000) + 1,
         protected_list=ours.settings.protected_list,
+        pacing=ours.settings.pacing,
         ledger=ours.ledger,
         bucket=ours.bucket,
-        connect=lambda: ours.connect(event["token"]["version_id"]),
+        connect=lambda seconds: ours.connect(
+            event["token"]["version_id"], seconds_per_delete=seconds
+        ),
     ).run()
     logger.info("User taken a step further", extra=asdict(progress))
     return asdict(progress)

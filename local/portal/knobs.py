@@ -17,6 +17,7 @@ class Knobs:
 
     # Tokens
     token_life_seconds: float = 900
+    seconds_per_token: float = 0
     expires_format: ExpiresFormat = "iso"
     new_token_invalidates_old: bool = False
     expired_status: Literal[412, 401] = 412
@@ -45,4 +46,5 @@ class Knobs:
     omit_user_fields: tuple[str, ...] = ()
     unknown_user_status: int = 404
 
+    retry_after_seconds: int = 7  # in a 429
     portal_is_down: bool = False  # a front proxy answers 502 with a page of its own

@@ -170,6 +170,7 @@ class PortalSimulator:
             fault=fault,
         )
         with self._lock:
+            position = len(self.requests)
             self.requests.append(request)
         try:
             answer = self._with_fault(
@@ -177,15 +178,15 @@ class PortalSimulator:
             )
         except _CutError:
             answer = None
-        self._log(request, status=answer.status if answer else 0)
+        self._log(request, position, status=answer.status if answer else 0)
         return answer, fault
 
-    def _log(self, request: Request, *, status: int) -> None:
+    def _log(self, request: Request, position: int, *, status: int) -> None:
         """Complete a request's entry, which has stood in the log since it came in."""
         complete = replace(request, status=status, seconds=time.monotonic() - request.at)
         with self._lock:
-            if request in self.requests:
-                self.requests[self.requests.index(request)] = complete
+            if self.requests[position : position + 1] == [request]:  # or the log was cleared
+                self.requests[position] = complete
             if self._log_file:
                 with self._log_file.open("a", encoding="utf-8") as log:
                     log.write(json.dumps(asdict(complete)) + "\n")
@@ -221,9 +222,10 @@ class PortalSimulator:
             case Fault.BUSY_503:
                 return _error(503, "Try again later")
             case Fault.TOO_MANY_REQUESTS:
-                return _error(429, "Too many requests", ("Retry-After", "7"))
+                after = str(self.knobs.retry_after_seconds)
+                return _error(429, "Too many requests", ("Retry-After", after))
             case Fault.TOO_MANY_REQUESTS_DATE:
-                later = datetime.fromtimestamp(time.time() + 7, UTC)
+                later = datetime.fromtimestamp(time.time() + self.knobs.retry_after_seconds, UTC)
                 return _error(
                     429, "Too many requests", ("Retry-After", format_datetime(later, usegmt=True))
                 )
@@ -302,6 +304,7 @@ class PortalSimulator:
         return self._issue_token(str(user))
 
     def _issue_token(self, user: str) -> _Answer:
+        self._closing.wait(self.knobs.seconds_per_token)
         value = secrets.token_hex(16)
         ends = time.time() + self.knobs.token_life_seconds
         if self.knobs.new_token_invalidates_old:

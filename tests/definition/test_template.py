@@ -105,7 +105,7 @@ def test_a_function_its_folder_and_its_token_have_one_name() -> None:
 
 def test_every_variable_that_the_settings_read_is_set_and_no_other() -> None:
     ours = {name for name in VARIABLES if not name.startswith("POWERTOOLS_")}
-    given = dict.fromkeys(ours, "1") | {"FILE_DROP_MODE": "preview"}
+    given = dict.fromkeys(ours, "1") | {"FILE_DROP_MODE": "preview", "PACING": "fixed"}
 
     Settings.from_environment(given)
 
@@ -132,6 +132,7 @@ def test_the_defaults_are_the_careful_ones() -> None:
     assert defaults == {
         "FileDropMode": "preview",
         "WaitSeconds": 60,
+        "Pacing": "fixed",
         "Concurrency": 1,
         "MaxUsers": 50,
         "MaxPercent": 10,

@@ -86,6 +86,7 @@ class Stack:
             "APPLY_ONLY_PLANS": "false",
             "PLAN_MAX_AGE_HOURS": "24",
             "PROTECTED_LIST": "",
+            "PACING": "fixed",
             "CONCURRENCY": "1",
             "CANARY_USERS": "0",
             "MAX_NOT_FOUND_PERCENT": "20",

@@ -2,11 +2,14 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import pytest
 
+from bulk_user_deletion.adapters import adapters
 from bulk_user_deletion.errors import (
     PlanEdited,
     PortalAnswerUnusable,
@@ -14,13 +17,15 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     UserManagementDenied,
 )
-from bulk_user_deletion.models import Outcome, UserState
+from bulk_user_deletion.models import Outcome, Pace, UserState
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.answers import Answer
 from local.portal import Fault, Knobs
 from tests.functions.stack import EXECUTIONS, Stack
 
 USER = 118
+
+SetParameter = Callable[[str, str], None]
 
 
 @pytest.fixture
@@ -368,6 +373,153 @@ def test_a_token_that_ends_during_a_delete_costs_no_second_delete(
 
     assert len(stack.writes()) == 1
     assert outcome(stack)[0] is Outcome.DELETED
+
+
+# The pace
+
+
+def a_pace(stack: Stack, **fields: Any) -> Pace:
+    """What earlier DELETEs told of the portal."""
+    before = stack.ledger.pace()
+    pace = Pace(**{"seconds_per_delete": 60.0, **fields}, version=before.version + 1)
+    assert stack.ledger.record_pace(pace, before=before)
+    return pace
+
+
+def test_what_a_delete_took_is_remembered_for_all_runs(stack: Stack, batch_key: str) -> None:
+    stack.portal.knobs = Knobs(seconds_per_delete=0.7)
+
+    stack.delete_user(USER, batch_key)
+
+    assert stack.ledger.pace().seconds_per_delete == pytest.approx(0.7, abs=0.2)
+
+
+def test_a_delete_as_usual_writes_nothing_about_the_pace(stack: Stack, batch_key: str) -> None:
+    pace = a_pace(stack, seconds_per_delete=0.1)
+
+    stack.delete_user(USER, batch_key)
+
+    assert stack.ledger.pace() == pace
+
+
+def test_with_adaptive_pacing_the_next_user_follows_at_once(
+    stack: Stack, set_parameter: SetParameter
+) -> None:
+    set_parameter("PACING", "adaptive")
+    stack.plan(["118"])
+
+    progress = stack.delete_user(USER, stack.hand_out()["118"])
+
+    assert progress == {"finished": True, "wait_seconds": 0, "tries": 0}
+
+
+def test_with_adaptive_pacing_a_refusal_makes_the_pause_grow_and_success_shrink_it(
+    stack: Stack, set_parameter: SetParameter
+) -> None:
+    set_parameter("PACING", "adaptive")
+    stack.plan(["118", "119", "120"])
+    keys = stack.hand_out()
+    a_pace(stack, seconds_per_delete=0.1, wait_seconds=40)
+    stack.portal.faults.script(Fault.DEADLOCK)
+
+    stack.delete_user(118, keys["118"])
+    assert stack.ledger.pace().wait_seconds == 80
+    assert stack.delete_user(118, keys["118"])["wait_seconds"] == pytest.approx(40, abs=2)
+    assert stack.delete_user(119, keys["119"])["wait_seconds"] == pytest.approx(20, abs=2)
+
+
+def test_a_request_that_asks_for_a_pause_has_it_with_adaptive_pacing_too(
+    stack: Stack, set_parameter: SetParameter
+) -> None:
+    set_parameter("PACING", "adaptive")
+    stack.plan(["118"], options={"wait_seconds": 90})
+
+    progress = stack.delete_user(USER, stack.hand_out()["118"])
+
+    assert progress["wait_seconds"] == pytest.approx(90, abs=2)
+
+
+def test_with_fixed_pacing_the_pause_stays_what_it_is(stack: Stack, batch_key: str) -> None:
+    a_pace(stack, seconds_per_delete=0.1, wait_seconds=300)
+
+    assert stack.delete_user(USER, batch_key)["wait_seconds"] == pytest.approx(60, abs=2)
+
+
+def test_while_the_portal_wants_to_be_left_alone_no_other_user_is_looked_at(
+    stack: Stack, batch_key: str
+) -> None:
+    a_pace(stack, quiet_until=int(time.time()) + 100)
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert progress == {"finished": False, "wait_seconds": pytest.approx(100, abs=2), "tries": 1}
+    assert stack.portal.requests == []
+
+
+def test_who_has_waited_as_long_as_the_portal_asked_goes_on(stack: Stack, batch_key: str) -> None:
+    stack.portal.faults.script(Fault.TOO_MANY_REQUESTS)
+
+    waits = stack.delete_until_finished(USER, batch_key)
+
+    assert waits == [7, pytest.approx(60, abs=2)]
+    assert stack.ledger.pace().quiet_until == pytest.approx(time.time() + 7, abs=3)
+
+
+def test_a_portal_that_asks_for_a_day_is_left_alone_and_the_run_stops_to_be_resumed(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.knobs = Knobs(retry_after_seconds=86_400)
+    stack.portal.faults.script(Fault.TOO_MANY_REQUESTS)
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert progress == {"finished": True, "wait_seconds": 0, "tries": 0}
+    assert len(stack.writes()) == 1
+    assert "left alone for 86400 s" in stop_reason(stack)
+    assert stack.report_run()["counts"] == {"failed": 1, "not_attempted": 1}
+
+
+def test_a_portal_that_asks_for_a_day_at_a_look_is_left_alone_too(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.knobs = Knobs(retry_after_seconds=86_400)
+    stack.portal.faults.script(Fault.TOO_MANY_REQUESTS, method="GET")
+
+    assert stack.delete_user(USER, batch_key)["finished"]
+
+    assert stack.writes() == []
+    assert "left alone for 86400 s" in stop_reason(stack)
+
+
+def test_a_token_that_would_not_outlive_the_next_delete_is_renewed_ahead(
+    stack: Stack, batch_key: str
+) -> None:
+    a_pace(stack, seconds_per_delete=60)
+    shorten_token(stack, seconds_left=80)
+
+    stack.delete_user(USER, batch_key)
+
+    assert stack.portal.requests[0].path == "/api/get_token"
+    assert outcome(stack)[0] is Outcome.DELETED
+
+
+def test_a_token_that_outlives_the_next_delete_is_kept(stack: Stack, batch_key: str) -> None:
+    a_pace(stack, seconds_per_delete=60)
+    shorten_token(stack, seconds_left=100)
+
+    stack.delete_user(USER, batch_key)
+
+    assert sent(stack) == ["GET 118", "DELETE 118", "GET 118"]
+    assert len(stack.portal.requests) == 3
+
+
+def shorten_token(stack: Stack, *, seconds_left: float) -> None:
+    """Let the stored token, of 15 minutes, end in so many seconds."""
+    document = json.loads(stack.secrets.get_secret_value(SecretId="token")["SecretString"])
+    expires_at = time.time() + seconds_left
+    document |= {"issued_at": expires_at - 900, "expires_at": expires_at}
+    stack.secrets.put_secret_value(SecretId="token", SecretString=json.dumps(document))
+    adapters.cache_clear()
 
 
 def test_a_delete_that_was_rejected_with_its_token_is_sent_again_with_a_new_one(

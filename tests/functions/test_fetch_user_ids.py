@@ -14,6 +14,8 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     UserManagementDenied,
 )
+from bulk_user_deletion.models import Pace
+from local.portal import Knobs
 from tests.functions.stack import EXECUTIONS, Stack, dropped
 
 
@@ -333,3 +335,33 @@ def test_rule_6_no_name_and_no_secret_is_in_what_the_step_returns_or_logs(
     said = json.dumps(result) + capsys.readouterr().out
     assert email not in said
     assert stack.portal.application_key not in said
+
+
+# The time it will take
+
+
+def plan_of(stack: Stack, run_id: str = "run-1") -> dict[str, Any]:
+    return dict(stack.read_json(f"runs/{run_id}/plan.json"))
+
+
+def test_the_estimate_goes_by_what_was_observed_of_the_portal(stack: Stack) -> None:
+    stack.plan(["118", "119"], "first", mode="preview")
+    observed = Pace(seconds_per_delete=30.0, version=1)
+    assert stack.ledger.record_pace(observed, before=Pace())
+
+    stack.plan(["118", "119"], "second", mode="preview")
+
+    assert plan_of(stack, "first")["estimate"]["seconds"] == 2 * (60 + 60)
+    assert plan_of(stack, "second")["estimate"]["seconds"] == 2 * (30 + 60)
+
+
+def test_tokens_too_short_for_secrets_manager_are_warned_of_in_the_plan(stack: Stack) -> None:
+    stack.plan(["118"], "fifteen-minutes", mode="preview")
+    stack.portal.knobs = Knobs(token_life_seconds=300)
+    stack.portal.expire_tokens()
+
+    stack.plan(["118"], "five-minutes", mode="preview")
+
+    assert plan_of(stack, "fifteen-minutes")["warnings"] == []
+    [warning] = plan_of(stack, "five-minutes")["warnings"]
+    assert "live 300 s" in warning

@@ -1,16 +1,23 @@
 """RefreshToken: one caller at a time asks for a token, the others find it stored."""
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from bulk_user_deletion.errors import (
     CredentialsRefused,
     PortalUnavailable,
     TokenBeingRenewed,
+    TokenQuotaExceeded,
     TokenRejected,
 )
+from bulk_user_deletion.ledger import Ledger
 from local.portal import Knobs
 from tests.functions.stack import Stack
 
@@ -74,6 +81,60 @@ def test_while_another_caller_renews_the_token_the_step_waits(stack: Stack) -> N
     assert asked(stack) == 0
 
 
+def test_50_callers_rejected_at_the_same_instant_cause_exactly_one_request_for_a_token(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_call_at_a_time(monkeypatch)
+    rejected = refresh(stack)["version_id"]
+    stack.portal.requests.clear()
+    stack.portal.knobs = Knobs(seconds_per_token=0.2)
+    together = threading.Barrier(50)
+
+    def caller(_: int) -> str:
+        together.wait()
+        while True:
+            try:
+                return str(refresh(stack, rejected=rejected)["version_id"])
+            except TokenBeingRenewed:  # the state machine's Retry
+                time.sleep(0.02)
+
+    with ThreadPoolExecutor(50) as callers:
+        versions = set(callers.map(caller, range(50)))
+
+    assert asked(stack) == 1
+    assert versions == {stored(stack)["version_id"]}
+    assert rejected not in versions
+
+
+def test_a_token_that_was_stored_between_the_look_and_the_lease_is_taken(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rejected = refresh(stack)["version_id"]
+    take, newer = Ledger.take_token_lease, []
+
+    def somebody_was_faster(ledger: Ledger, owner: str, **times: int) -> bool:
+        monkeypatch.setattr(Ledger, "take_token_lease", take)
+        newer.append(refresh(stack, rejected=rejected)["version_id"])
+        return take(ledger, owner, **times)
+
+    monkeypatch.setattr(Ledger, "take_token_lease", somebody_was_faster)
+
+    assert refresh(stack, rejected=rejected)["version_id"] == newer[0]
+    assert asked(stack) == 2
+
+
+def one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make moto's conditional writes atomic among threads, as DynamoDB's are."""
+    lock = threading.Lock()
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def locked(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return call(*args, **kwargs)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", locked)
+
+
 def test_the_lease_of_a_caller_that_died_runs_out(stack: Stack) -> None:
     stack.ledger.take_token_lease("another-invocation", until=1, now=0)
 
@@ -117,6 +178,30 @@ def test_refused_credentials_stop_the_run(stack: Stack) -> None:
     run = stack.ledger.run("run-1")
     assert run is not None
     assert run.stop is not None
+
+
+def test_a_full_secret_stops_the_run_by_name_to_be_resumed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.plan(["118"])
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def full(self: BaseClient, operation: str, *args: Any) -> Any:
+        if operation == "PutSecretValue":
+            error = {"Error": {"Code": "LimitExceededException", "Message": "too many versions"}}
+            raise ClientError(error, operation)  # type: ignore[arg-type]
+        return call(self, operation, *args)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", full)
+
+    with pytest.raises(TokenQuotaExceeded, match="resume the run tomorrow"):
+        refresh(stack, rejected=stored(stack)["version_id"])
+
+    run = stack.ledger.run("run-1")
+    assert run is not None
+    assert run.stop is not None
+    assert (run.stop.by, "API_TOKEN_LIFE_TIME" in run.stop.reason) == ("RefreshToken", True)
+    assert stack.ledger.take_token_lease("the next one", until=1, now=0)
 
 
 def test_an_expiry_that_cannot_be_read_falls_back_to_the_configured_life(stack: Stack) -> None:

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.rules.expiry import outlives_margin, parse_expires
+from bulk_user_deletion.rules.expiry import (
+    SHORTEST_LIFE,
+    outlives_margin,
+    parse_expires,
+    short_life_warning,
+)
 
 NOW = datetime(2026, 11, 20, 20, 0, 0, tzinfo=UTC).timestamp()
 LIFE = 840  # what is configured, to be told from the 15 minutes below
@@ -154,7 +159,38 @@ def test_a_token_is_used_while_it_outlives_half_a_minute_or_a_tenth_of_its_life(
     )
 
 
-@given(st.floats(1, DAY), st.floats(0, 2e9))
-def test_a_new_token_is_always_usable(life: float, issued_at: float) -> None:
+@pytest.mark.parametrize(
+    ("life", "left", "outlives"),
+    [
+        (900, 91, True),  # the 60 s of the next DELETE, and the half minute
+        (900, 90, False),
+        (100, 51, True),  # half of a life too short for that
+        (100, 50, False),
+        (30, 16, True),
+        (30, 15, False),
+    ],
+)
+def test_a_token_is_renewed_ahead_when_it_would_not_outlive_the_next_delete(
+    life: float, left: float, outlives: bool
+) -> None:
+    assert (
+        outlives_margin(issued_at=0, expires_at=life, now=life - left, seconds_per_delete=60)
+        is outlives
+    )
+
+
+@given(st.floats(1, DAY), st.floats(0, 2e9), st.floats(0, 1000))
+def test_a_new_token_is_always_usable(life: float, issued_at: float, seconds: float) -> None:
     """Or every renewal would ask for the next one."""
-    assert outlives_margin(issued_at=issued_at, expires_at=issued_at + life, now=issued_at)
+    assert outlives_margin(
+        issued_at=issued_at,
+        expires_at=issued_at + life,
+        now=issued_at,
+        seconds_per_delete=seconds,
+    )
+
+
+def test_tokens_that_live_less_than_12_minutes_are_warned_of() -> None:
+    assert short_life_warning(SHORTEST_LIFE) == ""
+    assert "live 300 s" in short_life_warning(300)
+    assert "raise API_TOKEN_LIFE_TIME" in short_life_warning(300)

@@ -2,15 +2,18 @@
 
 import time
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from bulk_user_deletion.bucket import Bucket
-from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Token
-from bulk_user_deletion.notifications import Topic
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.tokens import TokenStore
+
+if TYPE_CHECKING:
+    from bulk_user_deletion.executions import Executions
+    from bulk_user_deletion.notifications import Topic
 
 
 class Adapters:
@@ -35,20 +38,29 @@ class Adapters:
         )
 
     @cached_property
-    def topic(self) -> Topic:
+    def topic(self) -> "Topic":
+        from bulk_user_deletion.notifications import Topic
+
         return Topic(self.settings.topic_arn)
 
     @cached_property
-    def executions(self) -> Executions:
+    def executions(self) -> "Executions":
+        from bulk_user_deletion.executions import Executions
+
         return Executions()
 
-    def connect(self, newest_token: str | None) -> Portal:
+    def connect(self, newest_token: str | None, *, seconds_per_delete: float = 0) -> Portal:
         """Return a client with a usable token, of the version that RefreshToken told of if any.
+
+        `seconds_per_delete` is how long the token has to last when a DELETE is to be sent with it.
 
         Raises:
             TokenRejected: there is none.
         """
-        return self.portal(self.tokens.usable(after=newest_token, now=time.time()))
+        token = self.tokens.usable(
+            after=newest_token, now=time.time(), seconds_per_delete=seconds_per_delete
+        )
+        return self.portal(token)
 
     def portal(self, token: Token | None = None) -> Portal:
         """Return a client that sends `token`; connections do not outlive an invocation."""

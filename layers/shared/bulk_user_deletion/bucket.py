@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError
 
+from bulk_user_deletion.documents import (
+    plan_from_json,
+    plan_to_json,
+    users_from_json,
+    users_to_json,
+)
 from bulk_user_deletion.errors import PlanEdited, RequestRefused
 from bulk_user_deletion.models import Plan, PortalUser, S3Object
 from bulk_user_deletion.rules.protection import Protection, read_protected_list
@@ -95,7 +100,7 @@ class Bucket:
 
     def write_plan(self, plan: Plan) -> bytes:
         """Store a plan and return its bytes, which its sha256 is taken of."""
-        body = _to_json(asdict(plan))
+        body = plan_to_json(plan)
         self._put(plan_key(plan.run_id), body, "application/json")
         return body
 
@@ -107,7 +112,11 @@ class Bucket:
     def read_sealed(self, run_id: str) -> tuple[Plan, str] | None:
         """Return a run's plan and the sha256 of its bytes."""
         body = self._get(plan_key(run_id))
-        return (Plan.from_json(json.loads(body)), sha256(body).hexdigest()) if body else None
+        if not body:
+            return None
+        digest, text = sha256(body).hexdigest(), body.decode()
+        del body  # a large plan is not held twice while it is read
+        return plan_from_json(text), digest
 
     def read_protected(self, key: str) -> list[Protection]:
         """Return the protected list under `key`; without a key there is none.
@@ -128,7 +137,7 @@ class Bucket:
     def write_open_users(self, run_id: str, round_number: int, user_ids: Iterable[str]) -> None:
         """Store who was open when a run was resumed."""
         key = open_users_key(run_id, round_number)
-        self._put(key, _to_json(list(user_ids)), "application/json")
+        self._put(key, json.dumps(list(user_ids)).encode(), "application/json")
 
     def read_open_users(self, run_id: str, round_number: int) -> set[str]:
         """Return who was open when a run was resumed."""
@@ -138,7 +147,7 @@ class Bucket:
         self, run_id: str, round_number: int, number: int, users: Iterable[PortalUser]
     ) -> str:
         """Store the users of a batch and return its key, which holds the sha256 of its bytes."""
-        body = _to_json([asdict(user) for user in users])
+        body = users_to_json(users)
         digest = sha256(body).hexdigest()
         key = f"runs/{run_id}/batches/{round_number}-{number:05}-{digest}.json"
         self._put(key, body, "application/json")
@@ -156,15 +165,15 @@ class Bucket:
                 f"The batch s3://{self.name}/{key} is not the one that was handed out: somebody"
                 " edited it. Nobody else is deleted. Find out who did, then start a new run."
             )
-        return _users(body)
+        return {user.user_id: user for user in users_from_json(body)}
 
     def write_users(self, key: str, users: Iterable[PortalUser]) -> None:
-        """Store users."""
-        self._put(key, _to_json([asdict(user) for user in users]), "application/json")
+        """Store users: a batch, or all of the portal's."""
+        self._put(key, users_to_json(users), "application/json")
 
     def read_users(self, key: str) -> dict[str, PortalUser]:
         """Return stored users by their ids."""
-        return _users(self._get(key) or b"[]")
+        return {user.user_id: user for user in users_from_json(self._get(key) or b"[]")}
 
     def read_report(self, run_id: str, suffix: str) -> bytes:
         """Return a run's report in one of its forms, empty when there is none."""
@@ -177,7 +186,8 @@ class Bucket:
 
     def write_json(self, key: str, data: Mapping[str, Any]) -> None:
         """Store a JSON document."""
-        self._put(key, _to_json(data, indent=2), "application/json")
+        body = json.dumps(data, ensure_ascii=False, indent=2).encode()
+        self._put(key, body, "application/json")
 
     def write_text(self, key: str, text: str, content_type: str) -> None:
         """Store a text, in UTF-8."""
@@ -193,12 +203,3 @@ class Bucket:
                 return self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()
             except self._s3.exceptions.NoSuchKey:
                 return b""
-
-
-def _users(body: bytes) -> dict[str, PortalUser]:
-    users = (PortalUser(**user) for user in json.loads(body))
-    return {user.user_id: user for user in users}
-
-
-def _to_json(data: Any, indent: int | None = None) -> bytes:
-    return json.dumps(data, ensure_ascii=False, indent=indent).encode()

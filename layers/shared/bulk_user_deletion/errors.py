@@ -70,6 +70,10 @@ class CredentialsRefused(PermanentError):
     """The portal refuses our credentials, or every token it issues for them."""
 
 
+class TokenQuotaExceeded(PermanentError):
+    """Secrets Manager stores no further version of the token before some are a day old."""
+
+
 class UserManagementDenied(PermanentError):
     """Our credentials are valid, but may not manage users."""
 

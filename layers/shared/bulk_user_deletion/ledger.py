@@ -14,6 +14,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 | `lock`          | `lock`         | the run that may delete from this portal                  |
 | `stop`          | `stop`         | the stop button for the whole portal, while it is pressed |
 | `token`         | `lease`        | the caller that is renewing the token                     |
+| `pace`          | `pace`         | how fast the portal deletes, and when it wants a rest     |
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -31,6 +32,7 @@ from bulk_user_deletion.models import (
     Lock,
     Mode,
     Outcome,
+    Pace,
     PastOutcome,
     PortalUser,
     Request,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 _COUNTED_SECONDS = 2 * 24 * 3600
 _BATCH_GET = 100
 _PORTAL_STOP_KEY = ("stop", "stop")
+_PACE_KEY = ("pace", "pace")
 _PORTAL_STOP = dict(zip(("pk", "sk"), _PORTAL_STOP_KEY, strict=True))
 
 _Item = Mapping[str, Any]
@@ -164,8 +167,8 @@ class Ledger:
         return str(item["run_id"]) if item else name
 
     def run(self, run_id: str) -> RunRow | None:
-        """Return a run's row, with the stop flag of the run or of the whole portal."""
-        items = self._rows((f"run#{run_id}", "run"), _PORTAL_STOP_KEY)
+        """Return a run's row, with the stop flag that holds for it, and the portal's pace."""
+        items = self._rows((f"run#{run_id}", "run"), _PORTAL_STOP_KEY, _PACE_KEY)
         return _run_row(run_id, items)
 
     def open_run_of(self, run_id: str, execution_arn: str) -> RunRow:
@@ -295,7 +298,10 @@ class Ledger:
             RunClosed: the run has ended, or is another execution's.
         """
         items = self._rows(
-            (f"run#{run_id}", "run"), (f"run#{run_id}", f"user#{user_id}"), _PORTAL_STOP_KEY
+            (f"run#{run_id}", "run"),
+            (f"run#{run_id}", f"user#{user_id}"),
+            _PORTAL_STOP_KEY,
+            _PACE_KEY,
         )
         user = items.get(f"user#{user_id}")
         return (
@@ -601,6 +607,32 @@ class Ledger:
                 if error_code(error) != "ConditionalCheckFailedException":
                     raise
 
+    # The pace
+
+    def pace(self) -> Pace:
+        """Return how fast the portal has been deleting."""
+        return _pace(self._rows(_PACE_KEY).get("pace"))
+
+    def record_pace(self, after: Pace, *, before: Pace) -> bool:
+        """Record what was observed; False when somebody else did since `before` was read."""
+        item: dict[str, str | int | Decimal] = {
+            **dict(zip(("pk", "sk"), _PACE_KEY, strict=True)),
+            **asdict(after),
+            "seconds_per_delete": Decimal(str(after.seconds_per_delete)),
+        }
+        with store_errors("Recording the pace"):
+            try:
+                self._table.put_item(
+                    Item=item,
+                    ConditionExpression="attribute_not_exists(pk) OR version = :before",
+                    ExpressionAttributeValues={":before": before.version},
+                )
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                return False
+        return True
+
     # Triggers, the lock, the token's lease
 
     def claim_event(self, fingerprint: str, run_id: str, *, now: int) -> str:
@@ -716,6 +748,18 @@ def _stop(item: _Item | None) -> Stop | None:
     return Stop(flag["reason"], flag["by"], int(flag["at"])) if flag else None
 
 
+def _pace(item: _Item | None) -> Pace:
+    if item is None:
+        return Pace()
+    return Pace(
+        seconds_per_delete=float(item["seconds_per_delete"]),
+        wait_seconds=int(item["wait_seconds"]),
+        changed_at=int(item["changed_at"]),
+        quiet_until=int(item["quiet_until"]),
+        version=int(item["version"]),
+    )
+
+
 def _run_row(run_id: str, items: Mapping[str, _Item]) -> RunRow | None:
     item = items.get("run")
     if item is None:
@@ -735,6 +779,7 @@ def _run_row(run_id: str, items: Mapping[str, _Item]) -> RunRow | None:
         round_number=int(item["round_number"]),
         renewals=int(item["renewals"]),
         stop=_stop(item) or _stop(items.get("stop")),
+        pace=_pace(items.get("pace")),
     )
 
 

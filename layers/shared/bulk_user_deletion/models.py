@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 from unicodedata import normalize
 
 
@@ -12,6 +11,13 @@ class Mode(StrEnum):
 
     PREVIEW = "preview"
     APPLY = "apply"
+
+
+class Pacing(StrEnum):
+    """The pause after each DELETE: always the same, or as the portal's answers suggest."""
+
+    FIXED = "fixed"
+    ADAPTIVE = "adaptive"
 
 
 class Outcome(StrEnum):
@@ -116,8 +122,8 @@ class Limits:
 
     `max_users` and `max_percent` (of the portal's users) are the most that may be asked for; 0
     means none; the two `…_per_day` hold for any 24 hours, whatever the number of runs.
-    `wait_seconds` is the pause after each DELETE, `canary_users` how many go first, one by one,
-    `max_not_found_percent` how much of a file nobody is watching may be unknown to the portal.
+    `wait_seconds` is the least pause after each DELETE, `canary_users` how many go first, one by
+    one, `max_not_found_percent` how much of a file nobody is watching may be unknown to the portal.
     """
 
     max_users: int
@@ -270,29 +276,6 @@ class Plan:
             if planned.outcome is Outcome.WOULD_DELETE and planned.user
         ]
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Plan":
-        """Rebuild a plan from `dataclasses.asdict` of it, after a trip through JSON."""
-        return cls(
-            **{
-                **data,
-                "mode": Mode(data["mode"]),
-                "limits": Limits(**data["limits"]),
-                "estimate": Estimate(**data["estimate"]),
-                "entries": tuple(
-                    PlannedEntry(
-                        entry=Entry(**row["entry"]),
-                        outcome=Outcome(row["outcome"]),
-                        reason=row["reason"],
-                        user=PortalUser(**row["user"]) if row["user"] else None,
-                        warning=row["warning"],
-                    )
-                    for row in data["entries"]
-                ),
-                "warnings": tuple(data["warnings"]),
-            }
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -380,6 +363,23 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the portal has been deleting, whatever the run.
+
+    `seconds_per_delete` is smoothed over the last DELETEs, 0 before the first one. `wait_seconds`
+    is the pause that adaptive pacing makes now, and `changed_at` when it last changed.
+    `quiet_until` is when the portal, which sent `Retry-After`, may be called again. `version`
+    counts the writes of this row.
+    """
+
+    seconds_per_delete: float = 0.0
+    wait_seconds: int = 0
+    changed_at: int = 0
+    quiet_until: int = 0
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
     """A run's row in the ledger.
 
@@ -401,6 +401,7 @@ class RunRow:
     round_number: int = 1
     renewals: int = 0
     stop: Stop | None = None
+    pace: Pace = Pace()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bulk_user_deletion.models import Limits, Mode
+from bulk_user_deletion.models import Limits, Mode, Pacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Settings:
     plan_max_age_hours: int
     protected_list: str
     retention_days: int
+    pacing: Pacing
     concurrency: int
     token_life_seconds: int
     read_timeout_seconds: int
@@ -35,6 +36,8 @@ class Settings:
         Raises:
             KeyError, ValueError: the template and this class disagree.
         """
+        pacing = Pacing(environment["PACING"])
+        wait_seconds = int(environment["WAIT_SECONDS"])
         return cls(
             portal_url=environment["PORTAL_URL"],
             ca_bundle=environment["CA_BUNDLE"],
@@ -48,6 +51,7 @@ class Settings:
             plan_max_age_hours=int(environment["PLAN_MAX_AGE_HOURS"]),
             protected_list=environment["PROTECTED_LIST"],
             retention_days=int(environment["RETENTION_DAYS"]),
+            pacing=pacing,
             concurrency=int(environment["CONCURRENCY"]),
             token_life_seconds=int(environment["TOKEN_LIFE_SECONDS"]),
             read_timeout_seconds=int(environment["READ_TIMEOUT_SECONDS"]),
@@ -56,7 +60,7 @@ class Settings:
                 max_percent=float(environment["MAX_PERCENT"]),
                 max_users_per_day=int(environment["MAX_USERS_PER_DAY"]),
                 max_percent_per_day=float(environment["MAX_PERCENT_PER_DAY"]),
-                wait_seconds=int(environment["WAIT_SECONDS"]),
+                wait_seconds=wait_seconds if pacing is Pacing.FIXED else 0,
                 canary_users=int(environment["CANARY_USERS"]),
                 max_not_found_percent=float(environment["MAX_NOT_FOUND_PERCENT"]),
             ),

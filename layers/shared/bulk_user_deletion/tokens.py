@@ -5,16 +5,16 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from botocore.exceptions import ClientError
 
-from bulk_user_deletion.errors import CredentialsRefused, StoreUnavailable, TokenRejected
+from bulk_user_deletion.errors import (
+    CredentialsRefused,
+    TokenQuotaExceeded,
+    TokenRejected,
+)
 from bulk_user_deletion.models import Credentials, Token
 from bulk_user_deletion.rules.expiry import outlives_margin
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
-
-_CACHE_SECONDS = 3600
 
 
 class TokenStore:
@@ -24,29 +24,44 @@ class TokenStore:
         self._token_secret = token_secret
         self._credentials_secret = credentials_secret
         self._client = boto3.client("secretsmanager", config=CONFIG)
-        self._provider = SecretsProvider(boto3_client=self._client)
+        self._cache: dict[str, dict[str, Any] | None] = {}
 
     def stored(self) -> Token | None:
         """Return the token that Secrets Manager holds now, or None when there is none."""
         return self._get_token(fresh=True)
 
-    def usable(self, *, after: str | None, now: float) -> Token:
+    def usable(self, *, after: str | None, now: float, seconds_per_delete: float) -> Token:
         """Return a token to call the portal with, from the cache where that is good enough.
 
         `after` names the version that RefreshToken last answered with: an older one will not do.
+        `seconds_per_delete` is how long it has to last at least, 0 where no DELETE is to be sent.
 
         Raises:
             TokenRejected: there is none, or it is about to expire.
         """
+
+        def lasts(token: Token) -> bool:
+            return outlives_margin(
+                issued_at=token.issued_at,
+                expires_at=token.expires_at,
+                now=now,
+                seconds_per_delete=seconds_per_delete,
+            )
+
         token = self._get_token(fresh=False)
-        if token is None or (after and token.version_id != after) or not _lives(token, now):
+        if token is None or (after and token.version_id != after) or not lasts(token):
             token = self._get_token(fresh=True)
-        if token is None or not _lives(token, now):
+        if token is None or not lasts(token):
             raise TokenRejected(token.version_id if token else None)
         return token
 
     def put_token(self, *, value: str, issued_at: float, expires_at: float, user: str) -> Token:
-        """Store a new token and return it with its version."""
+        """Store a new token and return it with its version.
+
+        Raises:
+            TokenQuotaExceeded: too many were stored within a day.
+            StoreUnavailable: Secrets Manager does not answer.
+        """
         token = Token(str(uuid4()), value, issued_at, expires_at, user)
         # The version is in the document too, so that reading it tells which one it is.
         document = {
@@ -57,11 +72,20 @@ class TokenStore:
             "user": user,
         }
         with store_errors("Storing the portal token"):
-            self._client.put_secret_value(
-                SecretId=self._token_secret,
-                ClientRequestToken=token.version_id,
-                SecretString=json.dumps(document),
-            )
+            try:
+                self._client.put_secret_value(
+                    SecretId=self._token_secret,
+                    ClientRequestToken=token.version_id,
+                    SecretString=json.dumps(document),
+                )
+            except ClientError as error:
+                if error_code(error) != "LimitExceededException":
+                    raise
+                raise TokenQuotaExceeded(
+                    "Secrets Manager keeps every version of the token for a day and has room for no"
+                    " other one. Raise API_TOKEN_LIFE_TIME in the portal to 15 minutes or more, and"
+                    " resume the run tomorrow."
+                ) from None
         return token
 
     def credentials(self) -> Credentials:
@@ -101,21 +125,20 @@ class TokenStore:
             return None  # not one of ours: as good as none, and renewed
 
     def _get(self, secret: str, *, fresh: bool) -> dict[str, Any] | None:
+        if fresh or secret not in self._cache:
+            self._cache[secret] = self._read(secret)
+        return self._cache[secret]
+
+    def _read(self, secret: str) -> dict[str, Any] | None:
+        with store_errors(f"Reading {secret}"):
+            try:
+                text = self._client.get_secret_value(SecretId=secret).get("SecretString", "")
+            except ClientError as error:
+                if error_code(error) != "ResourceNotFoundException":
+                    raise
+                return None
         try:
-            text = self._provider.get(secret, max_age=_CACHE_SECONDS, force_fetch=fresh)
-        except GetParameterError as error:
-            cause = error.__cause__ or error.__context__
-            if isinstance(cause, ClientError):
-                if error_code(cause) == "ResourceNotFoundException":
-                    return None
-                raise StoreUnavailable(f"Reading {secret}: {error_code(cause)}.") from None
-            raise StoreUnavailable(f"Reading {secret}: {type(cause).__name__}.") from None
-        try:
-            document = json.loads(str(text))
+            document = json.loads(text)
         except ValueError:
             return None
         return document if isinstance(document, dict) else None
-
-
-def _lives(token: Token, now: float) -> bool:
-    return outlives_margin(issued_at=token.issued_at, expires_at=token.expires_at, now=now)

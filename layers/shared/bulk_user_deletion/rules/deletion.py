@@ -45,11 +45,11 @@ def settle_wait(row: UserRow) -> int | None:
 def retry_wait(attempts: int, retry_after: int | None) -> int | None:
     """Return how long to wait after the portal's definite refusal, or None to give up.
 
-    The portal's own `Retry-After` is obeyed, up to an hour.
+    The portal's own `Retry-After` is obeyed to the second.
     """
     if attempts >= MAX_ATTEMPTS:
         return None
-    return min(retry_after if retry_after is not None else 10 << attempts, 3600)
+    return retry_after if retry_after is not None else 10 << attempts
 
 
 def pace_wait(row: UserRow, *, wait_seconds: int, now: int) -> int:

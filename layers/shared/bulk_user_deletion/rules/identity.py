@@ -1,8 +1,7 @@
 """Which user an entry names: exactly one, or nobody."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
@@ -35,21 +34,26 @@ class Directory:
     """
 
     def __init__(self, users: Iterable[PortalUser]) -> None:
-        self.users = tuple(dict.fromkeys(users))
-        self._by_id: dict[str, list[PortalUser]] = defaultdict(list)
-        self._by_username: dict[str, list[PortalUser]] = defaultdict(list)
-        self._by_email: dict[str, list[PortalUser]] = defaultdict(list)
-        for user in self.users:
-            if user.user_id in self._by_id:
+        self._by_id: dict[str, PortalUser] = {}
+        self._by_username: dict[str, tuple[PortalUser, ...]] = {}
+        self._by_email: dict[str, tuple[PortalUser, ...]] = {}
+        for user in users:
+            if self._by_id.setdefault(user.user_id, user) is not user:
+                if self._by_id[user.user_id] == user:
+                    continue
                 raise PortalAnswerUnusable(
                     f"The portal lists two different users under the id {user.user_id}: nobody can"
                     " be told apart by it. Nobody was deleted."
                 )
-            self._by_id[user.user_id].append(user)
-            if user.username.strip():
-                self._by_username[fold(user.username)].append(user)
-            if user.email.strip():
-                self._by_email[fold(user.email)].append(user)
+            if name := fold(user.username):
+                self._by_username[name] = (*self._by_username.get(name, ()), user)
+            if email := fold(user.email):
+                self._by_email[email] = (*self._by_email.get(email, ()), user)
+
+    @property
+    def users(self) -> tuple[PortalUser, ...]:
+        """Every user once, in the order they were listed."""
+        return tuple(self._by_id.values())
 
     def match(self, entry: Entry) -> Match:
         """Find the one user that everything in `entry` names.
@@ -58,35 +62,38 @@ class Directory:
         e-mail; when it is one user's id and another's username, it is ambiguous. So is a number
         that is somebody's username alone: it may be the id of a user who has left.
         """
-        named: list[dict[str, PortalUser]] = []
+        named: list[Collection[PortalUser]] = []
         if entry.bare:
             name = fold(entry.bare)
-            named.append(
-                _by_user_id(
-                    self._by_id.get(name, ()),
-                    self._by_username.get(name, ()),
-                    self._by_email.get(name, ()),
-                )
-            )
-            if is_user_id(name) and name not in self._by_id and named[0]:
+            found = {user.user_id: user for user in self._with_id(name)}
+            found |= {user.user_id: user for user in self._by_username.get(name, ())}
+            found |= {user.user_id: user for user in self._by_email.get(name, ())}
+            if found and is_user_id(name) and name not in self._by_id:
                 return Match(problem="ambiguous")
+            named.append(found.values())
         if entry.user_id:
-            named.append(_by_user_id(self._by_id.get(fold(entry.user_id), ())))
+            named.append(self._with_id(fold(entry.user_id)))
         if entry.username:
-            named.append(_by_user_id(self._by_username.get(fold(entry.username), ())))
+            named.append(self._by_username.get(fold(entry.username), ()))
         if entry.email:
-            named.append(_by_user_id(self._by_email.get(fold(entry.email), ())))
+            named.append(self._by_email.get(fold(entry.email), ()))
 
         if not any(named):
             return Match(problem="not_found")
-        in_all = set.intersection(*(set(users) for users in named))
+        in_all = list(named[0])
+        for users in named[1:]:
+            in_all = [user for user in in_all if user in users]
         if len(in_all) == 1:
-            return Match(user=named[0][in_all.pop()])
+            return Match(user=in_all[0])
         return Match(problem="ambiguous" if in_all else "columns_disagree")
 
+    def lists(self, user_id: str) -> bool:
+        """Tell whether somebody holds this id."""
+        return user_id in self._by_id
 
-def _by_user_id(*groups: Iterable[PortalUser]) -> dict[str, PortalUser]:
-    return {user.user_id: user for group in groups for user in group}
+    def _with_id(self, user_id: str) -> tuple[PortalUser, ...]:
+        user = self._by_id.get(user_id)
+        return (user,) if user else ()
 
 
 def names_by_id(entry: Entry) -> bool:

@@ -94,8 +94,9 @@ def plan_entries(
 
 
 def _warning(outcome: Outcome, reason: str, user: PortalUser) -> str:
-    if outcome is Outcome.WOULD_DELETE and fold(user.ldap) == "y":
-        return "from LDAP: a directory sync may bring this user back"
+    if outcome is Outcome.WOULD_DELETE:
+        is_from_ldap = fold(user.ldap) == "y"
+        return "from LDAP: a directory sync may bring this user back" if is_from_ldap else ""
     if reason.startswith(("protected", "administrator", "self")):
         return "protected, and yet on the list: check where the list comes from"
     return ""

@@ -1,7 +1,5 @@
 """Who is kept, whoever asks for the deletion."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -64,6 +62,10 @@ def read_protected_list(content: bytes) -> list[Protection]:
     Raises:
         RequestRefused: naming the line.
     """
+    # Here, because DeleteUser seldom needs them: most stacks have no such list.
+    import csv
+    import io
+
     try:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:

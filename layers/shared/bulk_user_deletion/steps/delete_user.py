@@ -15,7 +15,7 @@ from typing import TypeGuard
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PermanentError, PortalAnswerUnusable
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import Outcome, PortalUser, RunRow, UserRow, UserState
+from bulk_user_deletion.models import Outcome, Pacing, PortalUser, RunRow, UserRow, UserState
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.answers import Answer, Step, Verdict, judge
@@ -27,7 +27,11 @@ from bulk_user_deletion.rules.deletion import (
     retry_wait,
     settle_wait,
 )
+from bulk_user_deletion.rules.pace import observe, patience_problem, pause
 from bulk_user_deletion.rules.protection import Protected
+
+# Several users at a time may want to write the same row; a lost observation is made again soon.
+_TRIES_TO_RECORD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ class Progress:
 class DeleteUser:
     """One invocation for one user.
 
-    `connect` gives a portal client with a usable token, and is not called when none is needed.
+    `connect` gives a portal client with a token that should last for so many seconds, and is not
+    called when none is needed.
     `owner` names this invocation and `lease_until` is when it cannot be running any more.
     """
 
@@ -59,15 +64,21 @@ class DeleteUser:
     owner: str
     lease_until: int
     protected_list: str
+    pacing: Pacing
     ledger: Ledger
     bucket: Bucket
-    connect: Callable[[], Portal]
+    connect: Callable[[float], Portal]
     clock: Callable[[], float] = time.time
 
     @cached_property
     def portal(self) -> Portal:
-        """The portal, connected to when it is first needed."""
-        return self.connect()
+        """The portal, connected to when it is first needed, with a token to last for a DELETE."""
+        run, row = self._begun_with
+        return self.connect(0 if _in_flight(row) else run.pace.seconds_per_delete)
+
+    @cached_property
+    def _begun_with(self) -> tuple[RunRow, UserRow | None]:
+        return self.ledger.run_and_user(self.run_id, self.user_id, execution_arn=self.execution_arn)
 
     def run(self) -> Progress:
         """Take the user as far as it goes without waiting.
@@ -77,15 +88,17 @@ class DeleteUser:
             PermanentError: no user can be deleted as things are; the run's stop flag is set.
             StoreUnavailable: call again.
         """
-        run, row = self.ledger.run_and_user(
-            self.run_id, self.user_id, execution_arn=self.execution_arn
-        )
+        run, row = self._begun_with
         if row and row.state is UserState.DONE:
             return self._finished(run, row)
         if run.stop and (row is None or row.state in {UserState.REFUSED, UserState.REOPENED}):
             return Progress(finished=True)
         if row and row.lease_until > self._now() and row.lease_owner != self.owner:
             return Progress(finished=False, wait_seconds=row.lease_until - self._now() + 1)
+        quiet = run.pace.quiet_until - self._now()
+        if quiet > 0 and not self.tries:
+            # The portal asked another user's function for patience. Who has waited goes on.
+            return Progress(finished=False, wait_seconds=quiet, tries=1)
         try:
             return self._look(run, row)
         except PermanentError as error:
@@ -102,7 +115,7 @@ class DeleteUser:
             case Verdict.TRY_AGAIN | Verdict.REFUSE if _in_flight(row):
                 return self._settle(run, row)
             case Verdict.TRY_AGAIN:
-                return self._unanswered(answer)
+                return self._unanswered(run, answer)
             case Verdict.REFUSE:
                 return self._end(run, row, Outcome.FAILED, f"look: {answer.describe()}")
             case verdict:
@@ -153,16 +166,23 @@ class DeleteUser:
             history=row.history if row else (),
         )
         match judge(Step.DELETE, answer):
-            case Verdict.OK | Verdict.GONE | Verdict.LOOK:
+            case (Verdict.OK | Verdict.GONE | Verdict.LOOK) as verdict:
                 self.ledger.record_sent(self.run_id, sent, owner=self.owner)
+                run = self._observed(run, answer, is_delete=verdict is Verdict.OK)
                 return self._look(run, sent)
             case Verdict.TRY_AGAIN:
                 self._refused(said)
+                run = self._observed(run, answer)
+                if problem := patience_problem(answer.retry_after):
+                    self._stop(problem)
+                    return Progress(finished=True)
                 wait = retry_wait(sent.attempts_this_round, answer.retry_after)
                 if wait is None:
                     reason = f"refused {sent.attempts_this_round} times, last {said}"
                     return self._end(run, sent, Outcome.FAILED, reason)
-                return Progress(finished=False, wait_seconds=wait)
+                return Progress(
+                    finished=False, wait_seconds=wait, tries=int(answer.retry_after is not None)
+                )
             case Verdict.REFUSE:
                 return self._end(run, sent, Outcome.FAILED, said)
             case verdict:
@@ -178,7 +198,11 @@ class DeleteUser:
         self.ledger.record_look(self.run_id, self.user_id, wait_seconds=wait)
         return Progress(finished=False, wait_seconds=wait)
 
-    def _unanswered(self, answer: Answer) -> Progress:
+    def _unanswered(self, run: RunRow, answer: Answer) -> Progress:
+        self._observed(run, answer)
+        if problem := patience_problem(answer.retry_after):
+            self._stop(problem)
+            return Progress(finished=True)
         if self.tries + 1 >= MAX_TRIES:
             self._stop(
                 f"The portal did not answer {MAX_TRIES} looks at user {self.user_id} in a row"
@@ -215,8 +239,19 @@ class DeleteUser:
         return self._finished(run, replace(row, state=UserState.DONE))
 
     def _finished(self, run: RunRow, row: UserRow) -> Progress:
-        wait = pace_wait(row, wait_seconds=run.wait_seconds, now=self._now())
+        wait_seconds = pause(self.pacing, run.pace, least=run.wait_seconds)
+        wait = pace_wait(row, wait_seconds=wait_seconds, now=self._now())
         return Progress(finished=True, wait_seconds=wait)
+
+    def _observed(self, run: RunRow, answer: Answer, *, is_delete: bool = False) -> RunRow:
+        """Record what an answer tells of the pace, when it is news; return the run with it."""
+        pace = run.pace
+        for _ in range(_TRIES_TO_RECORD):
+            after = observe(pace, answer, is_delete=is_delete, now=self.clock())
+            if after == pace or self.ledger.record_pace(after, before=pace):
+                return replace(run, pace=after)
+            pace = self.ledger.pace()
+        return replace(run, pace=pace)
 
     @cached_property
     def planned(self) -> PortalUser:

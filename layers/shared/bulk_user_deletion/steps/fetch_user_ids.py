@@ -30,10 +30,12 @@ from bulk_user_deletion.models import (
     Stop,
     StopOrder,
     UserState,
+    fold,
 )
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
-from bulk_user_deletion.rules.estimate import estimate
+from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
+from bulk_user_deletion.rules.expiry import short_life_warning
 from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
 from bulk_user_deletion.rules.planning import (
     check_entries,
@@ -226,6 +228,7 @@ class FetchUserIds:
             request,
             limits,
             planned,
+            portal=portal,
             distinct=distinct_entries(entries),
             portal_users=len(directory.users),
             source_version=source.version(),
@@ -252,12 +255,14 @@ class FetchUserIds:
                 f"The plan of run {sealed.run_id} was made at {iso(plan.created_at)}, and plans may"
                 f" be applied for {hours} hours. Start a new preview, and apply that one."
             )
-        users = tuple(self.connect().users())
+        portal = self.connect()
+        users = tuple(portal.users())
         self._remember(request, users)
         again = self._new_plan(
             request,
             strictest(plan.limits, limits),
             plan.entries,
+            portal=portal,
             distinct=plan.distinct,
             portal_users=len(users),
             source_version=plan.source_version,
@@ -340,6 +345,7 @@ class FetchUserIds:
         limits: Limits,
         entries: tuple[PlannedEntry, ...],
         *,
+        portal: Portal,
         distinct: int,
         portal_users: int,
         source_version: str,
@@ -359,10 +365,16 @@ class FetchUserIds:
             distinct=distinct,
             last_day=self.ledger.count_intents(since=self._now() - 24 * 3600),
             estimate=estimate(
-                users, wait_seconds=limits.wait_seconds, concurrency=self.settings.concurrency
+                users,
+                wait_seconds=limits.wait_seconds,
+                concurrency=self.settings.concurrency,
+                seconds_per_delete=self.ledger.pace().seconds_per_delete or SECONDS_PER_DELETE,
             ),
             entries=entries,
-            warnings=warnings_of(entries),
+            warnings=(
+                *warnings_of(entries),
+                *filter(None, [short_life_warning(portal.token_life_seconds)]),
+            ),
         )
 
     def _limited(self, plan: Plan, request: Request) -> Plan:
@@ -396,7 +408,7 @@ class FetchUserIds:
             {
                 key
                 for entry in entries
-                if not names_by_id(entry) or directory.match(entry).user is None
+                if not (names_by_id(entry) and directory.lists(fold(entry.user_id or entry.bare)))
                 for key in identity_keys(entry)
             }
         )

@@ -1,0 +1,64 @@
+"""`python -m benchmarks [PART …]`."""
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from benchmarks import cold_start, cost, limit, planning, scale, vendor
+from benchmarks.figures import Figure, save, show
+
+PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "cold_start": cold_start.run,
+    "cost": cost.run,
+    "planning": planning.run,
+    "scale": scale.run,
+    "limit": limit.run,
+    "vendor": vendor.run,
+}
+# Those that mostly wait for the portal do so at the same time.
+_TOGETHER = {"limit", "vendor"}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("out/bench/figures.json"),
+    show_default=True,
+    help="Where the figures are written as JSON.",
+)
+def main(parts: tuple[str, ...], out: Path) -> None:
+    """Measure what is promised about time, cost and size; all PARTS unless some are named.
+
+    A quarter of an hour for all on a quiet machine of two cores.
+    The exit status is 1 when a figure misses its target.
+    """
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+    figures: list[Figure] = []
+    took: dict[str, float] = {}
+    wanted = parts or tuple(PARTS)
+    alone = [(part,) for part in wanted if part not in _TOGETHER]
+    together = tuple(part for part in wanted if part in _TOGETHER)
+    for group in filter(None, [*alone, together]):
+        name = " and ".join(group)
+        console.print(f"{name} …")
+        started = time.monotonic()
+        with ThreadPoolExecutor(len(group)) as pool:
+            for measured in pool.map(lambda part: list(PARTS[part]()), group):
+                figures += measured
+        took[name] = round(time.monotonic() - started, 1)
+        save(figures, out, python=platform.python_version(), seconds=took)
+    show(figures, console)
+    console.print(f"Figures: {out}")
+    raise SystemExit(any(figure.reached is False for figure in figures))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

@@ -1,0 +1,102 @@
+"""From 10 users to 10,000: what grows, and what does not."""
+
+from collections.abc import Iterator
+from itertools import islice
+from statistics import mean
+from typing import Any
+
+from benchmarks.application import Application, Run, largest_payload, transitions
+from benchmarks.figures import Figure
+from bulk_user_deletion.rules.batches import BATCH_SIZE
+from local.engine import Engine
+from local.portal import Knobs, PortalSimulator
+
+SIZES = (10, 100, 1_000, 10_000)
+_CONCURRENCY = 5
+_SECONDS_PER_DELETE = 0.1
+_TOKEN_LIFE = 12.0
+_LOOKED_AT = 500  # histories of child executions
+
+# The way of a user when nothing goes wrong; the emulator tells only of a child's tasks.
+_CHILD = ("start", "DeleteUser", "Finished?", "Pace")
+
+
+def run(*, sizes: tuple[int, ...] = SIZES) -> Iterator[Figure]:
+    """Delete so many users, each time through the real template."""
+    knobs = Knobs(seconds_per_delete=_SECONDS_PER_DELETE, token_life_seconds=_TOKEN_LIFE)
+    with (
+        Engine(wait_scale=0.001) as aws,
+        PortalSimulator(users=sum(sizes) + 200, knobs=knobs) as portal,
+    ):
+        application = Application(
+            aws,
+            "bench",
+            portal,
+            Pacing="adaptive",
+            Concurrency=str(_CONCURRENCY),
+            CanaryUsers="0",
+        )
+        first, times = 110, []
+        application.delete(range(first, first + 10))  # functions that are warm
+        first += 10
+        for size in sizes:
+            ended = application.delete(range(first, first + size))
+            first += size
+            times.append(_seconds_per_user(ended))
+            yield from _describe(application, ended, size)
+        yield Figure(
+            "scale",
+            f"time per user, {sizes[-1]:,} users over {sizes[0]:,}",
+            times[-1] / times[0],
+            target=1.1,
+        )
+
+
+def _seconds_per_user(ended: Run) -> float:
+    """From the first look to the last DELETE's answer, by user and by slot."""
+    looks = [request.at for request in ended.requests if request.user_id is not None]
+    last = max(request.at + request.seconds for request in ended.deletes)
+    return (last - min(looks)) * _CONCURRENCY / len(ended.deletes)
+
+
+def events_of_batches(events: list[dict[str, Any]]) -> int:
+    """Count the events from the first batch on until none is left."""
+    first = _entered(events, "NextBatch")
+    return _entered(events, "ReportRun") - first
+
+
+def _entered(events: list[dict[str, Any]], state: str) -> int:
+    return next(
+        position
+        for position, event in enumerate(events)
+        if event.get("stateEnteredEventDetails", {}).get("name") == state
+    )
+
+
+def _describe(application: Application, ended: Run, size: int) -> Iterator[Figure]:
+    part = f"scale, {size:,} users"
+    batches = -(-size // BATCH_SIZE)
+    children = list(islice(application.child_events(ended.name), _LOOKED_AT))
+    tasks = mean(sum(event["type"] == "TaskScheduled" for event in child) for child in children)
+    renewals = ended.report["renewals"]
+    in_parent = sum(transitions(ended.events).values())
+    yield Figure(part, "users deleted", len(ended.deletes), target=size, at_most=False)
+    yield Figure(part, "token renewals", renewals)
+    yield Figure(part, "time per user and slot", _seconds_per_user(ended), "s")
+    yield Figure(part, "tasks per user, renewals included", tasks)
+    yield Figure(
+        part, "transitions per user, nothing going wrong", len(_CHILD), target=4, how="modelled"
+    )
+    yield Figure(part, "transitions of the parent, per user", in_parent / size)
+    per_batch = events_of_batches(ended.events)
+    yield Figure(part, "parent's history, events per batch", per_batch / batches, target=25)
+    yield Figure(part, "parent's history, events beside", len(ended.events) - per_batch)
+    yield Figure(
+        part,
+        "largest state payload",
+        max(largest_payload(ended.events), *map(largest_payload, children)) / 1024,
+        "KiB",
+        target=32,
+    )
+    singles = [request for request in ended.requests if request.user_id is not None]
+    yield Figure(part, "portal requests per user", len(singles) / size, target=3)

@@ -1,0 +1,97 @@
+"""`python -m benchmarks.worker FUNCTION`: invokes a handler with each event of a list.
+
+The list comes as JSON on the input; what each invocation returned or raised, and what it took, goes
+out as the last line. Nothing is imported that the function does not import, because it is weighed.
+"""
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+
+class _Context:
+    function_name = memory_limit_in_mb = invoked_function_arn = "benchmark"
+
+    def __init__(self, request_id: str) -> None:
+        self.aws_request_id = request_id
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 240_000
+
+
+class _Meter:
+    """Counts the calls to AWS of this process."""
+
+    def __init__(self) -> None:
+        import boto3
+
+        self.reset()
+        boto3.setup_default_session()
+        session = boto3.DEFAULT_SESSION
+        if session is None:
+            raise RuntimeError("boto3 has no session")
+        session.events.register("provide-client-params.*.*", self._count)
+
+    def reset(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.writes = self.reads = 0
+
+    def _count(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self.calls[f"{model.service_model.service_name}:{model.name}"] += 1
+        match model.name:
+            case "TransactWriteItems":  # counts twice
+                self.writes += 2 * len(params["TransactItems"])
+            case "PutItem" | "UpdateItem" | "DeleteItem":
+                self.writes += 1
+            case "BatchGetItem":
+                self.reads += sum(len(keys["Keys"]) for keys in params["RequestItems"].values())
+            case "GetItem" | "Query":
+                self.reads += 1
+
+
+def _peak_mb() -> float:
+    """Return the most memory this program had; the usual count begins with its parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # in bytes on macOS
+
+
+def _main(function: str) -> None:
+    events = json.load(sys.stdin)
+    meter = _Meter()
+    handler = importlib.import_module(f"functions.{function}.app").lambda_handler
+    answers = []
+    for number, event in enumerate(events):
+        meter.reset()
+        result, error, message = None, "", ""
+        started, cpu = time.perf_counter(), time.process_time()
+        try:
+            result = handler(event, _Context(f"{function}-{number}-{os.getpid()}"))
+        except Exception as caught:  # noqa: BLE001 -- it is the answer
+            error, message = type(caught).__name__, str(caught)
+        answers.append(
+            {
+                "result": result,
+                "error": error,
+                "message": message,
+                "seconds": time.perf_counter() - started,
+                "cpu_seconds": time.process_time() - cpu,
+                "peak_mb": _peak_mb(),
+                "calls": meter.calls,
+                "writes": meter.writes,
+                "reads": meter.reads,
+            }
+        )
+    print(json.dumps(answers))  # noqa: T201
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

@@ -1,0 +1,70 @@
+"""How fast the portal is asked to delete: what its answers tell, and the pause that follows."""
+
+from dataclasses import replace
+
+from bulk_user_deletion.models import Pace, Pacing
+from bulk_user_deletion.rules.answers import Answer, Transport
+
+FIRST_WAIT = 5
+LONGEST_WAIT = 300
+
+# The longest that a portal may ask a run to wait. Beyond that the run stops, to be resumed: it
+# neither holds the portal's lock for a day nor calls earlier than it was asked to.
+LONGEST_PATIENCE = 3600
+
+_SMOOTHING = 0.2
+
+
+def observe(pace: Pace, answer: Answer, *, is_delete: bool, now: float) -> Pace:
+    """Return the pace after an answer: the same one when it tells nothing new.
+
+    A 429, a 5xx, a lost answer, or a DELETE that took half as long again as usual doubles the
+    wait, up to `LONGEST_WAIT`; a DELETE that went well halves it. With several users at a time the
+    answers to requests that were sent before the wait last changed do not change it again: they
+    tell of the pace before. `Retry-After` holds for everybody.
+    """
+    strained = is_strained(answer)
+    usual, wait, changed_at = pace.seconds_per_delete, pace.wait_seconds, pace.changed_at
+    slow = is_delete and bool(usual) and answer.seconds > 1.5 * usual + 1
+    if now - answer.seconds >= changed_at:
+        if strained or slow:
+            wait = min(LONGEST_WAIT, max(FIRST_WAIT, 2 * wait))
+        elif is_delete:
+            wait = wait // 2 if wait >= 2 * FIRST_WAIT else 0
+    if wait != pace.wait_seconds:
+        changed_at = int(now)
+    # Within a tenth and half a second is as usual: nothing to write down.
+    if is_delete and not strained and abs(answer.seconds - usual) > 0.1 * usual + 0.5:
+        usual = round(usual + _SMOOTHING * (answer.seconds - usual) if usual else answer.seconds, 1)
+    quiet_until = pace.quiet_until
+    if strained and answer.retry_after is not None:
+        quiet_until = max(quiet_until, int(now) + 1 + answer.retry_after)
+    after = replace(
+        pace,
+        seconds_per_delete=usual,
+        wait_seconds=wait,
+        changed_at=changed_at,
+        quiet_until=quiet_until,
+    )
+    return pace if after == pace else replace(after, version=pace.version + 1)
+
+
+def is_strained(answer: Answer) -> bool:
+    """Tell whether an answer is a sign that the portal has too much to do."""
+    status = answer.status or 0
+    return answer.transport is Transport.LOST or status == 429 or status >= 500
+
+
+def pause(pacing: Pacing, pace: Pace, *, least: int) -> int:
+    """Return the pause after each DELETE: `least`, or with adaptive pacing what the pace asks."""
+    return max(least, pace.wait_seconds) if pacing is Pacing.ADAPTIVE else least
+
+
+def patience_problem(retry_after: int | None) -> str:
+    """Say why the run cannot wait as long as the portal asks it to; empty when it can."""
+    if retry_after is None or retry_after <= LONGEST_PATIENCE:
+        return ""
+    return (
+        f"The portal asks to be left alone for {retry_after} s, and a run waits"
+        f" {LONGEST_PATIENCE} s at most. When that time is over, resume the run."
+    )
