@@ -137,7 +137,7 @@ def _token_secret(what: str, deployment: Deployment) -> Finding:
 
 def _file_drops(what: str, deployment: Deployment) -> Finding:
     mode = deployment.parameters.get("FileDropMode", "preview")
-    if deployment.rule_state("BulkUserDeletionFileDrop") != "ENABLED":
+    if deployment.rule_state("FileDrop") != "ENABLED":
         return Finding(
             what,
             State.WRONG,

@@ -1,8 +1,24 @@
-"""Property-based tests look at the same examples on every machine, however slow it is."""
+"""What holds for every test.
 
+Property-based tests look at the same examples on every machine, however slow it is.
+"""
+
+import os
+from collections.abc import Iterator
+from unittest import mock
+
+import boto3
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def surroundings() -> Iterator[None]:
+    """Leave the process as it was: `local` points it at an emulator that ends with the test."""
+    with mock.patch.dict(os.environ), mock.patch.object(boto3, "DEFAULT_SESSION", None):
+        yield

@@ -114,9 +114,10 @@ def test_every_document_is_reached_from_the_readme() -> None:
 
 def _commands(path: Path) -> list[str]:
     """The lines of a document that somebody would type."""
-    blocks = re.findall(r"^(?: {4,7})(\S.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    text = re.sub(r"\\\n\s+", "", path.read_text(encoding="utf-8"))
+    blocks = re.findall(r"^(?: {4,7})(\S.*)$", text, re.MULTILINE)
     first = ("bulk-user-deletion ", "make ", "python -m local", ".venv/bin/python -m local", "aws ")
-    inline = re.findall(r"`(bulk-user-deletion [^`]+)`", path.read_text(encoding="utf-8"))
+    inline = re.findall(r"`(bulk-user-deletion [^`]+)`", text)
     return [line for line in [*blocks, *inline] if line.startswith(first)]
 
 
@@ -133,7 +134,7 @@ def test_every_command_is_one_that_there_is(path: Path, tmp_path: Path) -> None:
             case [_, "-m", "local", *arguments]:
                 _parse(local, arguments, tmp_path)
             case ["aws", *arguments]:
-                for event in re.findall(r"file://(\S+)", " ".join(arguments)):
+                for event in re.findall(r"file://([^/\s]\S*)", " ".join(arguments)):
                     assert (PROJECT / event).is_file(), line
 
 
@@ -159,6 +160,6 @@ def test_the_page_on_cost_has_the_models_figures() -> None:
 
     assert [row[0] for row in rows] == ["1", "100", "1000"]
     for users, minutes, usd in rows:
-        modelled = estimate(int(users), wait_seconds=60, concurrency=1)
+        modelled = estimate(int(users), wait_seconds=60, concurrency=1, seconds_per_delete=60)
         assert int(minutes) * 60 == modelled.seconds
         assert float(usd) == round(modelled.usd, len(usd.partition(".")[2]))

@@ -156,10 +156,13 @@ def test_only_refresh_token_writes_the_token_and_reads_the_key() -> None:
 
 
 def test_only_those_who_call_the_portal_may_read_the_token() -> None:
+    steps = PROJECT / "layers/shared/bulk_user_deletion/steps"
+    imports = {path.stem: _imports(path.read_text(encoding="utf-8")) for path in steps.glob("*.py")}
     callers = {
-        f"{_title(path.stem)}Role"
-        for path in (PROJECT / "layers/shared/bulk_user_deletion/steps").glob("*.py")
-        if "bulk_user_deletion.portal" in _imports(path.read_text(encoding="utf-8"))
+        f"{_title(function.name)}Role"
+        for function in (PROJECT / "functions").iterdir()
+        if "bulk_user_deletion.portal"
+        in _reached(f"bulk_user_deletion.steps.{function.name}", imports)
     }
 
     assert who_may("secretsmanager:GetSecretValue", {"Ref": "TokenSecret"}) == callers
@@ -235,6 +238,13 @@ def _deletes(node: ast.AST) -> bool:
 
 def _imports(text: str) -> set[str]:
     return set(_imported(ast.parse(text)))
+
+
+def _reached(step: str, imports: dict[str, set[str]]) -> set[str]:
+    """What a step imports, itself or by another step."""
+    own = imports[step.rpartition(".")[2]]
+    steps = {name for name in own if name.startswith("bulk_user_deletion.steps.")}
+    return own.union(*(_reached(name, imports) for name in steps))
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -22,7 +22,6 @@ def command(aws: Engine, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run `bulk-user-deletion` with these arguments, its AWS the emulated one."""
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
     def run(*arguments: object, typed: str = "") -> Result:
         return CliRunner().invoke(main, [str(part) for part in arguments], input=typed)
@@ -241,7 +240,7 @@ def test_doctor_says_that_dropped_files_start_nothing(
     application: Application, command: Command, aws: Engine
 ) -> None:
     events = boto3.client("events")
-    rule = resources(aws)["BulkUserDeletionFileDrop"]
+    rule = resources(aws)["FileDrop"]
     rule = rule.rpartition("|")[2]
     events.disable_rule(Name=rule)
     try:

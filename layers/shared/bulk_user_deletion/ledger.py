@@ -229,12 +229,10 @@ class Ledger:
             return
         # A row of its own: each intent pays for the size of the run's.
         with store_errors("Noting the renewal of the token"):
-            self._table.put_item(
-                Item={
-                    "pk": f"run#{run_id}",
-                    "sk": f"renewal#{now:012}",
-                    "expires_at": now + self._kept_seconds,
-                }
+            self._table.update_item(
+                Key={"pk": f"run#{run_id}", "sk": f"renewal#{now:012}"},
+                UpdateExpression="SET expires_at = :kept",
+                ExpressionAttributeValues={":kept": now + self._kept_seconds},
             )
 
     def renewals(self, run_id: str) -> list[int]:
