@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bulk_user_deletion.settings import Settings
+from bulk_user_deletion_cli.deployment import UPLOADS
 from tests.definition.loading import (
     DEFINITION_FILE,
     MACHINE,
@@ -221,6 +222,7 @@ def test_nothing_is_kept_for_ever_and_what_proves_something_for_as_long_as_the_l
 
     assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule} == {
         "inbox/": {"Ref": "InboxDays"},
+        UPLOADS: {"Ref": "InboxDays"},
         "runs/": {"Ref": "RetentionDays"},
         "results/": {"Ref": "RetentionDays"},
     }
