@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -204,6 +205,19 @@ class Stack:
                 "progress": {"finished": False, "wait_seconds": 0, "tries": tries},
             },
             **context,
+        )
+
+    def cut_off(self, user_id: str, *, for_seconds: int, run_id: str = "run-1") -> None:
+        """Leave a user as a function does that was cut off and may still be deleting it."""
+        now = int(time.time())
+        self.ledger.record_intent(
+            run_id,
+            user_id,
+            execution_arn=EXECUTIONS + run_id,
+            owner="cut off",
+            lease_until=now + for_seconds,
+            now=now,
+            is_first=True,
         )
 
     def delete_until_finished(

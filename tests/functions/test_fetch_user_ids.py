@@ -1,7 +1,6 @@
 """FetchUserIds: from a request to a sealed plan, or a refusal. Nobody is touched."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -253,16 +252,7 @@ def test_rule_4_while_a_dead_execution_may_still_be_deleting_a_user_the_next_run
     stack: Stack,
 ) -> None:
     stack.plan(["118"], "run-1")
-    now = int(time.time())
-    stack.ledger.record_intent(
-        "run-1",
-        "118",
-        execution_arn=EXECUTIONS + "run-1",
-        owner="cut off",
-        lease_until=now + 200,
-        now=now,
-        is_first=True,
-    )
+    stack.cut_off("118", for_seconds=200)
 
     with pytest.raises(PortalBusy, match="may still be deleting a user"):
         stack.plan(["118"], "run-2")

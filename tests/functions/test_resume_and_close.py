@@ -1,7 +1,6 @@
 """Runs whose execution ended early: closed with a report, and resumed to the end."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -320,16 +319,7 @@ def test_rule_7_a_delete_that_may_be_under_way_is_waited_for_before_the_report(
 ) -> None:
     stack.plan(["118"])
     stack.hand_out()
-    now = int(time.time())
-    stack.ledger.record_intent(
-        "run-1",
-        "118",
-        execution_arn=EXECUTIONS + "run-1",
-        owner="cut off",
-        lease_until=now + 200,
-        now=now,
-        is_first=True,
-    )
+    stack.cut_off("118", for_seconds=200)
     close(stack)
 
     early = stack.report_run()

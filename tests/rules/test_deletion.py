@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bulk_user_deletion.models import Outcome, PortalUser, UserRow, UserState, fold
 from bulk_user_deletion.rules.deletion import (
     MAX_ATTEMPTS,
+    leases_left,
     pace_wait,
     reason_to_keep,
     retry_wait,
@@ -180,3 +181,16 @@ def test_no_pause_is_negative(state: UserState, wait_seconds: int, since: int) -
     row = a_row(state, answered_at=1_000)
 
     assert 0 <= pace_wait(row, wait_seconds=wait_seconds, now=1_000 + since) <= wait_seconds
+
+
+def test_leases_are_left_until_the_last_function_that_may_be_deleting_has_ended() -> None:
+    deleting = [
+        UserRow("118", UserState.INTENT, lease_until=1000),
+        UserRow("119", UserState.INTENT, lease_until=1200),
+        UserRow("120", UserState.SETTLING, lease_until=9000),
+    ]
+
+    assert leases_left(deleting, now=1150) == 51
+    assert leases_left(deleting, now=1200) == 1
+    assert leases_left(deleting, now=1201) == 0
+    assert leases_left([], now=1150) == 0

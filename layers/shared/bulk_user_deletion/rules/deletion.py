@@ -1,5 +1,6 @@
 """One user's deletion, decision by decision."""
 
+from collections.abc import Iterable
 from datetime import date
 
 from bulk_user_deletion.models import PortalUser, UserRow, UserState, fold
@@ -50,6 +51,12 @@ def retry_wait(attempts: int, retry_after: int | None) -> int | None:
     if attempts >= MAX_ATTEMPTS:
         return None
     return retry_after if retry_after is not None else 10 << attempts
+
+
+def leases_left(rows: Iterable[UserRow], *, now: int) -> int:
+    """Return the seconds until no function can be left that deletes one of these users."""
+    leases = (row.lease_until for row in rows if row.state is UserState.INTENT)
+    return max(0, max(leases, default=0) - now + 1)
 
 
 def pace_wait(row: UserRow, *, wait_seconds: int, now: int) -> int:

@@ -34,6 +34,7 @@ from bulk_user_deletion.models import (
 )
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
+from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
 from bulk_user_deletion.rules.expiry import short_life_warning
 from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
@@ -201,8 +202,7 @@ class FetchUserIds:
             stop = Stop("Its execution ended before it could report.", "FetchUserIds", self._now())
             with suppress(RunClosed):  # taken over meanwhile, which stops it too
                 self.ledger.take_over_stopped(run, execution_arn=run.execution_arn, stop=stop)
-        rows = self.ledger.users(lock.run_id)
-        if any(row.state is UserState.INTENT and row.lease_until >= self._now() for row in rows):
+        if leases_left(self.ledger.users(lock.run_id), now=self._now()):
             raise PortalBusy(
                 f"Execution {lock.execution_arn} has ended, but may still be deleting a user from"
                 " this portal, and this run has waited for that in vain. Send the request again."

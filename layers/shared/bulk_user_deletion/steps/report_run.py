@@ -27,6 +27,7 @@ from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.report_page import report_page
 from bulk_user_deletion.reports import notification, report_csv, report_json, summary
+from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.links import object_link
 from bulk_user_deletion.rules.reporting import (
     count_outcomes,
@@ -79,11 +80,11 @@ class ReportRun:
         else:
             plan, digest = self._plan(run)
             rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
-            if wait := self._leases_left(rows):
+            if wait := leases_left(rows.values(), now=int(self.clock())):
                 return _later(self.run_id, wait)
             losses = None
             warnings = []
-            if plan and run and run.plan_sha256 not in {"", digest}:
+            if plan and _is_edited(run, digest):
                 warnings.append(_edit_warning(plan, rows))
             if plan and run and run.mode is Mode.APPLY and run.plan_sha256:
                 there = self._users_there()
@@ -109,11 +110,6 @@ class ReportRun:
         """Return the run's plan and its hash; one that was not sealed is none, unless refused."""
         plan, digest = (self.bucket.read_sealed(self.run_id) if run else None) or (None, "")
         return (plan, digest) if run and plan and (run.plan_sha256 or plan.refusal) else (None, "")
-
-    def _leases_left(self, rows: Mapping[str, UserRow]) -> int:
-        """Return the seconds until no function that is left of this run can be deleting a user."""
-        leases = (row.lease_until for row in rows.values() if row.state is UserState.INTENT)
-        return max(0, max(leases, default=0) - int(self.clock()) + 1)
 
     def _losses(
         self, plan: Plan, rows: Mapping[str, UserRow], there: Collection[str] | None
@@ -182,9 +178,7 @@ class ReportRun:
             counts,
             mode=mode,
             refused=bool(self.failure and self.failure.get("Error") in _REFUSALS),
-            failed=bool(self.failure)
-            or plan is None
-            or bool(run and run.plan_sha256 not in {"", digest}),
+            failed=bool(self.failure) or plan is None or _is_edited(run, digest),
             stopped=bool(run and run.stop and run.mode is Mode.APPLY),
         )
         now = self.clock()
@@ -257,6 +251,11 @@ def _later(run_id: str, wait_seconds: int) -> dict[str, Any]:
     """Return a summary of nothing yet: every field that the state machine selects is there."""
     nothing = dict.fromkeys(("status", "sentence", "counts", "report", "error", "cause"))
     return {**nothing, "run_id": run_id, "succeeded": False, "wait_seconds": wait_seconds}
+
+
+def _is_edited(run: RunRow | None, digest: str) -> bool:
+    """Tell whether the stored plan is another one than was sealed."""
+    return bool(run and run.plan_sha256 not in {"", digest})
 
 
 def _edit_warning(plan: Plan, rows: Mapping[str, UserRow]) -> str:
