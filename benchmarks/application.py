@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 _NO_CAPS = {
     "MaxUsers": "100000",
     "MaxPercent": "100",
-    "MaxUsersPerDay": "1000000",
+    "MaxUsersPerDay": "100000",
     "MaxPercentPerDay": "100",
 }
 

@@ -179,7 +179,11 @@ class Deployment:
     def schedule(self) -> dict[str, Any]:
         """Return the stack's schedule."""
         client = boto3.client("scheduler", config=CONFIG)
-        return dict(client.get_schedule(Name=self.resources["Schedule"].rpartition("/")[2]))
+        group, name = (
+            self.resources[resource].rpartition("/")[2]
+            for resource in ("ScheduleGroup", "Schedule")
+        )
+        return dict(client.get_schedule(GroupName=group, Name=name))
 
 
 @dataclass(frozen=True)

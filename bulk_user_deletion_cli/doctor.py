@@ -155,7 +155,7 @@ def _file_drops(what: str, deployment: Deployment) -> Finding:
 
 
 def _closing(what: str, deployment: Deployment) -> Finding:
-    if deployment.rule_state("BulkUserDeletionExecutionEnded") != "ENABLED":
+    if deployment.rule_state("ExecutionEnded") != "ENABLED":
         return Finding(
             what,
             State.WRONG,

@@ -258,9 +258,10 @@ def test_doctor_says_that_the_schedule_is_off(
     well = command("--stack-name", "scheduled", "doctor", "--json")
     scheduler = boto3.client("scheduler")
     [schedule] = scheduler.list_schedules()["Schedules"]
-    found = scheduler.get_schedule(Name=schedule["Name"])
+    found = scheduler.get_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
     scheduler.update_schedule(
         Name=schedule["Name"],
+        GroupName=schedule["GroupName"],
         ScheduleExpression=found["ScheduleExpression"],
         FlexibleTimeWindow=found["FlexibleTimeWindow"],
         Target=found["Target"],
