@@ -1,11 +1,13 @@
 """Runs whose execution ended early: closed with a report, and resumed to the end."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PlanEdited, RequestRefused, RunClosed
 from bulk_user_deletion.models import Outcome, PortalUser, UserState
 from bulk_user_deletion.portal import Portal
@@ -174,6 +176,47 @@ def test_a_resumed_run_that_stops_again_leaves_every_outcome_as_it_was(half_done
     assert {user: outcome for user, (outcome, _) in outcomes(half_done).items()} == {
         user: outcome for user, (outcome, _) in before.items()
     }
+
+
+def test_rule_8_a_stop_that_is_pressed_while_a_resume_waits_for_the_portal_holds(
+    half_done: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = int(time.time()) - 600  # and has waited for another run's end since
+    monkeypatch.setattr(
+        "bulk_user_deletion.executions.Executions.started_at", lambda *_: started + 0.5
+    )
+    order = {"stop": {"run_id": "run-1", "reason": "wrong list", "by": "night shift"}}
+    half_done.fetch_user_ids(order, "an-order")
+
+    with pytest.raises(RequestRefused, match=r"night shift stopped run run-1 .* wrong list"):
+        resume(half_done)
+
+    run = half_done.ledger.run("run-1")
+    assert run is not None
+    assert run.stop is not None
+    assert (run.is_open, run.stop.reason) == (False, "wrong list")
+
+
+def test_rule_8_a_stop_that_is_pressed_while_a_run_is_being_resumed_holds(
+    half_done: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = int(time.time()) - 600
+    monkeypatch.setattr("bulk_user_deletion.executions.Executions.started_at", lambda *_: started)
+    write_open_users = Bucket.write_open_users
+
+    def stopped_meanwhile(*arguments: Any) -> None:
+        write_open_users(*arguments)
+        half_done.ledger.press_stop("run-1", reason="no", by="somebody", now=started + 300)
+
+    monkeypatch.setattr(Bucket, "write_open_users", stopped_meanwhile)
+
+    with pytest.raises(RunClosed):
+        resume(half_done)
+
+    run = half_done.ledger.run("run-1")
+    assert run is not None
+    assert run.stop is not None
+    assert (run.is_open, run.stop.reason) == (False, "no")
 
 
 def test_a_run_can_be_resumed_again_by_the_name_of_the_execution_that_resumed_it(

@@ -30,6 +30,15 @@ class Executions:
         execution = self._describe(execution_arn)
         return execution["status"] if execution else "FORGOTTEN"
 
+    def started_at(self, execution_arn: str) -> float | None:
+        """Return when an execution started, in seconds since 1970; None for one not on record.
+
+        Raises:
+            StoreUnavailable: Step Functions does not answer.
+        """
+        execution = self._describe(execution_arn)
+        return execution["startDate"].timestamp() if execution else None
+
     def request(self, execution_arn: str) -> Mapping[str, Any]:
         """Return what an execution was started with, nothing for one that is not on record.
 

@@ -117,12 +117,21 @@ class Ledger:
         )
 
     def resume_run(
-        self, run: RunRow, *, name: str, execution_arn: str, limits: Limits, now: int
+        self,
+        run: RunRow,
+        *,
+        name: str,
+        execution_arn: str,
+        limits: Limits,
+        started_at: float,
+        now: int,
     ) -> None:
         """Hand a run over to the execution `name`, which resumes it: open, and not stopped.
 
+        `started_at` is when that execution started: a stop that was pressed since then stands.
+
         Raises:
-            RunClosed: another execution has taken it meanwhile.
+            RunClosed: another execution has taken it meanwhile, or it was stopped meanwhile.
         """
         with store_errors("Resuming the run"):
             # First, so that this execution's own end can be traced to the run, whenever it comes.
@@ -145,7 +154,10 @@ class Ledger:
                 ":one": 1,
                 ":wait": limits.wait_seconds,
                 ":canary": limits.canary_users,
+                ":started": int(started_at),
             },
+            condition=" AND (attribute_not_exists(stop_flag) OR stop_flag.#at <= :started)",
+            names={"#at": "at"},
         )
 
     def take_over_stopped(self, run: RunRow, *, execution_arn: str, stop: Stop) -> None:
@@ -180,15 +192,24 @@ class Ledger:
         return _held(self.run(run_id), run_id, execution_arn)
 
     def press_stop(self, run_id: str, *, reason: str, by: str, now: int) -> bool:
-        """Set the stop flag: no further user is begun. The first reason stands.
+        """Set the stop flag: no further user is begun. The first reason stands while
+        the run is open.
 
         Without a `run_id` it holds for the whole portal until it is lifted. False means that there
         is no such run.
         """
         flag = {"reason": reason, "by": by, "at": now}
         if run_id:
-            expression = "SET stop_flag = if_not_exists(stop_flag, :stop)"
-            return self._update_run(run_id, expression, {":stop": flag})
+            # A closed run was stopped long ago, if it was. Whoever presses the button now means the
+            # execution that is about to resume it, which goes by when that was.
+            return self._update_run(
+                run_id,
+                "SET stop_flag = :stop",
+                {":stop": flag, ":no": False},
+                condition="is_open = :no",
+            ) or self._update_run(
+                run_id, "SET stop_flag = if_not_exists(stop_flag, :stop)", {":stop": flag}
+            )
         with store_errors("Pressing the stop button"):
             self._table.update_item(
                 Key=_PORTAL_STOP,
@@ -255,29 +276,41 @@ class Ledger:
         execution_arn: str,
         expression: str,
         values: Mapping[str, Any],
+        *,
+        condition: str = "",
+        names: Mapping[str, str] | None = None,
     ) -> None:
-        """Update a run's row while it is that execution's."""
+        """Update a run's row while it is that execution's, and on a further condition if any."""
+        more: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
         with store_errors("Writing the run"):
             try:
                 self._table.update_item(
                     Key={"pk": f"run#{run_id}", "sk": "run"},
                     UpdateExpression=expression,
-                    ConditionExpression="execution_arn = :held",
+                    ConditionExpression=f"execution_arn = :held{condition}",
                     ExpressionAttributeValues={**values, ":held": execution_arn},
+                    **more,
                 )
             except ClientError as error:
                 if error_code(error) != "ConditionalCheckFailedException":
                     raise
                 raise _closed(run_id) from None
 
-    def _update_run(self, run_id: str, expression: str, values: Mapping[str, Any]) -> bool:
+    def _update_run(
+        self,
+        run_id: str,
+        expression: str,
+        values: Mapping[str, Any],
+        *,
+        condition: str = "attribute_exists(pk)",
+    ) -> bool:
         with store_errors("Writing the run"):
             try:
                 self._table.update_item(
                     Key={"pk": f"run#{run_id}", "sk": "run"},
                     UpdateExpression=expression,
                     ExpressionAttributeValues=dict(values),
-                    ConditionExpression="attribute_exists(pk)",
+                    ConditionExpression=condition,
                 )
             except ClientError as error:  # a request that was refused never had a row
                 if error_code(error) != "ConditionalCheckFailedException":

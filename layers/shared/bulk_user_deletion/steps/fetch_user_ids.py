@@ -288,6 +288,13 @@ class FetchUserIds:
             )
         self._check_portal(plan)
         self._may_apply(is_sealed=bool(plan.applies))
+        started_at = self.executions.started_at(self.execution_arn) or self.clock()
+        if run.stop and run.stop.at > started_at and run.execution_arn != self.execution_arn:
+            raise RequestRefused(
+                f"{run.stop.by} stopped run {run_id} while this execution was about to resume it:"
+                f" {run.stop.reason.rstrip('.')}. Nobody was deleted. Resume it again when that is"
+                " settled."
+            )
         rows = {row.user_id: row for row in self.ledger.users(run_id)}
         still_open = [
             user.user_id
@@ -313,6 +320,7 @@ class FetchUserIds:
                 name=self.run_id,
                 execution_arn=self.execution_arn,
                 limits=limits,
+                started_at=started_at,
                 now=self._now(),
             )
         for user_id in still_open:
