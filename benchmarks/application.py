@@ -35,6 +35,7 @@ class Run:
     `requests` are those that the portal got meanwhile for this run's users, or for none.
     """
 
+    arn: str
     name: str
     status: str
     seconds: float
@@ -98,6 +99,7 @@ class Application:
             time.sleep(0.2)
         ours = set(user_ids)
         return Run(
+            arn=arn,
             name=execution["name"],
             status=execution["status"],
             seconds=time.monotonic() - started,

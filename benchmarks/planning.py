@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.application import Application
 from benchmarks.figures import Figure
-from benchmarks.functions import environment, invoke, with_token
+from benchmarks.functions import environment, invoke, report, with_token
 from local.engine import Engine
 from local.portal import PortalSimulator
 
@@ -66,6 +66,7 @@ def run(*, users: int = USERS) -> Iterator[Figure]:
         ).stdout
         fetched, decoded = json.loads(floor)
         [batch] = invoke("next_batch", [{**events["apply"], "batch": {"number": 0}}], variables)
+        reported = report(events["preview"], variables)
         yield Figure("planning", f"time to plan {users:,} rows", preview.seconds, "s")
         yield Figure("planning", "of which the bodies' transfer", fetched, "s")
         yield Figure(
@@ -79,3 +80,5 @@ def run(*, users: int = USERS) -> Iterator[Figure]:
         yield Figure("planning", "peak memory", apply.peak_mb, "MB", target=256)
         yield Figure("planning", "peak memory of NextBatch", batch.peak_mb, "MB", target=256)
         yield Figure("planning", "time of NextBatch", batch.seconds, "s")
+        yield Figure("planning", "peak memory of ReportRun", reported.peak_mb, "MB", target=1024)
+        yield Figure("planning", "time of ReportRun", reported.seconds, "s", target=900)

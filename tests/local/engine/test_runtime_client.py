@@ -72,7 +72,7 @@ class RuntimeApi:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.05,)).start()
 
 
 def _in_a_minute() -> int:
@@ -122,6 +122,7 @@ def answer(client: list[str], task_root: Path, handler: str, event: Any = None) 
     finally:
         process.kill()
         process.wait()
+        api.server.shutdown()
         api.server.server_close()
 
 
