@@ -136,7 +136,12 @@ def _build_layer(project: Path, template: dict[str, Any]) -> dict[str, bytes]:
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
-            artifacts.rename(built)
+            try:
+                artifacts.rename(built)
+            except OSError:
+                if not built.exists():
+                    raise
+                # Another process made the same meanwhile.
     return _files(built / "python")
 
 

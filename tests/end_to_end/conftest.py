@@ -200,7 +200,7 @@ def aws() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def deployed(aws: Engine) -> Iterator[Application]:
     """A stack whose caps per day are wide enough for all tests; files dropped are applied."""
-    with PortalSimulator(users=600) as portal:
+    with PortalSimulator(users=1_000) as portal:
         yield Application(
             aws,
             "bulk-user-deletion",

@@ -119,7 +119,7 @@ def test_rule_2_a_preview_sends_no_write_and_says_who_would_go(application: Appl
 def test_rule_5_over_a_cap_nobody_is_deleted_and_both_figures_are_named(
     application: Application,
 ) -> None:
-    users = [str(user_id) for user_id in range(200, 251)]
+    users = [str(user_id) for user_id in application.leavers(51)]
 
     run = application.start({"mode": "apply", "source": {"users": users}})
 

@@ -154,7 +154,7 @@ def scheduled(aws: Engine, deployed: Application) -> Application:
     """Another stack for the same portal, with a schedule."""
     return Application(
         aws,
-        "scheduled",
+        "nightly",
         deployed.portal,
         ScheduleExpression="cron(0 20 ? * FRI *)",
         ScheduleInput='{"source": {"dataset_id": 42}}',
@@ -255,9 +255,9 @@ def test_doctor_says_that_dropped_files_start_nothing(
 def test_doctor_says_that_the_schedule_is_off(
     application: Application, scheduled: Application, command: Command
 ) -> None:
-    well = command("--stack-name", "scheduled", "doctor", "--json")
+    well = command("--stack-name", "nightly", "doctor", "--json")
     scheduler = boto3.client("scheduler")
-    [schedule] = scheduler.list_schedules()["Schedules"]
+    [schedule] = scheduler.list_schedules(NamePrefix="nightly")["Schedules"]
     found = scheduler.get_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
     scheduler.update_schedule(
         Name=schedule["Name"],
@@ -268,7 +268,7 @@ def test_doctor_says_that_the_schedule_is_off(
         State="DISABLED",
     )
 
-    off = command("--stack-name", "scheduled", "doctor", "--json")
+    off = command("--stack-name", "nightly", "doctor", "--json")
 
     assert (said(well)["Schedule"], said(off)["Schedule"]) == ("well", "wrong"), off.output
     assert "cron(0 20 ? * FRI *)" in off.stderr

@@ -1,5 +1,6 @@
 """CloudFormation receives the project's own template, but for what the emulator needs."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -116,3 +117,28 @@ def test_what_only_tests_and_local_runs_need_is_not_in_the_layer(
         "requests",
         "urllib3",
     }
+
+
+def test_a_layer_that_two_processes_build_at_once_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "layer").mkdir()
+    # The other process is quicker by a moment: its layer is there when ours is made.
+    (tmp_path / "layer/Makefile").write_text(
+        "build-Shared:\n"
+        "\tmkdir -p $(ARTIFACTS_DIR)/python && echo ours > $(ARTIFACTS_DIR)/python/a.py\n"
+        "\tmkdir -p $(LAYER)/python && echo the same > $(LAYER)/python/a.py\n"
+    )
+    (tmp_path / "template.yaml").write_text(
+        "Globals: {Function: {}}\n"
+        "Resources: {Shared: {Type: AWS::Serverless::LayerVersion,"
+        " Properties: {ContentUri: layer}}}\n"
+    )
+    digest = hashlib.sha256((tmp_path / "layer/Makefile").read_bytes()).hexdigest()
+    monkeypatch.setenv("LAYER", str(tmp_path / f".local/layer-{digest[:16]}"))
+    uploads: dict[str, bytes] = {}
+
+    package(tmp_path, lambda key, body: uploads.setdefault(key, body) and f"s3://packages/{key}")
+
+    [body] = uploads.values()
+    assert zipfile.ZipFile(io.BytesIO(body)).read("a.py") == b"the same\n"
