@@ -136,9 +136,13 @@ def test_a_layer_that_two_processes_build_at_once_is_built(
     )
     digest = hashlib.sha256((tmp_path / "layer/Makefile").read_bytes()).hexdigest()
     monkeypatch.setenv("LAYER", str(tmp_path / f".local/layer-{digest[:16]}"))
-    uploads: dict[str, bytes] = {}
+    uploads = []
 
-    package(tmp_path, lambda key, body: uploads.setdefault(key, body) and f"s3://packages/{key}")
+    def upload(key: str, body: bytes) -> str:
+        uploads.append(body)
+        return f"s3://packages/{key}"
 
-    [body] = uploads.values()
+    package(tmp_path, upload)
+
+    [body] = uploads
     assert zipfile.ZipFile(io.BytesIO(body)).read("a.py") == b"the same\n"
