@@ -26,6 +26,7 @@ from bulk_user_deletion_cli.runs import (
     copy_reports,
     ended,
     ended_by,
+    reported,
     show_plan,
     tell,
     watch,
@@ -54,7 +55,12 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="bulk-user-deletion")
 @click.option(
-    "--stack-name", default="bulk-user-deletion", show_default=True, help="The deployed stack."
+    "--stack-name",
+    envvar="BULK_USER_DELETION_STACK",
+    default="bulk-user-deletion",
+    show_default=True,
+    show_envvar=True,
+    help="The deployed stack.",
 )
 @click.option("--profile", help="Profile of the AWS configuration.")
 @click.option("--region", help="Region of the stack.")
@@ -78,9 +84,9 @@ def _who_and_why(command: _Command) -> _Command:
         "--requested-by",
         default=getpass.getuser,
         show_default="your user name",
-        help="Who wants it; stands in the report.",
+        help="Who wants it; stands in the report of what is planned.",
     )
-    why = click.option("--reason", default="", help="Why, such as a ticket; stands in the report.")
+    why = click.option("--reason", default="", help="Why, such as a ticket; stands there too.")
     return why(by(command))
 
 
@@ -240,7 +246,11 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     execution = deployment.execution(run.execution_arn)
     if execution and execution.is_running and watching:
         raise SystemExit(_follow(deployment, run.execution_arn, console, as_json=as_json))
-    if not (execution and execution.is_running) and (end := ended(deployment, run.run_id)):
+    if execution is None:
+        end = ended(deployment, run.run_id)
+    else:
+        end = None if execution.is_running else reported(deployment, execution)
+    if end:
         raise SystemExit(tell(end, deployment, console=console, as_json=as_json))
     outcomes = {
         name: number
@@ -268,9 +278,12 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
 @click.argument("run_id", required=False, default="")
 @click.option("--portal", is_flag=True, help="Every run on the portal, until it is lifted.")
 @click.option("--lift", is_flag=True, help="Take the stop back, of RUN_ID or of the portal.")
-@click.option("--reason", required=True, help="Why; stands in the report.")
+@click.option("--reason", required=True, help="Why. The report of a stopped run says it.")
 @click.option(
-    "--by", default=getpass.getuser, show_default="your user name", help="Who; stands there too."
+    "--by",
+    default=getpass.getuser,
+    show_default="your user name",
+    help="Who; the report says that too.",
 )
 @click.pass_obj
 def stop(stack_name: str, run_id: str, portal: bool, lift: bool, reason: str, by: str) -> None:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,23 @@ def ended(deployment: Deployment, name: str) -> Ended | None:
     return Ended(run_id, report["status"], report["sentence"], report) if report else None
 
 
+def reported(deployment: Deployment, execution: Execution) -> Ended | None:
+    """Return how the run of an ended execution ended, None when no report tells of it.
+
+    A run that is resumed has the report of its earlier end until it is reported again.
+    """
+    end = ended(deployment, execution.name)
+    started_at = execution.started_at.replace(microsecond=0)
+    if end and datetime.fromisoformat(end.report["ended_at"]) >= started_at:
+        return end
+    return None
+
+
 def ended_by(deployment: Deployment, execution: Execution) -> Ended:
     """Return how the run of an ended execution ended, as its report or else the execution says."""
     said = execution.cause or execution.output.get("nothing_because") or "No report was written."
     without = Ended(execution.name, execution.status, said, {})
-    return ended(deployment, execution.name) or without
+    return reported(deployment, execution) or without
 
 
 def tell(

@@ -491,6 +491,47 @@ def test_a_portal_that_asks_for_a_day_at_a_look_is_left_alone_too(
     assert "left alone for 86400 s" in stop_reason(stack)
 
 
+def test_a_run_that_begins_while_the_portal_wants_a_longer_rest_than_it_waits_stops_at_once(
+    stack: Stack, batch_key: str
+) -> None:
+    a_pace(stack, quiet_until=int(time.time()) + 7200)
+
+    assert stack.delete_user(USER, batch_key) == {"finished": True, "wait_seconds": 0, "tries": 0}
+
+    assert stack.portal.requests == []
+    assert "The portal asks to be left alone for" in stop_reason(stack)
+
+
+def test_a_user_whose_delete_is_under_way_is_looked_at_however_long_the_portal_wants_to_rest(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.knobs = Knobs(delete_mode="ignored")
+    stack.delete_user(USER, batch_key)
+    a_pace(stack, quiet_until=int(time.time()) + 7200)
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert progress == {"finished": False, "wait_seconds": 3600, "tries": 1}
+    assert stack.ledger.run("run-1").stop is None  # type: ignore[union-attr]
+
+
+def test_looks_that_the_portal_does_not_answer_are_not_said_to_have_seen_the_user(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.knobs = Knobs(delete_mode="ignored", retry_after_seconds=120)
+    stack.delete_user(USER, batch_key)
+    stack.portal.faults.rate(Fault.TOO_MANY_REQUESTS, 1.0, method="GET")
+
+    waits = stack.delete_until_finished(USER, batch_key)
+
+    assert 120 in waits
+    found, reason = outcome(stack)
+    assert found is Outcome.UNKNOWN
+    assert "the last look was not answered (" in reason
+    assert "429" in reason
+    assert "still there" not in reason
+
+
 def test_a_token_that_would_not_outlive_the_next_delete_is_renewed_ahead(
     stack: Stack, batch_key: str
 ) -> None:

@@ -188,13 +188,32 @@ def test_rule_8_a_stop_that_is_pressed_while_a_resume_waits_for_the_portal_holds
     order = {"stop": {"run_id": "run-1", "reason": "wrong list", "by": "night shift"}}
     half_done.fetch_user_ids(order, "an-order")
 
-    with pytest.raises(RequestRefused, match=r"night shift stopped run run-1 .* wrong list"):
+    with pytest.raises(RequestRefused, match=r"was pressed while .* wrong list"):
         resume(half_done)
 
     run = half_done.ledger.run("run-1")
     assert run is not None
     assert run.stop is not None
     assert (run.is_open, run.stop.reason) == (False, "wrong list")
+
+
+def test_rule_8_a_second_press_holds_too_when_the_run_was_stopping_as_a_resume_began_to_wait(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.plan(["118", "119"])
+    started = int(time.time())
+    stack.ledger.press_stop("run-1", reason="breaker", by="breaker", now=started - 60)
+    stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=started + 60)
+    stack.report_run()
+    monkeypatch.setattr("bulk_user_deletion.executions.Executions.started_at", lambda *_: started)
+
+    with pytest.raises(RequestRefused, match="The stop button of run run-1 was pressed while"):
+        resume(stack)
+
+    run = stack.ledger.run("run-1")
+    assert run is not None
+    assert run.stop is not None
+    assert run.stop.reason == "breaker"
 
 
 def test_rule_8_a_stop_that_is_pressed_while_a_run_is_being_resumed_holds(

@@ -139,6 +139,10 @@ def test_the_portals_retry_after_holds_for_everybody() -> None:
     assert after(BUSY).quiet_until == 0
 
 
+def test_what_a_portal_can_hardly_mean_is_not_remembered_for_ever() -> None:
+    assert after(replace(BUSY, retry_after=10**10)).quiet_until == NOW + 1 + 24 * 3600
+
+
 def test_a_shorter_retry_after_does_not_end_a_longer_one() -> None:
     pace = replace(USUAL, quiet_until=int(NOW) + 500)
 

@@ -147,17 +147,16 @@ class Ledger:
             run.run_id,
             run.execution_arn,
             "SET execution_arn = :new, is_open = :yes, round_number = round_number + :one,"
-            " wait_seconds = :wait, canary_users = :canary REMOVE stop_flag",
+            " wait_seconds = :wait, canary_users = :canary REMOVE stop_flag, stopped_at_ms",
             {
                 ":new": execution_arn,
                 ":yes": True,
                 ":one": 1,
                 ":wait": limits.wait_seconds,
                 ":canary": limits.canary_users,
-                ":started": int(started_at),
+                ":started": int(started_at * 1000),
             },
-            condition=" AND (attribute_not_exists(stop_flag) OR stop_flag.#at <= :started)",
-            names={"#at": "at"},
+            condition=" AND (attribute_not_exists(stopped_at_ms) OR stopped_at_ms < :started)",
         )
 
     def take_over_stopped(self, run: RunRow, *, execution_arn: str, stop: Stop) -> None:
@@ -191,24 +190,26 @@ class Ledger:
         """
         return _held(self.run(run_id), run_id, execution_arn)
 
-    def press_stop(self, run_id: str, *, reason: str, by: str, now: int) -> bool:
+    def press_stop(self, run_id: str, *, reason: str, by: str, now: float) -> bool:
         """Set the stop flag: no further user is begun. The first reason stands while
         the run is open.
 
         Without a `run_id` it holds for the whole portal until it is lifted. False means that there
         is no such run.
         """
-        flag = {"reason": reason, "by": by, "at": now}
+        flag = {"reason": reason, "by": by, "at": int(now)}
         if run_id:
-            # A closed run was stopped long ago, if it was. Whoever presses the button now means the
-            # execution that is about to resume it, which goes by when that was.
+            values = {":stop": flag, ":now": int(now * 1000)}
+            # The stop of a closed run is an old one: this is news.
             return self._update_run(
                 run_id,
-                "SET stop_flag = :stop",
-                {":stop": flag, ":no": False},
+                "SET stop_flag = :stop, stopped_at_ms = :now",
+                {**values, ":no": False},
                 condition="is_open = :no",
             ) or self._update_run(
-                run_id, "SET stop_flag = if_not_exists(stop_flag, :stop)", {":stop": flag}
+                run_id,
+                "SET stop_flag = if_not_exists(stop_flag, :stop), stopped_at_ms = :now",
+                values,
             )
         with store_errors("Pressing the stop button"):
             self._table.update_item(
@@ -278,10 +279,8 @@ class Ledger:
         values: Mapping[str, Any],
         *,
         condition: str = "",
-        names: Mapping[str, str] | None = None,
     ) -> None:
         """Update a run's row while it is that execution's, and on a further condition if any."""
-        more: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
         with store_errors("Writing the run"):
             try:
                 self._table.update_item(
@@ -289,7 +288,6 @@ class Ledger:
                     UpdateExpression=expression,
                     ConditionExpression=f"execution_arn = :held{condition}",
                     ExpressionAttributeValues={**values, ":held": execution_arn},
-                    **more,
                 )
             except ClientError as error:
                 if error_code(error) != "ConditionalCheckFailedException":
@@ -810,6 +808,7 @@ def _run_row(run_id: str, items: Mapping[str, _Item]) -> RunRow | None:
         round_number=int(item["round_number"]),
         renewals=int(item["renewals"]),
         stop=_stop(item) or _stop(items.get("stop")),
+        stopped_at=int(item.get("stopped_at_ms", 0)) / 1000,
         pace=_pace(items.get("pace")),
     )
 

@@ -401,6 +401,7 @@ class RunRow:
     round_number: int = 1
     renewals: int = 0
     stop: Stop | None = None
+    stopped_at: float = 0.0
     pace: Pace = Pace()
 
 

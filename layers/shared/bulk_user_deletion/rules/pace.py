@@ -12,6 +12,9 @@ LONGEST_WAIT = 300
 # neither holds the portal's lock for a day nor calls earlier than it was asked to.
 LONGEST_PATIENCE = 3600
 
+# And the longest that later runs hear of it: more is somebody's mistake.
+_LONGEST_QUIET = 24 * 3600
+
 _SMOOTHING = 0.2
 
 
@@ -38,7 +41,7 @@ def observe(pace: Pace, answer: Answer, *, is_delete: bool, now: float) -> Pace:
         usual = round(usual + _SMOOTHING * (answer.seconds - usual) if usual else answer.seconds, 1)
     quiet_until = pace.quiet_until
     if strained and answer.retry_after is not None:
-        quiet_until = max(quiet_until, int(now) + 1 + answer.retry_after)
+        quiet_until = max(quiet_until, int(now) + 1 + min(answer.retry_after, _LONGEST_QUIET))
     after = replace(
         pace,
         seconds_per_delete=usual,

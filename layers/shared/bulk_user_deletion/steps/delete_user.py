@@ -27,7 +27,7 @@ from bulk_user_deletion.rules.deletion import (
     retry_wait,
     settle_wait,
 )
-from bulk_user_deletion.rules.pace import observe, patience_problem, pause
+from bulk_user_deletion.rules.pace import LONGEST_PATIENCE, observe, patience_problem, pause
 from bulk_user_deletion.rules.protection import Protected
 
 # Several users at a time may want to write the same row; a lost observation is made again soon.
@@ -98,7 +98,10 @@ class DeleteUser:
         quiet = run.pace.quiet_until - self._now()
         if quiet > 0 and not self.tries:
             # The portal asked another user's function for patience. Who has waited goes on.
-            return Progress(finished=False, wait_seconds=quiet, tries=1)
+            if not _in_flight(row) and (problem := patience_problem(quiet)):
+                self._stop(problem)
+                return Progress(finished=True)
+            return Progress(finished=False, wait_seconds=min(quiet, LONGEST_PATIENCE), tries=1)
         try:
             return self._look(run, row)
         except PermanentError as error:
@@ -113,7 +116,10 @@ class DeleteUser:
             case Verdict.OK:
                 return self._found(run, row, user_in(answer))
             case Verdict.TRY_AGAIN | Verdict.REFUSE if _in_flight(row):
-                return self._settle(run, row)
+                run = self._observed(run, answer)
+                seen = f"the last look was not answered ({answer.describe()})"
+                least = min(answer.retry_after or 0, LONGEST_PATIENCE)
+                return self._settle(run, row, seen=seen, least=least)
             case Verdict.TRY_AGAIN:
                 return self._unanswered(run, answer)
             case Verdict.REFUSE:
@@ -137,7 +143,7 @@ class DeleteUser:
         if _in_flight(row):
             if keep:
                 return self._end(run, row, Outcome.UNKNOWN, f"after the DELETE: {keep}")
-            return self._settle(run, row)
+            return self._settle(run, row, seen="still there")
         if keep:
             return self._end(run, row, Outcome.SKIPPED, keep)
         return self._delete(run, row)
@@ -189,12 +195,13 @@ class DeleteUser:
                 self._refused(said)
                 self.portal.raise_for(verdict, answer, f"deleted user {self.user_id}")
 
-    def _settle(self, run: RunRow, row: UserRow) -> Progress:
+    def _settle(self, run: RunRow, row: UserRow, *, seen: str, least: int = 0) -> Progress:
         wait = settle_wait(row)
         if wait is None:
             evidence = row.reason or "the function ended before the DELETE's answer was recorded"
-            reason = f"{evidence}; still there after {row.looks + 1} looks in {row.waited} s"
+            reason = f"{evidence}; {seen} after {row.looks + 1} looks in {row.waited} s"
             return self._end(run, row, Outcome.UNKNOWN, reason)
+        wait = max(wait, least)
         self.ledger.record_look(self.run_id, self.user_id, wait_seconds=wait)
         return Progress(finished=False, wait_seconds=wait)
 

@@ -103,7 +103,7 @@ class FetchUserIds:
             case None:
                 return self._nothing("The event names a folder, not a file.")
             case StopOrder():
-                return self._nothing(obey_stop(request, ledger=self.ledger, now=self._now()))
+                return self._nothing(obey_stop(request, ledger=self.ledger, now=self.clock()))
             case CheckOrder():
                 found = check_portal(
                     self.connect(),
@@ -289,11 +289,11 @@ class FetchUserIds:
         self._check_portal(plan)
         self._may_apply(is_sealed=bool(plan.applies))
         started_at = self.executions.started_at(self.execution_arn) or self.clock()
-        if run.stop and run.stop.at > started_at and run.execution_arn != self.execution_arn:
+        if run.stop and run.stopped_at >= started_at and run.execution_arn != self.execution_arn:
             raise RequestRefused(
-                f"{run.stop.by} stopped run {run_id} while this execution was about to resume it:"
-                f" {run.stop.reason.rstrip('.')}. Nobody was deleted. Resume it again when that is"
-                " settled."
+                f"The stop button of run {run_id} was pressed while this execution was about to"
+                f" resume it. Its stop: {run.stop.by}: {run.stop.reason.rstrip('.')}. Nobody was"
+                " deleted. Resume it again when that is settled."
             )
         rows = {row.user_id: row for row in self.ledger.users(run_id)}
         still_open = [

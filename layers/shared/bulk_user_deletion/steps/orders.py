@@ -11,7 +11,7 @@ from bulk_user_deletion.rules.answers import Step, Verdict, judge
 MAX_CLOSINGS = 3
 
 
-def obey_stop(order: StopOrder, *, ledger: Ledger, now: int) -> str:
+def obey_stop(order: StopOrder, *, ledger: Ledger, now: float) -> str:
     """Press the stop button, or lift it; return what was done, for the execution's output.
 
     Raises:

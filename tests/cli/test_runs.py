@@ -1,0 +1,39 @@
+"""What the terminal says of an end."""
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from bulk_user_deletion_cli.deployment import Deployment, Execution
+from bulk_user_deletion_cli.runs import ended_by
+
+
+@pytest.mark.parametrize(
+    ("reported_at", "status"),
+    [
+        ("2026-11-25T10:00:00Z", "ABORTED"),  # before this execution began: an earlier round's
+        ("2026-11-25T12:00:00Z", "INCOMPLETE"),
+        ("2026-11-25T12:30:00Z", "INCOMPLETE"),
+    ],
+)
+def test_the_report_of_an_earlier_round_is_not_told_as_the_end_of_this_one(
+    reported_at: str, status: str
+) -> None:
+    report = {"status": "INCOMPLETE", "sentence": "5 of 20.", "ended_at": reported_at}
+    deployment = SimpleNamespace(
+        ledger=SimpleNamespace(run_of=lambda _: "run-1"),
+        bucket=SimpleNamespace(read_report=lambda *_: json.dumps(report).encode()),
+    )
+    resuming = Execution(
+        arn="arn:resumed",
+        name="resumed",
+        status="ABORTED",
+        started_at=datetime(2026, 11, 25, 12, 0, 0, 400_000, tzinfo=UTC),
+        output={},
+        cause="by hand",
+    )
+
+    assert ended_by(cast("Deployment", deployment), resuming).status == status
