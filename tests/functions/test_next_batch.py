@@ -48,6 +48,25 @@ def test_a_canary_that_did_not_go_stops_the_run(stack: Stack, outcome: Outcome |
     assert run.stop.by == "canary"
 
 
+@pytest.mark.parametrize(("begun", "goes_on"), [("110", False), ("113", True)])
+def test_a_batch_at_whose_end_nobody_was_begun_stops_the_run_to_be_resumed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, begun: str, goes_on: bool
+) -> None:
+    monkeypatch.setattr("bulk_user_deletion.rules.batches.BATCH_SIZE", 4)
+    stack.plan(USERS, options={"canary_users": 0})
+    stack.next_batch(0)
+    end(stack, begun, Outcome.DELETED)
+
+    assert bool(stack.next_batch(1)["users"]) is goes_on
+
+    run = stack.ledger.run("run-1")
+    assert run is not None
+    if not goes_on:
+        assert run.stop is not None
+        assert run.stop.by == "NextBatch"
+        assert "users 111, 112, 113:" in run.stop.reason
+
+
 def test_a_stopped_run_gets_no_further_batch(stack: Stack) -> None:
     stack.plan(USERS, options={"canary_users": 2})
     stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)

@@ -338,6 +338,10 @@ class Ledger:
             _user_row(user) if user else None,
         )
 
+    def begun(self, run_id: str, user_id: str) -> bool:
+        """Tell whether a run began with a user."""
+        return bool(self._rows((f"run#{run_id}", f"user#{user_id}")))
+
     def users(self, run_id: str) -> Iterator[UserRow]:
         """Yield the rows of all users that a run began."""
         return map(_user_row, self._run_rows(run_id, "user#"))

@@ -9,6 +9,7 @@ from bulk_user_deletion.errors import PlanEdited, RunClosed
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Mode, PortalUser
 from bulk_user_deletion.rules.batches import batch_range, canary_problem
+from bulk_user_deletion.rules.breaker import IN_A_ROW
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,29 @@ class NextBatch:
             return nothing
         if 1 < number <= canary_users + 1 and self._stopped_by_canary(users[: number - 1]):
             return nothing
+        if number > canary_users + 1 and self._stopped_by_silence(users, number - 1, canary_users):
+            return nothing
         key = self.bucket.write_batch(self.run_id, run.round_number, number, chosen)
         return Batch(number, len(chosen), key)
+
+    def _stopped_by_silence(self, users: list[PortalUser], number: int, canary_users: int) -> bool:
+        """Stop when batch `number` went by without anybody being begun at its end.
+
+        That is how it looks when there is no token for a long time: no user fails, so that the
+        breaker sees nothing, and each takes its minutes while the portal is locked.
+        """
+        handed_out = batch_range(number, canary_users=canary_users, users=len(users))
+        last = [users[index].user_id for index in handed_out][-IN_A_ROW:]
+        if any(self.ledger.begun(self.run_id, user_id) for user_id in last):
+            return False
+        self.ledger.press_stop(
+            self.run_id,
+            reason=f"Nobody was begun at the end of batch {number}, users {', '.join(last)}: the"
+            " logs of RefreshToken and DeleteUser say why. When that is mended, resume the run.",
+            by="NextBatch",
+            now=int(self.clock()),
+        )
+        return True
 
     def _stopped_by_canary(self, canaries: list[PortalUser]) -> bool:
         rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
