@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.application import Application
 from benchmarks.figures import Figure
-from benchmarks.functions import PROJECT, Invocation, environment, invoke, with_token
+from benchmarks.functions import PROJECT, Invocation, delete_events, environment, invoke, with_token
 from local.engine import Engine
 from local.portal import Fault, PortalSimulator
 
@@ -76,16 +76,7 @@ def _memory() -> Iterator[Figure]:
         request = {"mode": "apply", "source": {"users": users}}
         _expect(with_token("fetch_user_ids", {**run, "request": request}, variables))
         [batch] = invoke("next_batch", [{**run, "batch": {"number": 0}}], variables)
-        events = [
-            {
-                **run,
-                "batch_key": batch.result["key"],
-                "user_id": user,
-                "token": {"version_id": None, "renewals": 0},
-                "progress": {"finished": False, "wait_seconds": 0, "tries": 0},
-            }
-            for user in users
-        ]
+        events = delete_events(run, batch, users)
         [usual] = invoke("delete_user", events[:1], variables)
         portal.faults.script(Fault.HUGE_BODY)
         [huge] = invoke("delete_user", events[1:], variables)

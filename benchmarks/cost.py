@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.application import PROJECT, Application
 from benchmarks.figures import Figure
-from benchmarks.functions import Invocation, environment, invoke, renew, with_token
+from benchmarks.functions import Invocation, delete_events, environment, invoke, renew, with_token
 from bulk_user_deletion.rules import prices
 from bulk_user_deletion.rules.batches import BATCH_SIZE
 from local.engine import Engine
@@ -66,16 +66,7 @@ def _count(aws: Engine, portal: PortalSimulator) -> dict[str, list[Invocation]]:
     request = {"mode": "apply", "source": {"users": users}}
     planned = with_token("fetch_user_ids", {**run, "request": request}, variables)
     [batch] = invoke("next_batch", [{**run, "batch": {"number": 0}}], variables)
-    events = [
-        {
-            **run,
-            "batch_key": batch.result["key"],
-            "user_id": user,
-            "token": {"version_id": None, "renewals": 0},
-            "progress": {"finished": False, "wait_seconds": 0, "tries": 0},
-        }
-        for user in users
-    ]
+    events = delete_events(run, batch, users)
     cold, *warm = invoke("delete_user", events, variables)
     portal.expire_tokens()
     report = {**run, "failure": None, "look": True, "token": events[0]["token"]}

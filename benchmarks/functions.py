@@ -73,6 +73,22 @@ def renew(run_id: str, cause: str, variables: Mapping[str, str]) -> Invocation:
     return renewed
 
 
+def delete_events(
+    run: Mapping[str, Any], batch: Invocation, users: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return DeleteUser's event for each of these users of a batch that NextBatch handed out."""
+    return [
+        {
+            **run,
+            "batch_key": batch.result["key"],
+            "user_id": user,
+            "token": {"version_id": None, "renewals": 0},
+            "progress": {"finished": False, "wait_seconds": 0, "tries": 0},
+        }
+        for user in users
+    ]
+
+
 def report(event: Mapping[str, Any], variables: Mapping[str, str]) -> Invocation:
     """Invoke ReportRun for a run that ended well."""
     reported = with_token("report_run", {**event, "failure": None, "look": True}, variables)

@@ -41,10 +41,7 @@ class PortalAccess:
         )
 
 
-def read_parameters(
-    _: click.Context, __: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
-    """Read the values of --set."""
+def _parameters(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     parameters = {}
     for value in values:
         name, equals, text = value.partition("=")
@@ -52,6 +49,23 @@ def read_parameters(
             raise click.BadParameter(f"'{value}' is not of the form Parameter=value")
         parameters[name] = text
     return parameters
+
+
+parameters_option = click.option(
+    "--set",
+    "parameters",
+    metavar="Parameter=value",
+    multiple=True,
+    callback=_parameters,
+    help="A stack parameter; may be given several times.",
+)
+wait_scale_option = click.option(
+    "--wait-scale",
+    type=click.FloatRange(min=0, max=1),
+    default=0.01,
+    show_default=True,
+    help="Factor on every Wait; the simulator's own times follow it.",
+)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bulk_user_deletion_cli.deployment import Deployment
 from bulk_user_deletion_cli.runs import ended_by, tell, watch
-from local.deployed import PortalAccess, deployed, read_parameters
+from local.deployed import PortalAccess, deployed, parameters_option, wait_scale_option
 
 # How long a dropped file may take to start a run, and how often that is looked for.
 _START_SECONDS = 60
@@ -31,21 +31,8 @@ _POLL_SECONDS = 0.3
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Drop this file into the inbox.",
 )
-@click.option(
-    "--set",
-    "parameters",
-    metavar="Parameter=value",
-    multiple=True,
-    callback=read_parameters,
-    help="A stack parameter; may be given several times.",
-)
-@click.option(
-    "--wait-scale",
-    type=click.FloatRange(min=0, max=1),
-    default=0.01,
-    show_default=True,
-    help="Factor on every Wait; the simulator's own times follow it.",
-)
+@parameters_option
+@wait_scale_option
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

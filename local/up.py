@@ -7,25 +7,12 @@ import click
 from rich.console import Console
 
 from bulk_user_deletion_cli.deployment import Deployment
-from local.deployed import deployed, read_parameters
+from local.deployed import deployed, parameters_option, wait_scale_option
 
 
 @click.command("up")
-@click.option(
-    "--set",
-    "parameters",
-    metavar="Parameter=value",
-    multiple=True,
-    callback=read_parameters,
-    help="A stack parameter; may be given several times.",
-)
-@click.option(
-    "--wait-scale",
-    type=click.FloatRange(min=0, max=1),
-    default=0.01,
-    show_default=True,
-    help="Factor on every Wait; the simulator's own times follow it.",
-)
+@parameters_option
+@wait_scale_option
 def up_command(parameters: dict[str, str], wait_scale: float) -> None:
     """Keep the application and a simulated portal up, for bulk-user-deletion to be tried on."""
     console = Console(highlight=False)

@@ -165,7 +165,7 @@ class Bucket:
                 f"The batch s3://{self.name}/{key} is not the one that was handed out: somebody"
                 " edited it. Nobody else is deleted. Find out who did, then start a new run."
             )
-        return {user.user_id: user for user in users_from_json(body)}
+        return _by_id(body)
 
     def write_users(self, key: str, users: Iterable[PortalUser]) -> None:
         """Store users: a batch, or all of the portal's."""
@@ -173,7 +173,7 @@ class Bucket:
 
     def read_users(self, key: str) -> dict[str, PortalUser]:
         """Return stored users by their ids."""
-        return {user.user_id: user for user in users_from_json(self._get(key) or b"[]")}
+        return _by_id(self._get(key) or b"[]")
 
     def read_report(self, run_id: str, suffix: str) -> bytes:
         """Return a run's report in one of its forms, empty when there is none."""
@@ -203,3 +203,7 @@ class Bucket:
                 return self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()
             except self._s3.exceptions.NoSuchKey:
                 return b""
+
+
+def _by_id(body: bytes) -> dict[str, PortalUser]:
+    return {user.user_id: user for user in users_from_json(body)}
