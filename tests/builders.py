@@ -15,6 +15,7 @@ from bulk_user_deletion.models import (
     Plan,
     PlannedEntry,
     PortalUser,
+    ReasonKind,
     Report,
     ReportRow,
     Request,
@@ -59,9 +60,11 @@ def planned(
     user: PortalUser | None = None,
     outcome: Outcome = Outcome.WOULD_DELETE,
     reason: str = "",
+    kind: ReasonKind = ReasonKind.NONE,
 ) -> PlannedEntry:
     """An entry that names its user by id, and what a plan decided for it."""
-    return PlannedEntry(Entry(line, user_id=user.user_id if user else "9"), outcome, reason, user)
+    entry = Entry(line, user_id=user.user_id if user else "9")
+    return PlannedEntry(entry, outcome, reason, user, reason_kind=kind)
 
 
 def a_plan(*entries: PlannedEntry, **fields: Any) -> Plan:
@@ -99,7 +102,9 @@ def a_report_row(line: int = 1, **fields: Any) -> ReportRow:
         username="jdoe",
         email="jdoe@example.com",
         outcome=Outcome.DELETED,
+        reason_kind=ReasonKind.NONE,
         reason="a look after the DELETE found nobody under this id",
+        portal_message="",
         warning="",
         attempts=1,
         delete_seconds=58,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Outcome, Report, ReportRow, RunStatus
+from bulk_user_deletion.models import Outcome, ReasonKind, Report, ReportRow, RunStatus
 from bulk_user_deletion.report_page import report_page
 from bulk_user_deletion.rules.reporting import count_outcomes
 from tests.browser import CHROMIUM, Browser
@@ -22,6 +22,12 @@ START = datetime(2026, 11, 20, 20, tzinfo=UTC)
 
 def at(seconds: int) -> str:
     return (START + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+KINDS = {
+    Outcome.SKIPPED: ReasonKind.CHANGED_SINCE_PLAN,
+    Outcome.UNRESOLVED: ReasonKind.NOT_FOUND,
+}
 
 
 def leavers(number: int) -> list[ReportRow]:
@@ -48,6 +54,7 @@ def leavers(number: int) -> list[ReportRow]:
                 username=f"user{n:05}",
                 email=f"user{n:05}@example.com",
                 outcome=outcome,
+                reason_kind=KINDS.get(outcome, ReasonKind.NONE),
                 reason=reason,
                 attempts=int(sent),
                 delete_seconds=58 if sent else 0,

@@ -32,8 +32,8 @@ def test_the_csv_has_a_header_and_one_row_per_entry() -> None:
         ("3", "118", "skipped"),
     ]
     assert text.splitlines()[0] == (
-        "line,entry,user_id,username,email,outcome,reason,warning,attempts,delete_seconds,"
-        "answered_at,ended_at,history"
+        "line,entry,user_id,username,email,outcome,reason_kind,reason,portal_message,warning,"
+        "attempts,delete_seconds,answered_at,ended_at,history"
     )
 
 

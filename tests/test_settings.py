@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "MAX_PERCENT_PER_DAY": "20",
     "CANARY_USERS": "2",
     "MAX_NOT_FOUND_PERCENT": "12.5",
+    "MAX_UNEXPLAINED_LOSSES": "3",
 }
 
 
@@ -58,6 +59,7 @@ def test_every_variable_of_the_template_is_read() -> None:
         concurrency=1,
         token_life_seconds=900,
         read_timeout_seconds=180,
+        max_unexplained_losses=3,
         limits=Limits(
             max_users=50,
             max_percent=10.0,

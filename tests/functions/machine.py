@@ -106,6 +106,9 @@ class Machine:
         number = 0
         while True:
             batch = self._step(lambda: self.stack.next_batch(number, run_id))  # noqa: B023
+            if batch["check_losses"]:
+                self._step(lambda: self.stack.check_losses(batch, run_id))  # noqa: B023
+                continue
             if not batch["users"]:
                 return
             number = batch["number"]

@@ -91,6 +91,7 @@ class Stack:
             "CONCURRENCY": "1",
             "CANARY_USERS": "0",
             "MAX_NOT_FOUND_PERCENT": "20",
+            "MAX_UNEXPLAINED_LOSSES": "3",
         }
 
     def __init__(self, portal: PortalSimulator) -> None:
@@ -178,12 +179,33 @@ class Stack:
         """Hand out all batches; return each user's batch key."""
         keys: dict[str, str] = {}
         number = 0
-        while (batch := self.next_batch(number, run_id))["users"]:
+        while (batch := self.next_batch(number, run_id))["users"] or batch["check_losses"]:
             number = batch["number"]
+            if batch["check_losses"]:
+                self.check_losses(batch, run_id)
+                continue
             body = self.read_json(batch["key"])
             for user in body:
                 keys[user["user_id"]] = batch["key"]
         return keys
+
+    def check_losses(self, batch: Mapping[str, Any], run_id: str = "run-1") -> dict[str, Any]:
+        """CheckLosses, when NextBatch asks for it."""
+        return self._with_token(
+            "check_losses",
+            {"run_id": run_id, "execution_arn": self._arn(run_id), "batch": batch},
+        )
+
+    def work_off(self, run_id: str = "run-1") -> None:
+        """Hand out and delete everybody, as the state machine does."""
+        number = 0
+        while (batch := self.next_batch(number, run_id))["users"] or batch["check_losses"]:
+            number = batch["number"]
+            if batch["check_losses"]:
+                self.check_losses(batch, run_id)
+                continue
+            for user in self.read_json(batch["key"]):
+                self.delete_until_finished(user["user_id"], batch["key"], run_id)
 
     def delete_user(
         self,

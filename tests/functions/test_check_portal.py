@@ -35,7 +35,7 @@ def test_a_check_stores_what_it_found_and_begins_no_run(stack: Stack) -> None:
     [
         (Knobs(user_management=False), UserManagementDenied, "Application Can Manage Users"),
         (Knobs(portal_is_down=True), PortalUnavailable, "did not answer"),
-        (Knobs(omit_user_fields=("email",)), PortalAnswerUnusable, "without one of"),
+        (Knobs(omit_user_fields=("email",)), PortalAnswerUnusable, "its record lacks email"),
     ],
 )
 def test_what_would_stop_a_run_fails_the_check(

@@ -23,17 +23,35 @@ def test_canaries_come_one_by_one_then_all_others(stack: Stack) -> None:
     first = stack.next_batch(0)
     end(stack, "110", Outcome.DELETED)
     second = stack.next_batch(1)
-    end(stack, "111", Outcome.ALREADY_ABSENT)
+    end(stack, "111", Outcome.DELETED)
+    check = stack.next_batch(2)
+    stack.check_losses(check)
     rest = stack.next_batch(2)
     nothing = stack.next_batch(3)
 
     assert users_of(stack, first["key"]) == ["110"]
     assert users_of(stack, second["key"]) == ["111"]
+    assert (check["users"], check["check_losses"], check["is_canary"]) == (0, True, True)
     assert users_of(stack, rest["key"]) == USERS[2:]
-    assert nothing["users"] == 0
+    assert (nothing["users"], nothing["check_losses"]) == (0, False)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.FAILED, Outcome.SKIPPED, None])
+def test_a_canary_that_proves_nothing_is_replaced_by_the_next_user(stack: Stack) -> None:
+    stack.plan(USERS, options={"canary_users": 2})
+
+    handed_out = []
+    for number, outcome in enumerate(
+        [Outcome.ALREADY_ABSENT, Outcome.DELETED, Outcome.SKIPPED, Outcome.DELETED]
+    ):
+        batch = stack.next_batch(number)
+        handed_out += users_of(stack, batch["key"])
+        end(stack, handed_out[-1], outcome)
+
+    assert handed_out == USERS[:4]
+    assert stack.next_batch(4)["is_canary"]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.FAILED, None])
 def test_a_canary_that_did_not_go_stops_the_run(stack: Stack, outcome: Outcome | None) -> None:
     stack.plan(USERS, options={"canary_users": 2})
     stack.next_batch(0)
@@ -57,7 +75,7 @@ def test_a_batch_at_whose_end_nobody_was_begun_stops_the_run_to_be_resumed(
     stack.next_batch(0)
     end(stack, begun, Outcome.DELETED)
 
-    assert bool(stack.next_batch(1)["users"]) is goes_on
+    assert stack.next_batch(1)["check_losses"] is goes_on
 
     run = stack.ledger.run("run-1")
     assert run is not None

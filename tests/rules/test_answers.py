@@ -28,6 +28,7 @@ TABLE: list[tuple[Any, ...]] = [
     # Success. Of a DELETE's body nothing is known: a look follows anyway.
     (200, A_USER, V.OK, V.OK, V.OK, V.OK),
     (200, {}, V.OK, V.OK, V.OK, V.OK),
+    (200, error(), V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.REFUSE, V.OK),
     (200, [], V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.OK),
     (200, "ok", V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.OK),
     (200, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.OK),
@@ -43,7 +44,7 @@ TABLE: list[tuple[Any, ...]] = [
     (401, NO_MANAGEMENT, *[V.STOP_USER_MANAGEMENT] * 4),
     (412, error("Session expired"), V.STOP_CREDENTIALS, *[V.RENEW_TOKEN] * 3),
     (412, HTML, V.STOP_CREDENTIALS, *[V.RENEW_TOKEN] * 3),
-    (403, error(), V.STOP_CREDENTIALS, V.REFUSE, V.STOP_USER_MANAGEMENT, V.REFUSE),
+    (403, error(), V.STOP_CREDENTIALS, V.REFUSE, V.REFUSE, V.REFUSE),
     (403, HTML, V.STOP_CREDENTIALS, V.REFUSE, V.STOP_USER_MANAGEMENT, V.LOOK),
     # Refusals. A proxy does not speak for the portal that it stands before.
     (400, error(), V.STOP_CREDENTIALS, V.REFUSE, V.REFUSE, V.REFUSE),
@@ -52,6 +53,8 @@ TABLE: list[tuple[Any, ...]] = [
     (404, HTML, V.STOP_UNUSABLE, V.REFUSE, V.TRY_AGAIN, V.LOOK),
     (404, {"message": "Not Found"}, V.STOP_UNUSABLE, V.REFUSE, V.TRY_AGAIN, V.LOOK),
     (404, [], V.STOP_UNUSABLE, V.REFUSE, V.TRY_AGAIN, V.LOOK),
+    (410, error(), V.STOP_UNUSABLE, V.REFUSE, V.GONE, V.GONE),
+    (410, HTML, V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.LOOK),
     (405, error(), V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.REFUSE),
     (405, HTML, V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.LOOK),
     (408, HTML, V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.LOOK),
@@ -139,10 +142,10 @@ def test_rule_4_another_delete_follows_a_definite_refusal_only(answer: Answer) -
 
 
 @given(st.sampled_from([Step.LOOK, Step.DELETE]), answers)
-def test_rule_4_gone_is_a_404_of_the_portals_own(step: Step, answer: Answer) -> None:
-    own_404 = answer.status == 404 and answer.is_portal_error
+def test_rule_4_gone_is_a_404_or_410_of_the_portals_own(step: Step, answer: Answer) -> None:
+    own = answer.status in {404, 410} and answer.is_portal_error
 
-    assert (judge(step, answer) is V.GONE) == own_404
+    assert (judge(step, answer) is V.GONE) == own
 
 
 @given(answers)
@@ -161,6 +164,7 @@ def test_a_missing_permission_is_known_however_it_is_written() -> None:
     ("answer", "said"),
     [
         (Answer(200, A_USER), "HTTP 200"),
+        (Answer(200, error()), "HTTP 200, but an error"),
         (Answer(200, HTML), "HTTP 200, but no JSON object"),
         (Answer(204, HTML), "HTTP 204"),
         (Answer(404, error()), "HTTP 404"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Outcome, PortalUser, UserRow, UserState, fold
+from bulk_user_deletion.models import Outcome, PortalUser, ReasonKind, UserRow, UserState, fold
 from bulk_user_deletion.rules.deletion import (
     MAX_ATTEMPTS,
     leases_left,
@@ -22,6 +22,11 @@ PLANNED = a_user(118, "jdoe", email="jdoe@example.com")
 # Right before the DELETE
 
 
+def why_kept(planned: PortalUser, found: PortalUser) -> str:
+    why = reason_to_keep(planned, found, protected=protected_by(), today=TODAY)
+    return why.text if why else ""
+
+
 @pytest.mark.parametrize(
     "now",
     [
@@ -34,10 +39,7 @@ PLANNED = a_user(118, "jdoe", email="jdoe@example.com")
     ],
 )
 def test_rule_1_a_user_that_is_who_the_plan_says_may_be_deleted(now: dict[str, str]) -> None:
-    assert (
-        reason_to_keep(PLANNED, replace(PLANNED, **now), protected=protected_by(), today=TODAY)
-        == ""
-    )
+    assert why_kept(PLANNED, replace(PLANNED, **now)) == ""
 
 
 @pytest.mark.parametrize(
@@ -59,21 +61,26 @@ def test_rule_1_a_user_that_is_who_the_plan_says_may_be_deleted(now: dict[str, s
 def test_rule_1_a_user_that_changed_or_became_protected_is_kept(
     now: dict[str, str], reason: str
 ) -> None:
-    assert (
-        reason_to_keep(PLANNED, replace(PLANNED, **now), protected=protected_by(), today=TODAY)
-        == reason
-    )
+    assert why_kept(PLANNED, replace(PLANNED, **now)) == reason
+
+
+def test_rule_1_a_user_that_was_enabled_again_since_the_plan_is_kept() -> None:
+    disabled, enabled = replace(PLANNED, enabled="N"), replace(PLANNED, enabled="Y")
+
+    assert why_kept(disabled, enabled) == "changed_since_plan: enabled again since the plan"
+    assert why_kept(enabled, disabled) == why_kept(disabled, disabled) == ""
 
 
 def test_rule_1_a_user_that_our_token_acts_as_by_now_is_kept() -> None:
-    assert reason_to_keep(
-        PLANNED, PLANNED, protected=protected_by(api_user="JDoe"), today=TODAY
-    ).startswith("self")
+    why = reason_to_keep(PLANNED, PLANNED, protected=protected_by(api_user="JDoe"), today=TODAY)
+
+    assert why
+    assert why.kind is ReasonKind.SELF
 
 
 @given(users, users)
 def test_rule_1_only_the_planned_person_may_be_deleted(before: PortalUser, now: PortalUser) -> None:
-    if reason_to_keep(before, now, protected=protected_by(), today=TODAY) == "":
+    if not why_kept(before, now):
         assert now.user_id == before.user_id
         assert fold(now.username) == fold(before.username) != API_USER
         assert fold(now.email) == fold(before.email)
@@ -82,7 +89,7 @@ def test_rule_1_only_the_planned_person_may_be_deleted(before: PortalUser, now: 
 
 def test_rule_6_the_reason_names_columns_and_nobody() -> None:
     found = replace(PLANNED, username="asmith", email="asmith@example.com")
-    reason = reason_to_keep(PLANNED, found, protected=protected_by(), today=TODAY)
+    reason = why_kept(PLANNED, found)
 
     assert "jdoe" not in reason
     assert "asmith" not in reason

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
-from bulk_user_deletion.models import Entry, PortalUser, fold
+from bulk_user_deletion.models import Entry, PortalUser, ReasonKind, fold
 from bulk_user_deletion.rules.identity import (
     Directory,
     Match,
@@ -104,7 +104,7 @@ def test_names_are_compared_trimmed_and_case_folded(written: str, in_the_portal:
     ],
 )
 def test_what_nobody_carries_is_not_found(entry: Entry) -> None:
-    assert match(entry, ANN, BOB) == Match(problem="not_found")
+    assert match(entry, ANN, BOB) == Match(problem=ReasonKind.NOT_FOUND)
 
 
 def test_an_email_that_two_users_share_is_ambiguous() -> None:
@@ -162,7 +162,7 @@ def test_a_text_that_is_one_users_email_and_anothers_username_is_ambiguous() -> 
     ],
 )
 def test_columns_that_name_different_users_disagree(entry: Entry) -> None:
-    assert match(entry, ANN, BOB) == Match(problem="columns_disagree")
+    assert match(entry, ANN, BOB) == Match(problem=ReasonKind.COLUMNS_DISAGREE)
 
 
 @pytest.mark.parametrize("blank", [" ", "\t", "\u00a0"])
@@ -175,7 +175,7 @@ def test_a_blank_value_does_not_name_the_user_whose_name_is_blank(blank: str) ->
 
 
 def test_an_entry_that_names_nothing_names_nobody() -> None:
-    assert match(Entry(1), ANN, a_user(7, "", email="")) == Match(problem="not_found")
+    assert match(Entry(1), ANN, a_user(7, "", email="")) == Match(problem=ReasonKind.NOT_FOUND)
 
 
 def test_a_user_that_the_portal_lists_twice_is_one_user() -> None:

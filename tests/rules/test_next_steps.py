@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Mode, Outcome, RunStatus
+from bulk_user_deletion.models import Mode, Outcome, ReasonKind, RunStatus
 from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
 from bulk_user_deletion.rules.next_steps import next_steps
 from tests.builders import a_report, a_report_row
@@ -63,7 +63,11 @@ def test_a_refused_run_is_sent_again_and_not_resumed() -> None:
 
 def test_users_that_changed_since_the_plan_are_previewed_again_by_their_ids() -> None:
     reason = "changed_since_plan: the e-mail is another one"
-    rows = [a_report_row(n, user_id=str(n), outcome=Outcome.SKIPPED, reason=reason) for n in (7, 9)]
+    kind = ReasonKind.CHANGED_SINCE_PLAN
+    rows = [
+        a_report_row(n, user_id=str(n), outcome=Outcome.SKIPPED, reason=reason, reason_kind=kind)
+        for n in (7, 9)
+    ]
 
     [step] = next_steps(a_report(*rows, counts={"skipped": 2}))
 

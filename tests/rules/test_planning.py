@@ -14,16 +14,26 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.documents import plan_from_json, plan_to_json
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Entry, Limits, Outcome, PlannedEntry, PortalUser, fold
+from bulk_user_deletion.models import (
+    Entry,
+    Limits,
+    Outcome,
+    PlannedEntry,
+    PortalUser,
+    ReasonKind,
+    fold,
+)
 from bulk_user_deletion.rules.identity import Directory, identity_keys
 from bulk_user_deletion.rules.planning import (
     check_entries,
     check_size,
     distinct_entries,
+    ids_to_look_at,
     plan_entries,
     stricter,
     strictest,
     warnings_of,
+    with_looks,
 )
 from tests.builders import (
     API_USER,
@@ -108,7 +118,22 @@ def test_two_entries_of_one_line_do_not_delete_a_user_twice() -> None:
 
 @pytest.mark.parametrize("entry", [Entry(1, bare="9"), Entry(1, user_id="9"), Entry(1, bare=" 9")])
 def test_rule_3_an_id_that_nobody_holds_is_already_absent(entry: Entry) -> None:
-    assert plan(entry) == [("already_absent", "nobody holds this id")]
+    [row] = planned_for([entry], [ANN])
+
+    assert (row.outcome, row.reason_kind) == (Outcome.NOT_ATTEMPTED, ReasonKind.NOT_LISTED)
+    assert ids_to_look_at([row]) == ["9"]
+    [looked_at] = with_looks([row], {})
+    assert (looked_at.outcome, looked_at.reason) == (
+        Outcome.ALREADY_ABSENT,
+        "nobody holds this id",
+    )
+
+
+def test_an_id_that_the_list_lacks_and_the_portal_does_not_show_is_failed_and_named() -> None:
+    [row] = with_looks(planned_for([Entry(1, bare="9")], [ANN]), {"9": "HTTP 403"})
+
+    assert row.outcome is Outcome.FAILED
+    assert row.reason == "not listed, and the portal does not show user 9: HTTP 403"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +185,7 @@ def test_rule_1_a_name_that_was_deleted_before_does_not_name_whoever_carries_it_
     [(outcome, reason)] = plan(Entry(1, bare="ann"), deleted_before=["username:ann"])
 
     assert outcome == "unresolved"
-    assert reason.startswith("ambiguous: an earlier run deleted somebody of this name")
+    assert reason.startswith("came_back: an earlier run deleted somebody of this name")
 
 
 def test_rule_1_an_id_names_its_user_whatever_was_deleted_before() -> None:
@@ -191,8 +216,12 @@ def test_rule_3_every_entry_gets_exactly_one_outcome_in_order(
         Outcome.ALREADY_ABSENT,
         Outcome.SKIPPED,
         Outcome.UNRESOLVED,
+        Outcome.NOT_ATTEMPTED,
     }
     assert all(row.reason for row in rows if row.outcome is not Outcome.WOULD_DELETE)
+    for row in rows:
+        assert bool(row.reason_kind) == (row.outcome is not Outcome.WOULD_DELETE)
+        assert (row.outcome is Outcome.NOT_ATTEMPTED) == (row.reason_kind == "not_listed")
 
 
 @given(entries, portals)
@@ -483,10 +512,12 @@ def test_without_options_the_stacks_limits_are_in_force() -> None:
 
 # Lists that nobody is watching
 
-DOUBTFUL = planned(3, None, Outcome.UNRESOLVED, "ambiguous")
-DISAGREEING = planned(4, None, Outcome.UNRESOLVED, "columns_disagree")
-STRANGER = planned(5, None, Outcome.UNRESOLVED, "not_found")
-ABSENT = planned(6, None, Outcome.ALREADY_ABSENT, "nobody holds this id")
+DOUBTFUL = planned(3, None, Outcome.UNRESOLVED, "ambiguous", ReasonKind.AMBIGUOUS)
+DISAGREEING = planned(4, None, Outcome.UNRESOLVED, "columns_disagree", ReasonKind.COLUMNS_DISAGREE)
+STRANGER = planned(5, None, Outcome.UNRESOLVED, "not_found", ReasonKind.NOT_FOUND)
+ABSENT = planned(
+    6, None, Outcome.ALREADY_ABSENT, "nobody holds this id", ReasonKind.NOBODY_HOLDS_ID
+)
 DONE_BEFORE = planned(7, None, Outcome.ALREADY_ABSENT, "deleted by an earlier run")
 FOUND = planned(1, ANN)
 
@@ -534,8 +565,12 @@ def test_whoever_starts_a_run_by_hand_reads_the_report_instead() -> None:
 
 
 def test_rule_6_refusals_name_lines_and_figures_and_nobody() -> None:
-    carl = PlannedEntry(Entry(2, bare="carl"), Outcome.UNRESOLVED, "ambiguous")
-    lost = PlannedEntry(Entry(3, bare="dora"), Outcome.UNRESOLVED, "not_found")
+    carl = PlannedEntry(
+        Entry(2, bare="carl"), Outcome.UNRESOLVED, "ambiguous", reason_kind=ReasonKind.AMBIGUOUS
+    )
+    lost = PlannedEntry(
+        Entry(3, bare="dora"), Outcome.UNRESOLVED, "not_found", reason_kind=ReasonKind.NOT_FOUND
+    )
     for rows in ([carl], [lost]):
         with pytest.raises(RequestRefused) as refused:
             check_entries(rows, a_request("s3"), some_limits())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import PortalUser
+from bulk_user_deletion.models import PortalUser, ReasonKind
 from bulk_user_deletion.rules.protection import Protected, read_protected_list
 from tests.builders import API_USER, TODAY, a_user, protected_by
 
@@ -16,7 +16,8 @@ USER = a_user(118, "JDoe", email="J.Doe@Example.com")
 
 
 def kept(user: PortalUser, *lines: str) -> str:
-    return protected_by(*lines).reason_to_keep(user, today=TODAY)
+    why = protected_by(*lines).reason_to_keep(user, today=TODAY)
+    return why.text if why else ""
 
 
 @pytest.mark.parametrize("kind", ["administrator", "Administrator", " ADMINISTRATOR "])
@@ -26,9 +27,26 @@ def test_an_administrator_is_kept(kind: str) -> None:
 
 @pytest.mark.parametrize("api_user", [API_USER, API_USER.upper(), f" {API_USER} "])
 def test_the_user_that_our_own_token_acts_as_is_kept(api_user: str) -> None:
-    user = a_user(8, API_USER)
+    why = Protected(api_user).reason_to_keep(a_user(8, API_USER), today=TODAY)
 
-    assert Protected(api_user).reason_to_keep(user, today=TODAY).startswith("self")
+    assert why
+    assert why.kind is ReasonKind.SELF
+
+
+@pytest.mark.parametrize(
+    ("api_user", "self_ids"),
+    [("SVC@example.com ", ()), ("svc-api@elsewhere.example.com", ("8",))],
+)
+def test_the_user_that_our_token_acts_as_is_kept_whatever_the_secret_calls_it(
+    api_user: str, self_ids: tuple[str, ...]
+) -> None:
+    ours, other = a_user(8, "svc-api", email="svc@example.com", type="power"), a_user(9, "jdoe")
+    protected = Protected(api_user, (), self_ids)
+
+    assert protected.reason_to_keep(other, today=TODAY) is None
+    why = protected.reason_to_keep(ours, today=TODAY)
+    assert why
+    assert why.kind is ReasonKind.SELF
 
 
 @pytest.mark.parametrize("kind", ["regular", "power", "Power "])

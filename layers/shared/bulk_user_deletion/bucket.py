@@ -34,9 +34,9 @@ def open_users_key(run_id: str, round_number: int) -> str:
     return f"runs/{run_id}/open-{round_number}.json"
 
 
-def users_before_key(run_id: str) -> str:
-    """Return where the portal's users are kept as they were before a run."""
-    return f"runs/{run_id}/users-before.json"
+def users_before_key(run_id: str, round_number: int = 1) -> str:
+    """Return where the portal's users are kept as they were before a round of a run."""
+    return f"runs/{run_id}/users-before{f'-{round_number}' if round_number > 1 else ''}.json"
 
 
 def report_key(run_id: str, suffix: str) -> str:
@@ -139,9 +139,10 @@ class Bucket:
         key = open_users_key(run_id, round_number)
         self._put(key, json.dumps(list(user_ids)).encode(), "application/json")
 
-    def read_open_users(self, run_id: str, round_number: int) -> set[str]:
-        """Return who was open when a run was resumed."""
-        return set(json.loads(self._get(open_users_key(run_id, round_number)) or b"[]"))
+    def read_open_users(self, run_id: str, round_number: int) -> list[str]:
+        """Return who was open when a run was resumed, in the order to go on with them."""
+        user_ids: list[str] = json.loads(self._get(open_users_key(run_id, round_number)) or b"[]")
+        return user_ids
 
     def write_batch(
         self, run_id: str, round_number: int, number: int, users: Iterable[PortalUser]

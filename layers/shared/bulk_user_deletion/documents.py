@@ -18,6 +18,7 @@ from bulk_user_deletion.models import (
     Plan,
     PlannedEntry,
     PortalUser,
+    ReasonKind,
 )
 
 _quoted = json.encoder.encode_basestring
@@ -42,6 +43,7 @@ def plan_from_json(text: str) -> Plan:
             "estimate": Estimate(**data["estimate"]),
             "entries": tuple(data["entries"]),
             "warnings": tuple(data["warnings"]),
+            "self_ids": tuple(data.get("self_ids", ())),
         }
     )
 
@@ -77,7 +79,8 @@ def _planned_entry(row: PlannedEntry) -> str:
         f'{{"entry": {{"line": {entry.line}, "bare": {_quoted(entry.bare)},'
         f' "user_id": {_quoted(entry.user_id)}, "username": {_quoted(entry.username)},'
         f' "email": {_quoted(entry.email)}}}, "outcome": "{row.outcome.value}",'
-        f' "reason": {_quoted(row.reason)}, "user": {_user(row.user) if row.user else "null"},'
+        f' "reason": {_quoted(row.reason)}, "reason_kind": "{row.reason_kind.value}",'
+        f' "user": {_user(row.user) if row.user else "null"},'
         f' "warning": {_quoted(row.warning)}}}'
     )
 
@@ -86,7 +89,8 @@ def _user(user: PortalUser) -> str:
     return (
         f'{{"user_id": {_quoted(user.user_id)}, "username": {_quoted(user.username)},'
         f' "email": {_quoted(user.email)}, "type": {_quoted(user.type)},'
-        f' "enabled": {_quoted(user.enabled)}, "ldap": {_quoted(user.ldap)}}}'
+        f' "enabled": {_quoted(user.enabled)}, "ldap": {_quoted(user.ldap)},'
+        f' "lacks": {_quoted(user.lacks)}}}'
     )
 
 
@@ -97,5 +101,11 @@ def _revived(data: dict[str, Any]) -> Any:
     if "username" in data:
         return PortalUser(**{**data, "type": sys.intern(data["type"])})
     if "entry" in data:
-        return PlannedEntry(**{**data, "outcome": Outcome(data["outcome"])})
+        return PlannedEntry(
+            **{
+                **data,
+                "outcome": Outcome(data["outcome"]),
+                "reason_kind": ReasonKind(data.get("reason_kind", "")),
+            }
+        )
     return data

@@ -17,7 +17,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 | `pace`          | `pace`         | how fast the portal deletes, and when it wants a rest     |
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from hashlib import sha256
@@ -28,6 +28,7 @@ from botocore.exceptions import ClientError
 
 from bulk_user_deletion.errors import RunClosed, StoreUnavailable
 from bulk_user_deletion.models import (
+    Control,
     Limits,
     Lock,
     Mode,
@@ -35,6 +36,7 @@ from bulk_user_deletion.models import (
     Pace,
     PastOutcome,
     PortalUser,
+    ReasonKind,
     Request,
     RunRow,
     Stop,
@@ -54,6 +56,20 @@ _PACE_KEY = ("pace", "pace")
 _PORTAL_STOP = dict(zip(("pk", "sk"), _PORTAL_STOP_KEY, strict=True))
 
 _Item = Mapping[str, Any]
+
+# What each round of a run is carried out with.
+_ROUND = (
+    "wait_seconds = :wait, canary_users = :canary, self_ids = :self_ids, gone_shape = :gone_shape"
+)
+
+
+def _round_values(limits: Limits, control: Control) -> dict[str, Any]:
+    return {
+        ":wait": limits.wait_seconds,
+        ":canary": limits.canary_users,
+        ":self_ids": list(control.self_ids),
+        ":gone_shape": control.gone,
+    }
 
 
 class Ledger:
@@ -98,9 +114,15 @@ class Ledger:
                 self.open_run_of(run_id, execution_arn)
 
     def seal_plan(
-        self, run_id: str, *, execution_arn: str, plan_sha256: str, limits: Limits
+        self,
+        run_id: str,
+        *,
+        execution_arn: str,
+        plan_sha256: str,
+        limits: Limits,
+        control: Control,
     ) -> None:
-        """Record the hash of a run's plan, and the pace it is carried out at.
+        """Record the hash of a run's plan, the pace it is carried out at, and its control looks.
 
         Raises:
             RunClosed: the run is not open for this execution.
@@ -108,12 +130,8 @@ class Ledger:
         self._update_held(
             run_id,
             execution_arn,
-            "SET plan_sha256 = :sha256, wait_seconds = :wait, canary_users = :canary",
-            {
-                ":sha256": plan_sha256,
-                ":wait": limits.wait_seconds,
-                ":canary": limits.canary_users,
-            },
+            f"SET plan_sha256 = :sha256, {_ROUND}",
+            {":sha256": plan_sha256, **_round_values(limits, control)},
         )
 
     def resume_run(
@@ -123,6 +141,7 @@ class Ledger:
         name: str,
         execution_arn: str,
         limits: Limits,
+        control: Control,
         started_at: float,
         now: int,
     ) -> None:
@@ -147,13 +166,12 @@ class Ledger:
             run.run_id,
             run.execution_arn,
             "SET execution_arn = :new, is_open = :yes, round_number = round_number + :one,"
-            " wait_seconds = :wait, canary_users = :canary REMOVE stop_flag, stopped_at_ms",
+            f" {_ROUND} REMOVE stop_flag, stopped_at_ms, checked_batch, doubted_at",
             {
                 ":new": execution_arn,
                 ":yes": True,
                 ":one": 1,
-                ":wait": limits.wait_seconds,
-                ":canary": limits.canary_users,
+                **_round_values(limits, control),
                 ":started": int(started_at * 1000),
             },
             condition=" AND (attribute_not_exists(stopped_at_ms) OR stopped_at_ms < :started)",
@@ -263,6 +281,29 @@ class Ledger:
             int(item["sk"].removeprefix("renewal#")) for item in self._run_rows(run_id, "renewal#")
         ]
 
+    def record_losses(
+        self, run_id: str, execution_arn: str, *, after_batch: int, losses: Sequence[str]
+    ) -> None:
+        """Record that losses were looked for after a batch, and all that the run had until then.
+
+        Raises:
+            RunClosed: the run is not open for this execution.
+        """
+        self._update_held(
+            run_id,
+            execution_arn,
+            "SET checked_batch = :batch, losses = :losses",
+            {":batch": after_batch, ":losses": list(losses)},
+        )
+
+    def record_doubt(self, run_id: str, execution_arn: str, *, now: int) -> None:
+        """Record when the last list first contradicted an outcome: it is read once more later.
+
+        Raises:
+            RunClosed: the run is not open for this execution.
+        """
+        self._update_held(run_id, execution_arn, "SET doubted_at = :now", {":now": now})
+
     def close_run(self, run_id: str, execution_arn: str) -> None:
         """Close an execution's run: it may begin nobody any more.
 
@@ -338,9 +379,10 @@ class Ledger:
             _user_row(user) if user else None,
         )
 
-    def begun(self, run_id: str, user_id: str) -> bool:
-        """Tell whether a run began with a user."""
-        return bool(self._rows((f"run#{run_id}", f"user#{user_id}")))
+    def user_rows(self, run_id: str, user_ids: Iterable[str]) -> dict[str, UserRow]:
+        """Return the rows of these users, of those whom a run has started."""
+        keys = [(f"run#{run_id}", f"user#{user_id}") for user_id in user_ids]
+        return {row.user_id: row for row in map(_user_row, self._get_many(keys))}
 
     def users(self, run_id: str) -> Iterator[UserRow]:
         """Yield the rows of all users that a run began."""
@@ -489,17 +531,18 @@ class Ledger:
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def record_refusal(
-        self, run_id: str, user_id: str, *, owner: str, reason: str, now: int
+        self, run_id: str, user_id: str, *, owner: str, reason: str, portal_message: str, now: int
     ) -> None:
         """Record that the portal definitely did nothing: another DELETE may follow."""
         self._update_user(
             run_id,
             user_id,
-            "SET #state = :refused, reason = :reason, lease_until = :zero,"
-            " refused_at = list_append(if_not_exists(refused_at, :none), :at)",
+            "SET #state = :refused, reason = :reason, portal_message = :message,"
+            " lease_until = :zero, refused_at = list_append(if_not_exists(refused_at, :none), :at)",
             {
                 ":refused": UserState.REFUSED,
                 ":reason": reason,
+                ":message": portal_message,
                 ":none": [],
                 ":at": [now],
                 ":zero": 0,
@@ -513,11 +556,12 @@ class Ledger:
         self._update_user(
             run_id,
             sent.user_id,
-            "SET #state = :settling, reason = :reason, lease_until = :zero,"
+            "SET #state = :sent, reason = :reason, portal_message = :message, lease_until = :zero,"
             " delete_seconds = :seconds, answered_at = :at",
             {
-                ":settling": UserState.SETTLING,
+                ":sent": sent.state,
                 ":reason": sent.reason,
+                ":message": sent.portal_message,
                 ":seconds": sent.delete_seconds,
                 ":at": sent.answered_at,
                 ":zero": 0,
@@ -526,14 +570,26 @@ class Ledger:
             condition="lease_owner = :owner AND #state = :intent",
         )
 
-    def record_look(self, run_id: str, user_id: str, *, wait_seconds: int) -> None:
-        """Record a look at a user that was still there, and the wait before the next one."""
+    def record_look(
+        self, run_id: str, user_id: str, *, wait_seconds: int, is_declined: bool
+    ) -> None:
+        """Record a look that did not show a user gone, and the wait before the next one.
+
+        `is_declined` tells that the portal said it did not delete this user: that stands.
+        """
         self._update_user(
             run_id,
             user_id,
-            "SET #state = :settling, lease_until = :zero ADD looks :one, waited :wait",
-            {":settling": UserState.SETTLING, ":zero": 0, ":one": 1, ":wait": wait_seconds},
-            condition="#state = :intent OR #state = :settling",
+            "SET #state = :state, lease_until = :zero ADD looks :one, waited :wait",
+            {
+                ":state": UserState.DECLINED if is_declined else UserState.SETTLING,
+                ":settling": UserState.SETTLING,
+                ":declined": UserState.DECLINED,
+                ":zero": 0,
+                ":one": 1,
+                ":wait": wait_seconds,
+            },
+            condition="#state = :intent OR #state = :settling OR #state = :declined",
         )
 
     def record_outcome(
@@ -544,6 +600,8 @@ class Ledger:
         *,
         reason: str,
         now: int,
+        kind: ReasonKind = ReasonKind.NONE,
+        portal_message: str = "",
         gone: PortalUser | None = None,
         attempts: int | None = None,
     ) -> bool:
@@ -568,8 +626,10 @@ class Ledger:
                 "Key": {"pk": f"run#{run_id}", "sk": f"user#{user_id}"},
                 "ConditionExpression": condition,
                 "UpdateExpression": (
-                    "SET #state = :done, outcome = :outcome, reason = :reason, ended_at = :now,"
-                    " lease_until = :zero, expires_at = :kept"
+                    "SET #state = :done, outcome = :outcome, reason = :reason,"
+                    " reason_kind = :kind, ended_at = :now, lease_until = :zero,"
+                    " expires_at = :kept"
+                    + (", portal_message = :message" if portal_message else "")
                 ),
                 "ExpressionAttributeNames": {"#state": "state"},
                 "ExpressionAttributeValues": {
@@ -578,6 +638,8 @@ class Ledger:
                     **({":attempts": attempts} if attempts is not None else {}),
                     ":outcome": outcome,
                     ":reason": reason,
+                    ":kind": kind,
+                    **({":message": portal_message} if portal_message else {}),
                     ":now": now,
                     ":zero": 0,
                     ":kept": now + self._kept_seconds,
@@ -607,6 +669,66 @@ class Ledger:
                     return False
                 raise StoreUnavailable(
                     f"Recording the outcome of user {user_id}: transaction cancelled."
+                ) from None
+        return True
+
+    def withdraw_outcome(
+        self, run_id: str, row: UserRow, user: PortalUser, *, reason: str, now: int
+    ) -> bool:
+        """Make an outcome that says "gone" `unknown`, because the portal shows `user` after all.
+
+        The old outcome goes into the row's history, and the record of the deletion is withdrawn,
+        where it is this run's. False when the outcome is no longer as it was.
+        """
+        if row.outcome not in {Outcome.DELETED, Outcome.ALREADY_ABSENT}:
+            raise ValueError(f"User {row.user_id} did not end as gone.")
+        past = asdict(PastOutcome(row.outcome, row.reason, row.ended_at, row.attempts))
+        update: TransactWriteItemTypeDef = {
+            "Update": {
+                "TableName": self._table.name,
+                "Key": {"pk": f"run#{run_id}", "sk": f"user#{row.user_id}"},
+                "ConditionExpression": "#state = :done AND outcome = :gone",
+                "UpdateExpression": (
+                    "SET outcome = :unknown, reason = :reason, reason_kind = :kind,"
+                    " ended_at = :now, history = list_append(if_not_exists(history, :none), :past)"
+                ),
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {
+                    ":done": UserState.DONE,
+                    ":gone": row.outcome,
+                    ":unknown": Outcome.UNKNOWN,
+                    ":reason": reason,
+                    ":kind": ReasonKind.LISTED_AGAIN,
+                    ":now": now,
+                    ":none": [],
+                    ":past": [past],
+                },
+            }
+        }
+        on_record = self._get_many(
+            [(pk, "deleted") for pk in dict.fromkeys(map(_deleted_pk, user_keys(user)))]
+        )
+        forgotten: list[TransactWriteItemTypeDef] = [
+            {
+                "Delete": {
+                    "TableName": self._table.name,
+                    "Key": {"pk": item["pk"], "sk": "deleted"},
+                    "ConditionExpression": "run_id = :run",
+                    "ExpressionAttributeValues": {":run": run_id},
+                }
+            }
+            for item in on_record
+            if item["run_id"] == run_id
+        ]
+        with store_errors(f"Withdrawing the outcome of user {row.user_id}"):
+            try:
+                self._client.transact_write_items(TransactItems=[update, *forgotten])
+            except self._client.exceptions.TransactionCanceledException as error:
+                reasons = error.response.get("CancellationReasons", [])
+                if reasons and reasons[0].get("Code") == "ConditionalCheckFailed":
+                    return False
+                raise StoreUnavailable(
+                    f"Withdrawing the outcome of user {row.user_id}: transaction cancelled."
                 ) from None
         return True
 
@@ -814,6 +936,10 @@ def _run_row(run_id: str, items: Mapping[str, _Item]) -> RunRow | None:
         stop=_stop(item) or _stop(items.get("stop")),
         stopped_at=int(item.get("stopped_at_ms", 0)) / 1000,
         pace=_pace(items.get("pace")),
+        control=Control(tuple(item.get("self_ids", ())), item.get("gone_shape", "")),
+        losses=tuple(item.get("losses", ())),
+        checked_batch=int(item.get("checked_batch", 0)),
+        doubted_at=int(item.get("doubted_at", 0)),
     )
 
 
@@ -844,4 +970,6 @@ def _user_row(item: _Item) -> UserRow:
             )
             for past in item.get("history", [])
         ),
+        reason_kind=ReasonKind(item.get("reason_kind", "")),
+        portal_message=item.get("portal_message", ""),
     )

@@ -58,9 +58,45 @@ class RunStatus(StrEnum):
         return self in {RunStatus.SUCCEEDED, RunStatus.NOBODY_DELETED, RunStatus.PREVIEWED}
 
 
+class ReasonKind(StrEnum):
+    """Why an entry ended as it did, for whoever decides by it. The text beside it is for people."""
+
+    NONE = ""
+    # Kept by a rule
+    PROTECTED = "protected"
+    ADMINISTRATOR = "administrator"
+    SELF = "self"
+    CHANGED_SINCE_PLAN = "changed_since_plan"
+    DUPLICATE = "duplicate"
+    # Naming nobody, or not one user alone
+    NOT_FOUND = "not_found"
+    AMBIGUOUS = "ambiguous"
+    COLUMNS_DISAGREE = "columns_disagree"
+    CAME_BACK = "came_back"  # an earlier run deleted somebody of this name
+    # Absent
+    NOT_LISTED = "not_listed"  # an id that the list lacks; nobody has looked at it yet
+    NOBODY_HOLDS_ID = "nobody_holds_id"
+    DELETED_BEFORE = "deleted_before"
+    # Not to be decided: a resumed run cannot do better
+    RECORD_INCOMPLETE = "record_incomplete"
+    LISTED_AGAIN = "listed_again"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A reason: its kind, and the words for people."""
+
+    kind: ReasonKind
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class PortalUser:
-    """A user as the portal lists it. `user_id` is a decimal string without leading zeros."""
+    """A user as the portal lists it. `user_id` is a decimal string without leading zeros.
+
+    `lacks` names the fields that safety depends on and the portal's record does not have: such a
+    user is never deleted, but still holds an id and the names that are there.
+    """
 
     user_id: str
     username: str
@@ -68,6 +104,7 @@ class PortalUser:
     type: str  # administrator, power or regular
     enabled: str = ""  # Y or N
     ldap: str = ""  # Y or N
+    lacks: str = ""
 
     @property
     def is_administrator(self) -> bool:
@@ -106,6 +143,19 @@ class PlannedEntry:
     reason: str = ""
     user: PortalUser | None = None
     warning: str = ""
+    reason_kind: ReasonKind = ReasonKind.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What this portal's looks are measured against, from the control looks of a run's round.
+
+    `self_ids` are the users that our own token acts as; looking at the first must show it. `gone`
+    is how the portal says that nobody holds an id: one of `rules.looking`'s shapes.
+    """
+
+    self_ids: tuple[str, ...] = ()
+    gone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +297,7 @@ class Plan:
     `portal_users` everybody in the portal at that moment, and `last_day` the DELETEs of the 24
     hours before: the caps compare these. `source_version` pins a file. `applies` is the hash of the
     sealed plan that this one carries out. `refusal` is why the plan may not be applied, or empty.
+    `self_ids` are the users that our own token acts as.
     """
 
     run_id: str
@@ -266,6 +317,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     refusal: str = ""
     applies: str = ""
+    self_ids: tuple[str, ...] = ()
 
     @property
     def users(self) -> list[PortalUser]:
@@ -286,15 +338,20 @@ class Token:
     issued_at: float
     expires_at: float
     user: str = field(repr=False)
+    user_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the portal wants for a token: an External Application and a username."""
+    """What the portal wants for a token: an External Application and a username.
+
+    `user_id` is that user's id, for a portal that does not list it; empty otherwise.
+    """
 
     application_id: str
     application_key: str = field(repr=False)
     user: str = field(repr=False)
+    user_id: str = ""
 
 
 class UserState(StrEnum):
@@ -304,12 +361,16 @@ class UserState(StrEnum):
     INTENT = "intent"  # a DELETE is about to be sent, or was sent and nothing is known of it
     REFUSED = "refused"  # the portal definitely did nothing; another DELETE may be sent
     SETTLING = "settling"  # a DELETE was sent; looking until the user is gone or time is up
+    DECLINED = "declined"  # the portal says that it did not delete: the next look decides
     DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
 class PastOutcome:
-    """An open outcome that a resumed run replaced; `attempts` counts the DELETEs until then."""
+    """An outcome that was replaced, by a resumed run or because the portal contradicted it.
+
+    `attempts` counts the DELETEs until then.
+    """
 
     outcome: Outcome
     reason: str
@@ -323,8 +384,8 @@ class UserRow:
 
     `attempts` counts DELETEs, `waited` sums the seconds of settling, `delete_seconds` is how long
     the last DELETE took to answer, `answered_at` when it did, `refused_at` when the portal refused
-    one for the moment. `history` holds the open outcomes that were replaced since, the oldest
-    first.
+    one for the moment. `history` holds the outcomes that were replaced since, the oldest first.
+    `portal_message` is what the portal itself said last, in its own words.
     """
 
     user_id: str
@@ -341,6 +402,8 @@ class UserRow:
     refused_at: tuple[int, ...] = ()
     ended_at: int = 0
     history: tuple[PastOutcome, ...] = ()
+    reason_kind: ReasonKind = ReasonKind.NONE
+    portal_message: str = ""
 
     @property
     def attempts_this_round(self) -> int:
@@ -384,7 +447,10 @@ class RunRow:
     """A run's row in the ledger.
 
     `plan_sha256` seals its plan, once there is one. `round_number` counts the executions that
-    handed out its users: 1, and one more for each that resumed it.
+    handed out its users: 1, and one more for each that resumed it. `control` is what the round's
+    looks are measured against. `losses` are the ids of users who left the portal in the run through
+    nothing that it did, `checked_batch` is the batch after which they were last looked for, and
+    `doubted_at` when the last list first contradicted an outcome, 0 while none has.
     """
 
     run_id: str
@@ -403,6 +469,10 @@ class RunRow:
     stop: Stop | None = None
     stopped_at: float = 0.0
     pace: Pace = Pace()
+    control: Control = Control()
+    losses: tuple[str, ...] = ()
+    checked_batch: int = 0
+    doubted_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,13 +496,22 @@ class ReportRow:
     username: str
     email: str
     outcome: Outcome
+    reason_kind: ReasonKind
     reason: str
+    portal_message: str  # the portal's own words, or empty
     warning: str
     attempts: int
     delete_seconds: int
     answered_at: str  # ISO 8601, or empty
     ended_at: str  # ISO 8601, or empty
-    history: str  # the outcomes that a resumed run replaced, or empty
+    history: str  # the outcomes that were replaced, or empty
+
+    @property
+    def can_be_resumed(self) -> bool:
+        """True when a resumed run may find another outcome: it is open, and was planned."""
+        undecided = {ReasonKind.RECORD_INCOMPLETE, ReasonKind.NOT_LISTED}
+        was_planned = self.user_id or self.reason_kind is not ReasonKind.LISTED_AGAIN
+        return self.outcome.is_open and self.reason_kind not in undecided and bool(was_planned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,7 +519,8 @@ class Report:
     """What a run did. `counts` adds up to `requested`, or the run does not claim success.
 
     `unexplained_losses` are the ids of users that left the portal during the run, and that it
-    neither deleted nor was asked to; None when the portal could not be asked. `renewed_at` is when
+    neither deleted nor was asked to; None when the portal could not be asked, or listed only some
+    of its users. `renewed_at` is when
     the token was renewed, `refused_at` when the portal refused a DELETE for the moment.
     """
 

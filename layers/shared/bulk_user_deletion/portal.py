@@ -85,6 +85,11 @@ class Portal:
         return self._token.user if self._token else ""
 
     @property
+    def user_id(self) -> str:
+        """The id of that user, where the credentials secret says it; else empty."""
+        return self._token.user_id if self._token else ""
+
+    @property
     def token_life_seconds(self) -> float:
         """How long a token lives, from its issue to its end; 0 without a token."""
         return self._token.expires_at - self._token.issued_at if self._token else 0
@@ -166,8 +171,14 @@ class Portal:
         users = body.get("users")
         if not isinstance(users, list):
             raise PortalAnswerUnusable("The portal's answer to GET /api/user lacks `users`.")
-        for user in users:
-            yield user if isinstance(user, PortalUser) else parse_user(user)
+        for record in users:
+            user = parse_user(record)
+            if user is None:
+                raise PortalAnswerUnusable(
+                    "The portal lists a user without an id: nobody can be told apart by it. Nobody"
+                    " was deleted. Find that record in the portal."
+                )
+            yield user
 
     def look(self, user_id: str) -> Answer:
         """Ask for one user."""
@@ -269,40 +280,55 @@ def _session(retry: Retry) -> requests.Session:
     return session
 
 
-def parse_user(user: object) -> PortalUser:
+def parse_user(record: object) -> PortalUser | None:
     """Read a user from an answer: the id under `id` or `user_id`, as a number or a string.
 
-    Raises:
-        PortalAnswerUnusable: a field that safety depends on is missing.
+    What is text in all but its JSON type is read as text. A record that lacks a field which safety
+    depends on says so in `lacks`. None when there is no user's id in it.
     """
-    if isinstance(user, dict):
-        get = user.get
-        user_id = normalise_id(get("id", get("user_id")))
-        username, kind, email = get("username"), get("type"), get("email", ...)
-        if (
-            user_id
-            and isinstance(username, str)
-            and isinstance(kind, str)
-            and kind.strip()
-            and (email is None or isinstance(email, str))
-        ):
-            return PortalUser(
-                user_id, username, email or "", kind, str(get("enabled", "")), str(get("ldap", ""))
-            )
-    raise PortalAnswerUnusable(
-        "The portal sent a user without one of id, username, email and type: nobody can be checked"
-        " against the plan. Nothing more is deleted."
+    if isinstance(record, PortalUser):  # read while it was parsed
+        return record
+    if not isinstance(record, dict):
+        return None
+    user_id = normalise_id(record.get("id", record.get("user_id")))
+    if not user_id:
+        return None
+    username, kind = _text(record.get("username")), _text(record.get("type"))
+    email = "" if record.get("email", ...) is None else _text(record.get("email"))
+    lacks = [
+        name
+        for name, found in (
+            ("username", username is not None),
+            ("email", email is not None),
+            ("type", bool(kind and kind.strip())),
+        )
+        if not found
+    ]
+    return PortalUser(
+        user_id,
+        username or "",
+        email or "",
+        kind or "",
+        _text(record.get("enabled")) or "",
+        _text(record.get("ldap")) or "",
+        lacks=" and ".join(lacks),
     )
 
 
-def user_in(answer: Answer) -> PortalUser:
+def user_in(answer: Answer) -> PortalUser | None:
     """Read the user from the answer to a look: wrapped as `{"user": {…}}`, or bare.
 
-    Raises:
-        PortalAnswerUnusable: a field that safety depends on is missing.
+    None when there is none in it.
     """
     body = answer.body
     return parse_user(body["user"] if isinstance(body, dict) and "user" in body else body)
+
+
+def _text(value: object) -> str | None:
+    """Read a text, whatever JSON type it was sent as; None for what is none."""
+    if isinstance(value, bool):
+        return "Y" if value else "N"
+    return str(value) if isinstance(value, str | int | float) else None
 
 
 def normalise_id(value: object) -> str:
@@ -321,8 +347,11 @@ def _user_path(user_id: str) -> str:
 
 
 def _user_in_a_list(data: dict[str, Any]) -> object:
-    """Make a user of what is one while it is parsed: a hundred thousand are smaller that way."""
-    return parse_user(data) if "username" in data else data
+    """Make a user of what is one while it is parsed: a hundred thousand are smaller that way.
+
+    What lies within a user, such as its manager, may look like one too: it stays within.
+    """
+    return (parse_user(data) or data) if "username" in data else data
 
 
 def _read(response: requests.Response, limit: int) -> bytearray | None:

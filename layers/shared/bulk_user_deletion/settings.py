@@ -27,6 +27,7 @@ class Settings:
     concurrency: int
     token_life_seconds: int
     read_timeout_seconds: int
+    max_unexplained_losses: int
     limits: Limits
 
     @classmethod
@@ -55,6 +56,7 @@ class Settings:
             concurrency=int(environment["CONCURRENCY"]),
             token_life_seconds=int(environment["TOKEN_LIFE_SECONDS"]),
             read_timeout_seconds=int(environment["READ_TIMEOUT_SECONDS"]),
+            max_unexplained_losses=int(environment["MAX_UNEXPLAINED_LOSSES"]),
             limits=Limits(
                 max_users=int(environment["MAX_USERS"]),
                 max_percent=float(environment["MAX_PERCENT"]),

@@ -14,6 +14,7 @@ from bulk_user_deletion.errors import (
 )
 from bulk_user_deletion.models import Credentials, Token
 from bulk_user_deletion.rules.expiry import outlives_margin
+from bulk_user_deletion.rules.identity import is_user_id
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
 
 
@@ -55,21 +56,26 @@ class TokenStore:
             raise TokenRejected(token.version_id if token else None)
         return token
 
-    def put_token(self, *, value: str, issued_at: float, expires_at: float, user: str) -> Token:
+    def put_token(
+        self, *, value: str, issued_at: float, expires_at: float, credentials: Credentials
+    ) -> Token:
         """Store a new token and return it with its version.
 
         Raises:
             TokenQuotaExceeded: too many were stored within a day.
             StoreUnavailable: Secrets Manager does not answer.
         """
-        token = Token(str(uuid4()), value, issued_at, expires_at, user)
+        token = Token(
+            str(uuid4()), value, issued_at, expires_at, credentials.user, credentials.user_id
+        )
         # The version is in the document too, so that reading it tells which one it is.
         document = {
             "version_id": token.version_id,
             "token": value,
             "issued_at": issued_at,
             "expires_at": expires_at,
-            "user": user,
+            "user": token.user,
+            "user_id": token.user_id,
         }
         with store_errors("Storing the portal token"):
             try:
@@ -107,7 +113,14 @@ class TokenStore:
                 f"The secret {self._credentials_secret} must be a JSON object with the texts"
                 f" application_id, application_key and user; missing or malformed: {missing}."
             )
-        return Credentials(**{name: document[name].strip() for name in names})
+        # Optional, and a person's to write: a number or a text.
+        user_id = str(document.get("user_id") or "").strip()
+        if user_id and not is_user_id(user_id):
+            raise CredentialsRefused(
+                f"In the secret {self._credentials_secret}, user_id must be the id of the user in"
+                " `user`: a positive whole number, or be left out."
+            )
+        return Credentials(**{name: document[name].strip() for name in names}, user_id=user_id)
 
     def _get_token(self, *, fresh: bool) -> Token | None:
         document = self._get(self._token_secret, fresh=fresh)
@@ -120,6 +133,7 @@ class TokenStore:
                 issued_at=float(document["issued_at"]),
                 expires_at=float(document["expires_at"]),
                 user=str(document["user"]),
+                user_id=str(document.get("user_id", "")),
             )
         except (KeyError, TypeError, ValueError):
             return None  # not one of ours: as good as none, and renewed

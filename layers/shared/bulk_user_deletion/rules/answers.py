@@ -6,6 +6,8 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any
 
+_LONGEST_MESSAGE = 300
+
 
 class Transport(StrEnum):
     """Why there is no whole answer."""
@@ -38,9 +40,23 @@ class Answer:
         return ""
 
     @property
+    def portal_message(self) -> str:
+        """The portal's own words for a report: one line of what can be printed, bounded.
+
+        It may hold personal data, so it stays in the ledger's and the report's rows (rule 6).
+        """
+        printable = "".join(letter if letter.isprintable() else " " for letter in self.message)
+        return " ".join(printable.split())[:_LONGEST_MESSAGE]
+
+    @property
     def is_portal_error(self) -> bool:
         """True for the portal's own JSON error body; a proxy's page is not one."""
         return isinstance(self.body, dict) and self.body.get("status") == "ERROR"
+
+    @property
+    def is_success(self) -> bool:
+        """True for any 2xx, whatever its body says."""
+        return 200 <= (self.status or 0) < 300
 
     def describe(self) -> str:
         """Name the answer for an operator. Bodies may hold personal data: they stay out."""
@@ -48,8 +64,9 @@ class Answer:
             return f"no answer ({self.transport})"
         if self.status == 200 and not isinstance(self.body, dict):
             return "HTTP 200, but no JSON object"
-        success = 200 <= (self.status or 0) < 300
-        kind = "" if success or self.is_portal_error else ", not the portal's own error"
+        if self.is_success:
+            return f"HTTP {self.status}" + (", but an error" if self.is_portal_error else "")
+        kind = "" if self.is_portal_error else ", not the portal's own error"
         return f"HTTP {self.status}{kind}"
 
 
@@ -66,7 +83,7 @@ class Verdict(StrEnum):
     """What to do now."""
 
     OK = "ok"
-    GONE = "gone"  # the portal itself says that there is no such user
+    GONE = "gone"  # the portal itself says that there is no such user; two looks must agree
     TRY_AGAIN = "try_again"  # definitely nothing happened: wait, then the same again
     LOOK = "look"  # something may have happened: look, never guess
     RENEW_TOKEN = "renew_token"  # noqa: S105
@@ -134,6 +151,7 @@ RULES = (
     Rule("no connection",              _without(Transport.NOT_SENT),   _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
     Rule("time-out, reset, TLS error", _without(Transport.LOST),       _AGAIN,       _AGAIN,      _AGAIN,      _LOOK),
     Rule("a body beyond all measure",  _without(Transport.TOO_LARGE),  _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _LOOK),
+    Rule("200 with its own error",     _status(200, own=True),         _UNUSABLE,    _UNUSABLE,   _REFUSE,     _OK),
     Rule("200 with a JSON object",     _ok_with(dict),                 _OK,          _OK,         _OK,         _OK),
     Rule("200 without whole JSON",     _ok_with(NoneType),             _AGAIN,       _AGAIN,      _AGAIN,      _OK),
     Rule("any other 2xx",              _between(200, 299),             _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _OK),
@@ -142,9 +160,9 @@ RULES = (
     Rule("400, 500, a deadlock",       _says("deadlock", 400, 500),    _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
     Rule("400, own",                   _status(400, own=True),         _CREDENTIALS, _REFUSE,     _REFUSE,     _REFUSE),
     Rule("400",                        _status(400),                   _CREDENTIALS, _REFUSE,     _REFUSE,     _LOOK),
-    Rule("403, own",                   _status(403, own=True),         _CREDENTIALS, _REFUSE,     _MANAGEMENT, _REFUSE),
+    Rule("403, own",                   _status(403, own=True),         _CREDENTIALS, _REFUSE,     _REFUSE,     _REFUSE),
     Rule("403",                        _status(403),                   _CREDENTIALS, _REFUSE,     _MANAGEMENT, _LOOK),
-    Rule("404, own",                   _status(404, own=True),         _UNUSABLE,    _REFUSE,     _GONE,       _GONE),
+    Rule("404, 410, own",              _status(404, 410, own=True),    _UNUSABLE,    _REFUSE,     _GONE,       _GONE),
     Rule("404",                        _status(404),                   _UNUSABLE,    _REFUSE,     _AGAIN,      _LOOK),
     Rule("429",                        _status(429),                   _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
     Rule("any other 4xx, own",         _between(400, 499, own=True),   _UNUSABLE,    _REFUSE,     _REFUSE,     _REFUSE),

@@ -1,29 +1,67 @@
 """How a plan's users are handed out: the canaries one by one, then batches."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from bulk_user_deletion.models import Outcome, UserRow
+from bulk_user_deletion.models import Outcome, ReasonKind, UserRow
 
 BATCH_SIZE = 100
 
+# How many users may take the place of a canary that proved nothing, and how many of those may have
+# changed since the plan before that looks like another portal, or one that was restored.
+MOST_REPLACEMENTS = 10
+MOST_CHANGED = 2
 
-def batch_range(number: int, *, canary_users: int, users: int) -> range:
+
+@dataclass(frozen=True, slots=True)
+class Canaries:
+    """How far the canaries have come: `handed_out` singly, and whether that `is_enough`.
+
+    `problem` says why nobody else may be started; empty when nothing does.
+    """
+
+    handed_out: int
+    is_enough: bool
+    problem: str = ""
+
+
+def canaries(rows: Sequence[UserRow | None], *, handed_out: int, wanted: int) -> Canaries:
+    """Judge the first users of a plan, by their rows in the plan's order.
+
+    A canary proves something when it was deleted. One that was skipped or gone already proves
+    nothing: the next user takes its place. `handed_out` users were handed out so far, canaries or
+    not; the same rows always give the same answer.
+    """
+    proved = replaced = changed = 0
+    for number, row in enumerate(rows[:handed_out]):
+        if proved == wanted:
+            return Canaries(number, is_enough=True)
+        outcome = row.outcome if row else Outcome.NOT_ATTEMPTED
+        if outcome is Outcome.DELETED:
+            proved += 1
+        elif row and outcome in {Outcome.SKIPPED, Outcome.ALREADY_ABSENT}:
+            replaced += 1
+            changed += row.reason_kind is ReasonKind.CHANGED_SINCE_PLAN
+        else:
+            who = f"user {row.user_id}" if row else "a user that was not started"
+            ended = outcome or Outcome.UNKNOWN
+            problem = f"canary {who} ended {ended}, not deleted"
+            return Canaries(number + 1, is_enough=False, problem=problem)
+        if changed > MOST_CHANGED:
+            problem = f"canaries show that {changed} of {number + 1} users changed since the plan"
+            return Canaries(number + 1, is_enough=False, problem=problem)
+        if replaced > MOST_REPLACEMENTS:
+            problem = f"canaries prove nothing: {replaced} users were skipped or gone already"
+            return Canaries(number + 1, is_enough=False, problem=problem)
+    return Canaries(min(handed_out, len(rows)), is_enough=proved == wanted)
+
+
+def batch_range(number: int, *, singles: int, users: int) -> range:
     """Return which of `users` planned users make up batch `number`, counted from 1.
 
-    It depends on nothing else, so a step that is tried again hands out the same batch. An empty
-    range means that all were handed out.
+    The first `singles` batches are of one user each. An empty range means that all were handed out.
     """
-    if number <= canary_users:
+    if number <= singles:
         return range(min(number - 1, users), min(number, users))
-    start = canary_users + (number - canary_users - 1) * BATCH_SIZE
+    start = singles + (number - singles - 1) * BATCH_SIZE
     return range(min(start, users), min(start + BATCH_SIZE, users))
-
-
-def canary_problem(rows: Iterable[UserRow | None]) -> str:
-    """Say why the rest must not follow these canaries; empty when each of them is gone."""
-    for row in rows:
-        outcome = row.outcome if row else Outcome.NOT_ATTEMPTED
-        if outcome not in {Outcome.DELETED, Outcome.ALREADY_ABSENT}:
-            who = f"user {row.user_id}" if row else "a user that was not begun"
-            return f"canary {who} ended {outcome or Outcome.UNKNOWN}, not deleted"
-    return ""

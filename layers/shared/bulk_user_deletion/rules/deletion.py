@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import date
 
-from bulk_user_deletion.models import PortalUser, UserRow, UserState, fold
+from bulk_user_deletion.models import PortalUser, ReasonKind, UserRow, UserState, Why, fold
 from bulk_user_deletion.rules.protection import Protected
 
 MAX_ATTEMPTS = 5
@@ -14,8 +14,8 @@ _SHORTEST_SETTLE_SECONDS = 300
 
 def reason_to_keep(
     planned: PortalUser, found: PortalUser, *, protected: Protected, today: date
-) -> str:
-    """Compare a user with the plan right before the DELETE; empty when nothing has changed."""
+) -> Why | None:
+    """Compare a user with the plan right before the DELETE; None when nothing has changed."""
     changed = [
         name
         for name, before, now in (
@@ -26,7 +26,14 @@ def reason_to_keep(
         if fold(before) != fold(now)
     ]
     if changed:
-        return f"changed_since_plan: {' and '.join(changed)} no longer as planned"
+        return Why(
+            ReasonKind.CHANGED_SINCE_PLAN,
+            f"changed_since_plan: {' and '.join(changed)} no longer as planned",
+        )
+    if fold(planned.enabled) == "n" and fold(found.enabled) == "y":
+        return Why(
+            ReasonKind.CHANGED_SINCE_PLAN, "changed_since_plan: enabled again since the plan"
+        )
     return protected.reason_to_keep(found, today=today)
 
 

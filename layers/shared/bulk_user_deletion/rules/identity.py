@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
-from bulk_user_deletion.models import Entry, PortalUser, fold
+from bulk_user_deletion.models import Entry, PortalUser, ReasonKind, fold
 
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}")
 
@@ -17,13 +17,12 @@ def is_user_id(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The user an entry names, or why there is none.
-
-    `problem` is empty, `not_found`, `ambiguous` or `columns_disagree`.
+    """The user an entry names, or why there is none: `problem` is then not_found, ambiguous or
+    columns_disagree.
     """
 
     user: PortalUser | None = None
-    problem: str = ""
+    problem: ReasonKind = ReasonKind.NONE
 
 
 class Directory:
@@ -69,7 +68,7 @@ class Directory:
             found |= {user.user_id: user for user in self._by_username.get(name, ())}
             found |= {user.user_id: user for user in self._by_email.get(name, ())}
             if found and is_user_id(name) and name not in self._by_id:
-                return Match(problem="ambiguous")
+                return Match(problem=ReasonKind.AMBIGUOUS)
             named.append(found.values())
         if entry.user_id:
             named.append(self._with_id(fold(entry.user_id)))
@@ -79,13 +78,13 @@ class Directory:
             named.append(self._by_email.get(fold(entry.email), ()))
 
         if not any(named):
-            return Match(problem="not_found")
+            return Match(problem=ReasonKind.NOT_FOUND)
         in_all = list(named[0])
         for users in named[1:]:
             in_all = [user for user in in_all if user in users]
         if len(in_all) == 1:
             return Match(user=in_all[0])
-        return Match(problem="ambiguous" if in_all else "columns_disagree")
+        return Match(problem=ReasonKind.AMBIGUOUS if in_all else ReasonKind.COLUMNS_DISAGREE)
 
     def lists(self, user_id: str) -> bool:
         """Tell whether somebody holds this id."""
@@ -96,9 +95,34 @@ class Directory:
         return (user,) if user else ()
 
 
+def api_users(users: Iterable[PortalUser], name: str, *, user_id: str = "") -> tuple[str, ...]:
+    """Return the ids of the users that a token acts as which was asked for under `name`.
+
+    Whatever the credentials secret calls that user: by username, by e-mail, or by id.
+    """
+    folded = fold(name)
+    return tuple(
+        user.user_id
+        for user in users
+        if user.user_id == user_id or (folded and folded in {fold(user.username), fold(user.email)})
+    )
+
+
+def only_an_id(entry: Entry) -> str:
+    """Return the id that an entry gives and nothing else; empty for any other entry."""
+    if entry.username or entry.email or not names_by_id(entry):
+        return ""
+    return fold(entry.user_id or entry.bare)
+
+
 def names_by_id(entry: Entry) -> bool:
     """Tell whether an entry gives a user's id, alone or beside names."""
     return bool(entry.user_id) or is_user_id(fold(entry.bare))
+
+
+def id_key(user_id: str) -> str:
+    """Return the key under which the deletion of the user of an id is recorded."""
+    return f"id:{user_id}"
 
 
 def identity_keys(entry: Entry) -> list[str]:
@@ -106,9 +130,9 @@ def identity_keys(entry: Entry) -> list[str]:
     keys = []
     if entry.bare:
         name = fold(entry.bare)
-        keys += [f"id:{name}"] if is_user_id(name) else [f"username:{name}", f"email:{name}"]
+        keys += [id_key(name)] if is_user_id(name) else [f"username:{name}", f"email:{name}"]
     if entry.user_id:
-        keys.append(f"id:{fold(entry.user_id)}")
+        keys.append(id_key(fold(entry.user_id)))
     if entry.username:
         keys.append(f"username:{fold(entry.username)}")
     if entry.email:

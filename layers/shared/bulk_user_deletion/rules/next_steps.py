@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bulk_user_deletion.models import Outcome, Report, RunStatus
+from bulk_user_deletion.models import Outcome, ReasonKind, Report, RunStatus
 
 _LISTED = 100
 
@@ -50,12 +50,26 @@ def _for_the_run(report: Report) -> Iterator[NextStep]:
         )
     if number := counts.get(Outcome.NOT_ATTEMPTED):
         yield NextStep(f"{number} not attempted: the run ended before them. Nothing was sent.")
-    if any(Outcome(name).is_open and number for name, number in counts.items()):
+    left = sum(number for name, number in counts.items() if Outcome(name).is_open)
+    if left > len(_undecided(report)):
         yield NextStep(
             "Then resume the run. What is done is not done twice.",
             {"mode": "apply", "resume": report.run_id},
             f"bulk-user-deletion resume {report.run_id}",
         )
+
+
+def _undecided(report: Report) -> list[str]:
+    """Return the users, by id, whom a resumed run would leave as they are."""
+    return [
+        row.user_id or row.entry
+        for row in report.rows
+        if row.outcome.is_open and not row.can_be_resumed
+    ]
+
+
+def _some(user_ids: list[str]) -> str:
+    return ", ".join(user_ids[:20]) + (", …" if len(user_ids) > 20 else "")
 
 
 def _for_entries(report: Report) -> Iterator[NextStep]:
@@ -66,10 +80,17 @@ def _for_entries(report: Report) -> Iterator[NextStep]:
             {"mode": "preview", "source": {"users": ["USER-ID"]}},
             "bulk-user-deletion preview --user USER-ID",
         )
+    if undecided := _undecided(report):
+        yield NextStep(
+            "A resume cannot decide"
+            f" {len(undecided)} of these: users {_some(undecided)}. Correct their records in the"
+            " portal, then preview them again.",
+            {"mode": "preview", "source": {"users": undecided[:_LISTED]}},
+        )
     changed = [
         row.user_id
         for row in report.rows
-        if row.outcome is Outcome.SKIPPED and row.reason.startswith("changed_since_plan")
+        if row.outcome is Outcome.SKIPPED and row.reason_kind is ReasonKind.CHANGED_SINCE_PLAN
     ]
     if changed:
         yield NextStep(

@@ -11,15 +11,34 @@ from bulk_user_deletion.models import (
     Outcome,
     PlannedEntry,
     PortalUser,
+    ReasonKind,
     Request,
+    Why,
     fold,
 )
-from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
+from bulk_user_deletion.rules.identity import (
+    Directory,
+    identity_keys,
+    names_by_id,
+    only_an_id,
+)
 from bulk_user_deletion.rules.protection import Protected
 
-# Lists of leavers are often cumulative: they go on naming somebody who went long ago, and whose
-# username or e-mail a colleague was given since.
-_REUSED = "ambiguous: an earlier run deleted somebody of this name; name this user by id"
+# Lists of leavers are often cumulative: they go on naming somebody who went long ago. A colleague
+# may have been given that username or e-mail since, or single sign-on created the leaver again.
+_CAME_BACK = Why(
+    ReasonKind.CAME_BACK,
+    "came_back: an earlier run deleted somebody of this name, and a user of this name is there"
+    " again; name this user by id",
+)
+
+_NOT_LISTED = Why(
+    ReasonKind.NOT_LISTED, "not_listed: the portal's list lacks this id, and it was not looked at"
+)
+
+_KEPT = {ReasonKind.PROTECTED, ReasonKind.ADMINISTRATOR, ReasonKind.SELF}
+_NOT_ONE_USER = {ReasonKind.AMBIGUOUS, ReasonKind.COLUMNS_DISAGREE}
+_STRANGERS = {ReasonKind.NOT_FOUND, ReasonKind.NOT_LISTED, ReasonKind.NOBODY_HOLDS_ID}
 
 
 def stricter(limits: Limits, options: Mapping[str, float]) -> Limits:
@@ -63,8 +82,9 @@ def plan_entries(
     today: date,
     deleted_before: Collection[str],
 ) -> tuple[PlannedEntry, ...]:
-    """Decide for every entry, in order: `would_delete` or an outcome that is final already.
+    """Decide for every entry, in order: `would_delete` or how it ends without a DELETE.
 
+    An id that the list lacks is `not_attempted` until somebody has looked at it: `with_looks`.
     `deleted_before` holds those of the entries'
     `identity_keys` under which the ledger has an earlier deletion of ours on record.
     """
@@ -75,31 +95,87 @@ def plan_entries(
         if match.user is None:
             planned.append(_without_user(entry, match.problem, deleted_before))
             continue
-        user_id = match.user.user_id
-        if user_id in first_line:
-            reason = f"duplicate: the same user as line {first_line[user_id]}"
-            outcome = Outcome.SKIPPED
+        user = match.user
+        why = None
+        outcome = Outcome.SKIPPED
+        if user.user_id in first_line:
+            why = Why(
+                ReasonKind.DUPLICATE,
+                f"duplicate: the same user as line {first_line[user.user_id]}",
+            )
         elif not names_by_id(entry) and _on_record(entry, deleted_before, any):
-            outcome, reason = Outcome.UNRESOLVED, _REUSED
-        elif keep := protected.reason_to_keep(match.user, today=today):
-            outcome, reason = Outcome.SKIPPED, keep
-        else:
-            outcome, reason = Outcome.WOULD_DELETE, ""
-        if reason != _REUSED:
-            first_line.setdefault(user_id, entry.line)
+            outcome, why = Outcome.UNRESOLVED, _CAME_BACK
+        elif keep := protected.reason_to_keep(user, today=today):
+            why = keep
+        elif user.lacks:
+            outcome = Outcome.FAILED
+            why = Why(
+                ReasonKind.RECORD_INCOMPLETE,
+                f"record_incomplete: the portal's record of user {user.user_id} lacks {user.lacks}",
+            )
+        if why is None or why.kind is not ReasonKind.CAME_BACK:
+            first_line.setdefault(user.user_id, entry.line)
         planned.append(
-            PlannedEntry(entry, outcome, reason, match.user, _warning(outcome, reason, match.user))
+            PlannedEntry(
+                entry,
+                outcome if why else Outcome.WOULD_DELETE,
+                why.text if why else "",
+                user,
+                _warning(why.kind if why else ReasonKind.NONE, user),
+                why.kind if why else ReasonKind.NONE,
+            )
         )
     return tuple(planned)
 
 
-def _warning(outcome: Outcome, reason: str, user: PortalUser) -> str:
-    if outcome is Outcome.WOULD_DELETE:
+def _warning(kind: ReasonKind, user: PortalUser) -> str:
+    if kind is ReasonKind.NONE:
         is_from_ldap = fold(user.ldap) == "y"
         return "from LDAP: a directory sync may bring this user back" if is_from_ldap else ""
-    if reason.startswith(("protected", "administrator", "self")):
+    if kind in _KEPT:
         return "protected, and yet on the list: check where the list comes from"
+    if kind is ReasonKind.CAME_BACK:
+        return "of a name that an earlier run deleted and that is there again: find out why"
     return ""
+
+
+def ids_to_look_at(planned: Iterable[PlannedEntry]) -> list[str]:
+    """Return the ids that the portal's list lacks: only a look tells whether somebody holds one."""
+    return list(
+        dict.fromkeys(
+            only_an_id(row.entry) for row in planned if row.reason_kind is ReasonKind.NOT_LISTED
+        )
+    )
+
+
+def with_looks(
+    planned: Iterable[PlannedEntry], refused: Mapping[str, str]
+) -> tuple[PlannedEntry, ...]:
+    """Decide for the ids that the list lacks, now that each was looked at and nobody was there.
+
+    `refused` has those that the portal would not show, and what it said instead.
+    """
+    return tuple(
+        _looked_at(row, refused) if row.reason_kind is ReasonKind.NOT_LISTED else row
+        for row in planned
+    )
+
+
+def _looked_at(row: PlannedEntry, refused: Mapping[str, str]) -> PlannedEntry:
+    user_id = only_an_id(row.entry)
+    if user_id in refused:
+        return replace(
+            row,
+            outcome=Outcome.FAILED,
+            reason_kind=ReasonKind.RECORD_INCOMPLETE,
+            reason=f"not listed, and the portal does not show user {user_id}: {refused[user_id]}",
+        )
+    return replace(
+        row,
+        outcome=Outcome.ALREADY_ABSENT,
+        reason_kind=ReasonKind.NOBODY_HOLDS_ID,
+        reason="nobody holds this id",
+    )
 
 
 def warnings_of(planned: Sequence[PlannedEntry]) -> tuple[str, ...]:
@@ -114,17 +190,23 @@ def warnings_of(planned: Sequence[PlannedEntry]) -> tuple[str, ...]:
     )
 
 
-def _without_user(entry: Entry, problem: str, deleted_before: Collection[str]) -> PlannedEntry:
-    if problem != "not_found":
-        return PlannedEntry(entry, Outcome.UNRESOLVED, problem)
+def _without_user(
+    entry: Entry, problem: ReasonKind, deleted_before: Collection[str]
+) -> PlannedEntry:
+    if problem is not ReasonKind.NOT_FOUND:
+        return _ended(entry, Outcome.UNRESOLVED, Why(problem, problem.value))
     # A bare value is on record as the username or as the e-mail, but columns must all be: an e-mail
     # may have been shared with somebody else, who is gone.
     if _on_record(entry, deleted_before, any if entry.bare else all):
-        return PlannedEntry(entry, Outcome.ALREADY_ABSENT, "deleted by an earlier run")
-    only_an_id = not entry.username and not entry.email
-    if only_an_id and names_by_id(entry):
-        return PlannedEntry(entry, Outcome.ALREADY_ABSENT, "nobody holds this id")
-    return PlannedEntry(entry, Outcome.UNRESOLVED, "not_found")
+        why = Why(ReasonKind.DELETED_BEFORE, "deleted by an earlier run")
+        return _ended(entry, Outcome.ALREADY_ABSENT, why)
+    if only_an_id(entry):
+        return _ended(entry, Outcome.NOT_ATTEMPTED, _NOT_LISTED)
+    return _ended(entry, Outcome.UNRESOLVED, Why(problem, problem.value))
+
+
+def _ended(entry: Entry, outcome: Outcome, why: Why) -> PlannedEntry:
+    return PlannedEntry(entry, outcome, why.text, reason_kind=why.kind)
 
 
 def _on_record(
@@ -181,14 +263,14 @@ def check_entries(planned: Sequence[PlannedEntry], request: Request, limits: Lim
     """
     if request.is_attended:
         return
-    doubtful = [row for row in planned if row.reason.startswith(("ambiguous", "columns_disagree"))]
+    doubtful = [row for row in planned if row.reason_kind in _NOT_ONE_USER]
     if doubtful:
         lines = ", ".join(f"line {row.entry.line}: {row.reason}" for row in doubtful[:20])
         raise RequestRefused(
             f"{len(doubtful)} entries do not name exactly one user ({lines}). Nobody was deleted."
             " Correct them, or start the run by hand to leave them out."
         )
-    missing = [row for row in planned if row.reason in {"not_found", "nobody holds this id"}]
+    missing = [row for row in planned if row.reason_kind in _STRANGERS]
     if not len(missing) * 100 <= limits.max_not_found_percent * len(planned):
         lines = ", ".join(str(row.entry.line) for row in missing[:20])
         raise RequestRefused(

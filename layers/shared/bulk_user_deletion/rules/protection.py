@@ -1,12 +1,13 @@
 """Who is kept, whoever asks for the deletion."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import PortalUser, fold
+from bulk_user_deletion.models import PortalUser, ReasonKind, Why, fold
+from bulk_user_deletion.rules.identity import api_users
 
 _HEADER = ["user", "until", "reason"]
 _KNOWN_TYPES = {"regular", "power", "administrator"}
@@ -34,23 +35,34 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """Everybody who is kept: administrators, our own API user, and those on the protected list."""
+    """Everybody who is kept: administrators, our own API user, and those on the protected list.
+
+    `api_user` is what the credentials secret calls the user that our token acts as, `self_ids` are
+    the ids of everybody who is called so.
+    """
 
     api_user: str
     listed: Sequence[Protection] = ()
+    self_ids: Collection[str] = ()
 
-    def reason_to_keep(self, user: PortalUser, *, today: date) -> str:
-        """Say why `user` must be kept; empty when nothing does."""
-        if fold(user.username) == fold(self.api_user):
-            return "self: the user our own API token acts as"
+    def reason_to_keep(self, user: PortalUser, *, today: date) -> Why | None:
+        """Say why `user` must be kept; None when nothing does."""
+        if user.user_id in self.self_ids or api_users([user], self.api_user):
+            return Why(ReasonKind.SELF, "self: the user our own API token acts as")
         if user.is_administrator:
-            return "administrator"
+            return Why(ReasonKind.ADMINISTRATOR, "administrator")
         if fold(user.type) not in _KNOWN_TYPES:
-            return "protected: of a user type that this application does not know"
+            return Why(
+                ReasonKind.PROTECTED,
+                "protected: of a user type that this application does not know",
+            )
         for protection in self.listed:
             if protection.holds_for(user, today):
-                return f"protected: line {protection.line} of the protected list"
-        return ""
+                return Why(
+                    ReasonKind.PROTECTED,
+                    f"protected: line {protection.line} of the protected list",
+                )
+        return None
 
 
 def read_protected_list(content: bytes) -> list[Protection]:

@@ -1,7 +1,8 @@
 """From a plan and the ledger to a report: one row per requested entry, and counts that add up."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from bulk_user_deletion.models import (
@@ -9,22 +10,27 @@ from bulk_user_deletion.models import (
     Outcome,
     Plan,
     PlannedEntry,
+    ReasonKind,
     ReportRow,
     RunStatus,
     UserRow,
     UserState,
 )
+from bulk_user_deletion.rules.identity import only_an_id
+
+# The outcomes that say that a user is not there any more.
+GONE = {Outcome.DELETED, Outcome.ALREADY_ABSENT}
 
 # The outcomes that may have a DELETE behind them.
 _TOUCHED = (Outcome.DELETED, Outcome.FAILED, Outcome.UNKNOWN)
 
 
 def settle(row: UserRow, *, still_there: bool | None) -> tuple[Outcome, str]:
-    """Decide how a user ended whom the run had begun.
+    """Decide how a user ended whom the run had started.
 
-    `still_there` is what the last look at the portal found, None when there was no last look. A
-    user with a DELETE of ours behind it that is gone now was deleted by it; one that is there is
-    `unknown`, because that DELETE may still be under way.
+    `still_there` is what a last look at this user found, None when it found nothing out. A user
+    with a DELETE of ours behind it that is gone now was deleted by it; one that is there is
+    `unknown`, because that DELETE may still be in progress, unless the portal had declined it.
     """
     is_settled = row.outcome is not Outcome.UNKNOWN or still_there is not False
     if row.state is UserState.DONE and row.outcome and is_settled:
@@ -32,12 +38,14 @@ def settle(row: UserRow, *, still_there: bool | None) -> tuple[Outcome, str]:
     if still_there is False and not row.attempts:
         return Outcome.ALREADY_ABSENT, "gone at the last look, before we sent a DELETE"
     if still_there is not False and row.state is UserState.REOPENED and row.outcome:
-        return row.outcome, row.reason  # not begun again: it stays as it was left
+        return row.outcome, row.reason  # not started again: it stays as it was left
     evidence = row.reason or "the DELETE's answer was not recorded"
     if still_there is False:
         return Outcome.DELETED, f"{evidence}; gone at the last look"
     if row.state is UserState.REFUSED:
         return Outcome.FAILED, row.reason
+    if row.state is UserState.DECLINED and still_there:
+        return Outcome.FAILED, f"{evidence}; still there at the last look"
     seen = "still there" if still_there else "not looked at"
     return Outcome.UNKNOWN, f"{evidence}; {seen} at the last look"
 
@@ -46,10 +54,10 @@ def report_row(
     planned: PlannedEntry, row: UserRow | None, *, mode: Mode, not_attempted: str
 ) -> ReportRow:
     """Fold one planned entry and its user's row, already settled, into one row of the report."""
-    outcome, reason = planned.outcome, planned.reason
+    outcome, reason, kind = planned.outcome, planned.reason, planned.reason_kind
     if outcome is Outcome.WOULD_DELETE:
         if row:
-            outcome, reason = row.outcome or Outcome.UNKNOWN, row.reason
+            outcome, reason, kind = row.outcome or Outcome.UNKNOWN, row.reason, row.reason_kind
         elif mode is Mode.APPLY or not_attempted:
             outcome, reason = Outcome.NOT_ATTEMPTED, not_attempted
     theirs = row if planned.outcome is Outcome.WOULD_DELETE else None
@@ -61,7 +69,9 @@ def report_row(
         username=user.username if user else "",
         email=user.email if user else "",
         outcome=outcome,
+        reason_kind=kind,
         reason=reason,
+        portal_message=theirs.portal_message if theirs else "",
         warning=planned.warning,
         attempts=theirs.attempts if theirs else 0,
         delete_seconds=theirs.delete_seconds if theirs else 0,
@@ -98,7 +108,9 @@ def run_status(
     return RunStatus.SUCCEEDED if counts.get(Outcome.DELETED) else RunStatus.NOBODY_DELETED
 
 
-def sentence(status: RunStatus, counts: Mapping[str, int], *, why: str) -> str:
+def sentence(
+    status: RunStatus, counts: Mapping[str, int], *, why: str, can_be_resumed: bool = True
+) -> str:
     """Say in one sentence how a run ended and, where something is left to do, what."""
     deleted = counts.get(Outcome.DELETED, 0)
     total = sum(counts.values())
@@ -117,6 +129,11 @@ def sentence(status: RunStatus, counts: Mapping[str, int], *, why: str) -> str:
             return (
                 f"Stopped after {deleted} of {total} entries ({left} left). {why} To do the rest,"
                 " resume the run."
+            )
+        case RunStatus.INCOMPLETE if not can_be_resumed:
+            return (
+                f"{deleted} of {total} entries deleted, {left}. See the report for each: a resume"
+                " cannot do better."
             )
         case RunStatus.INCOMPLETE:
             return (
@@ -155,27 +172,38 @@ def unfinished(plan: Plan, rows: Mapping[str, UserRow]) -> list[UserRow]:
     ]
 
 
-def unexplained_losses(
-    before: Collection[str], after: Collection[str], plan: Plan, rows: Mapping[str, UserRow]
-) -> list[str]:
-    """Return the ids of users who left the portal during a run, through nothing that it did.
-
-    Neither those whom it began, whatever became of them, nor those it was asked to delete: what
-    became of these, the report says entry by entry.
-    """
-    explained = {*rows, *(user.user_id for user in plan.users)}
-    return sorted(set(before) - set(after) - explained, key=int)
-
-
-def doubtful(plan: Plan, rows: Mapping[str, UserRow], there: Collection[str]) -> list[str]:
-    """Return the ids of users that ended as gone, and that the portal lists at the last look.
-
-    A final outcome stands, but the portal has contradicted itself, or somebody brought them back.
-    """
-    return [
+def ended_as_gone(plan: Plan, rows: Mapping[str, UserRow]) -> list[str]:
+    """Return the ids of which the report will say, because of a look, that nobody holds them."""
+    planned = [
         user.user_id
         for user in plan.users
-        if user.user_id in there
-        and (row := rows.get(user.user_id))
-        and row.outcome in {Outcome.DELETED, Outcome.ALREADY_ABSENT}
+        if (row := rows.get(user.user_id)) and row.outcome in GONE
     ]
+    absent = [
+        only_an_id(planned.entry)
+        for planned in plan.entries
+        if planned.reason_kind is ReasonKind.NOBODY_HOLDS_ID
+    ]
+    return list(dict.fromkeys([*planned, *absent]))
+
+
+def with_doubts(plan: Plan, doubts: Mapping[str, str]) -> Plan:
+    """Call those entries `unknown` whose id nobody was to hold, and whom the portal shows now.
+
+    `doubts` has the evidence by id.
+    """
+    return replace(
+        plan,
+        entries=tuple(
+            replace(
+                planned,
+                outcome=Outcome.UNKNOWN,
+                reason_kind=ReasonKind.LISTED_AGAIN,
+                reason=doubts[user_id],
+            )
+            if planned.reason_kind is ReasonKind.NOBODY_HOLDS_ID
+            and (user_id := only_an_id(planned.entry)) in doubts
+            else planned
+            for planned in plan.entries
+        ),
+    )

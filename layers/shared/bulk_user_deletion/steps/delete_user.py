@@ -10,14 +10,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from http import HTTPStatus
 from typing import TypeGuard
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PermanentError, PortalAnswerUnusable
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import Outcome, Pacing, PortalUser, RunRow, UserRow, UserState
+from bulk_user_deletion.looks import Looks, Seen
+from bulk_user_deletion.models import (
+    Outcome,
+    Pacing,
+    PortalUser,
+    ReasonKind,
+    RunRow,
+    UserRow,
+    UserState,
+)
 from bulk_user_deletion.observability import Metric, count
-from bulk_user_deletion.portal import Portal, user_in
+from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.answers import Answer, Step, Verdict, judge
 from bulk_user_deletion.rules.breaker import breaker_problem
 from bulk_user_deletion.rules.deletion import (
@@ -29,6 +39,9 @@ from bulk_user_deletion.rules.deletion import (
 )
 from bulk_user_deletion.rules.pace import LONGEST_PATIENCE, observe, patience_problem, pause
 from bulk_user_deletion.rules.protection import Protected
+
+_IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
+_NO_ANSWER = {Verdict.TRY_AGAIN, Verdict.REFUSE}
 
 # Several users at a time may want to write the same row; a lost observation is made again soon.
 _TRIES_TO_RECORD = 3
@@ -77,6 +90,11 @@ class DeleteUser:
         return self.connect(0 if _in_flight(row) else run.pace.seconds_per_delete)
 
     @cached_property
+    def looks(self) -> Looks:
+        """Looks, measured against the control looks of the run's round."""
+        return Looks(self.portal, self._begun_with[0].control)
+
+    @cached_property
     def _begun_with(self) -> tuple[RunRow, UserRow | None]:
         return self.ledger.run_and_user(self.run_id, self.user_id, execution_arn=self.execution_arn)
 
@@ -108,24 +126,35 @@ class DeleteUser:
             self._stop(str(error))
             raise
 
-    def _look(self, run: RunRow, row: UserRow | None) -> Progress:
-        answer = self.portal.look(self.planned.user_id)
-        match judge(Step.LOOK, answer):
-            case Verdict.GONE:
-                return self._gone(run, row)
-            case Verdict.OK:
-                return self._found(run, row, user_in(answer))
-            case Verdict.TRY_AGAIN | Verdict.REFUSE if _in_flight(row):
-                run = self._observed(run, answer)
-                seen = f"the last look was not answered ({answer.describe()})"
-                least = min(answer.retry_after or 0, LONGEST_PATIENCE)
-                return self._settle(run, row, seen=seen, least=least)
-            case Verdict.TRY_AGAIN:
-                return self._unanswered(run, answer)
-            case Verdict.REFUSE:
-                return self._end(run, row, Outcome.FAILED, f"look: {answer.describe()}")
-            case verdict:
-                self.portal.raise_for(verdict, answer, f"looked at user {self.user_id}")
+    def _look(self, run: RunRow, row: UserRow | None, *, again: bool = True) -> Progress:
+        seen = self.looks.at(self.planned.user_id, again=again)
+        if seen.verdict is Verdict.GONE:
+            return self._gone(run, row)
+        if seen.verdict is Verdict.OK and seen.user:
+            return self._found(run, row, seen.user)
+        if _in_flight(row) and (seen.is_this_users or seen.verdict in _NO_ANSWER):
+            run = self._observed(run, seen.answer)
+            said = f"the last look was not answered ({seen.describe()})"
+            least = min(seen.answer.retry_after or 0, LONGEST_PATIENCE)
+            return self._settle(run, row, seen=said, least=least)
+        if seen.verdict is Verdict.TRY_AGAIN:
+            return self._unanswered(run, row, seen)
+        return self._not_shown(run, row, seen)
+
+    def _not_shown(self, run: RunRow, row: UserRow | None, seen: Seen) -> Progress:
+        """Fail the user whom the portal does not show, unless it does not show us our own."""
+        if seen.is_this_users and self.looks.api_user_answers():
+            reason = f"look: {seen.describe()}; the portal answers looks at others"
+            return self._end(run, row, Outcome.FAILED, reason, said=seen.answer)
+        denied = seen.answer.status == HTTPStatus.FORBIDDEN
+        if seen.verdict is Verdict.REFUSE and not denied:
+            raise PortalAnswerUnusable(
+                f"The portal does not show user {self.user_id} as it should ({seen.describe()}),"
+                " nor the user that our own token acts as: nobody can be checked against the plan."
+                " Nothing more is deleted. When the portal shows its users again, resume the run."
+            )
+        verdict = Verdict.STOP_USER_MANAGEMENT if denied else seen.verdict
+        self.portal.raise_for(verdict, seen.answer, f"looked at user {self.user_id}")
 
     def _gone(self, run: RunRow, row: UserRow | None) -> Progress:
         if row is None or not row.attempts:
@@ -137,15 +166,23 @@ class DeleteUser:
         keep = reason_to_keep(
             self.planned,
             found,
-            protected=Protected(self.portal.user, self.bucket.read_protected(self.protected_list)),
+            protected=Protected(
+                self.portal.user,
+                self.bucket.read_protected(self.protected_list),
+                run.control.self_ids,
+            ),
             today=datetime.fromtimestamp(self._now(), UTC).date(),
         )
         if _in_flight(row):
             if keep:
-                return self._end(run, row, Outcome.UNKNOWN, f"after the DELETE: {keep}")
+                reason = f"after the DELETE: {keep.text}"
+                return self._end(run, row, Outcome.UNKNOWN, reason, kind=keep.kind)
+            if row.state is UserState.DECLINED:
+                reason = f"{row.reason}; still there"
+                return self._end(run, row, Outcome.FAILED, reason)
             return self._settle(run, row, seen="still there")
         if keep:
-            return self._end(run, row, Outcome.SKIPPED, keep)
+            return self._end(run, row, Outcome.SKIPPED, keep.text, kind=keep.kind)
         return self._delete(run, row)
 
     def _delete(self, run: RunRow, row: UserRow | None) -> Progress:
@@ -170,14 +207,20 @@ class DeleteUser:
             delete_seconds=math.ceil(answer.seconds),
             answered_at=self._now(),
             history=row.history if row else (),
+            portal_message=answer.portal_message,
         )
         match judge(Step.DELETE, answer):
-            case (Verdict.OK | Verdict.GONE | Verdict.LOOK) as verdict:
+            case (Verdict.OK | Verdict.LOOK) as verdict:
                 self.ledger.record_sent(self.run_id, sent, owner=self.owner)
                 run = self._observed(run, answer, is_delete=verdict is Verdict.OK)
-                return self._look(run, sent)
+                # That it is gone is what this DELETE makes us expect, unless the portal says no.
+                return self._look(run, sent, again=answer.is_portal_error)
+            case Verdict.GONE | Verdict.REFUSE:
+                declined = replace(sent, state=UserState.DECLINED)
+                self.ledger.record_sent(self.run_id, declined, owner=self.owner)
+                return self._look(self._observed(run, answer), declined)
             case Verdict.TRY_AGAIN:
-                self._refused(said)
+                self._refused(said, answer)
                 run = self._observed(run, answer)
                 if problem := patience_problem(answer.retry_after):
                     self._stop(problem)
@@ -189,10 +232,8 @@ class DeleteUser:
                 return Progress(
                     finished=False, wait_seconds=wait, tries=int(answer.retry_after is not None)
                 )
-            case Verdict.REFUSE:
-                return self._end(run, sent, Outcome.FAILED, said)
             case verdict:
-                self._refused(said)
+                self._refused(said, answer)
                 self.portal.raise_for(verdict, answer, f"deleted user {self.user_id}")
 
     def _settle(self, run: RunRow, row: UserRow, *, seen: str, least: int = 0) -> Progress:
@@ -202,15 +243,23 @@ class DeleteUser:
             reason = f"{evidence}; {seen} after {row.looks + 1} looks in {row.waited} s"
             return self._end(run, row, Outcome.UNKNOWN, reason)
         wait = max(wait, least)
-        self.ledger.record_look(self.run_id, self.user_id, wait_seconds=wait)
+        self.ledger.record_look(
+            self.run_id,
+            self.user_id,
+            wait_seconds=wait,
+            is_declined=row.state is UserState.DECLINED,
+        )
         return Progress(finished=False, wait_seconds=wait)
 
-    def _unanswered(self, run: RunRow, answer: Answer) -> Progress:
-        self._observed(run, answer)
+    def _unanswered(self, run: RunRow, row: UserRow | None, seen: Seen) -> Progress:
+        answer = seen.answer
+        run = self._observed(run, answer)
         if problem := patience_problem(answer.retry_after):
             self._stop(problem)
             return Progress(finished=True)
         if self.tries + 1 >= MAX_TRIES:
+            if seen.is_this_users and self.looks.api_user_answers():
+                return self._not_shown(run, row, seen)
             self._stop(
                 f"The portal did not answer {MAX_TRIES} looks at user {self.user_id} in a row"
                 f" ({answer.describe()}). When it is up again, start a new run with this list."
@@ -226,6 +275,8 @@ class DeleteUser:
         outcome: Outcome,
         reason: str,
         gone: PortalUser | None = None,
+        kind: ReasonKind = ReasonKind.NONE,
+        said: Answer | None = None,
     ) -> Progress:
         if not self.ledger.record_outcome(
             self.run_id,
@@ -233,6 +284,8 @@ class DeleteUser:
             outcome,
             reason=reason,
             now=self._now(),
+            kind=kind,
+            portal_message=said.portal_message if said else "",
             gone=gone,
             attempts=row.attempts if row else 0,
         ):
@@ -270,9 +323,14 @@ class DeleteUser:
             )
         return planned
 
-    def _refused(self, said: str) -> None:
+    def _refused(self, said: str, answer: Answer) -> None:
         self.ledger.record_refusal(
-            self.run_id, self.user_id, owner=self.owner, reason=said, now=self._now()
+            self.run_id,
+            self.user_id,
+            owner=self.owner,
+            reason=said,
+            portal_message=answer.portal_message,
+            now=self._now(),
         )
 
     def _stop(self, reason: str, by: str = "DeleteUser") -> None:
@@ -284,4 +342,4 @@ class DeleteUser:
 
 def _in_flight(row: UserRow | None) -> TypeGuard[UserRow]:
     """Tell whether a DELETE of ours may have had, or may still have, its effect."""
-    return row is not None and row.state in {UserState.INTENT, UserState.SETTLING}
+    return row is not None and row.state in _IN_FLIGHT

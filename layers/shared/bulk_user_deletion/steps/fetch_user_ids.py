@@ -12,9 +12,11 @@ from bulk_user_deletion.bucket import Bucket, users_before_key
 from bulk_user_deletion.errors import PortalBusy, RequestRefused, RunClosed
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.looks import Looks, Patience, control_looks
 from bulk_user_deletion.models import (
     CheckOrder,
     CloseOrder,
+    Control,
     Entry,
     Limits,
     Lock,
@@ -34,6 +36,7 @@ from bulk_user_deletion.models import (
 )
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
+from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
 from bulk_user_deletion.rules.expiry import short_life_warning
@@ -42,10 +45,12 @@ from bulk_user_deletion.rules.planning import (
     check_entries,
     check_size,
     distinct_entries,
+    ids_to_look_at,
     plan_entries,
     stricter,
     strictest,
     warnings_of,
+    with_looks,
 )
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.reporting import iso
@@ -57,6 +62,9 @@ from bulk_user_deletion.sources import (
     entries_from_list,
 )
 from bulk_user_deletion.steps.orders import check_portal, obey_stop, take_over_ended
+
+# The function has fifteen minutes, and reading a large list may take some of them.
+_SECONDS_FOR_LOOKS = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +137,10 @@ class FetchUserIds:
             self._may_apply(is_sealed=isinstance(request.source, SealedPlan))
             self._take_lock(self.run_id)
         if isinstance(request.source, SealedPlan):
-            plan = self._plan_again(request, request.source, limits)
+            plan, control = self._plan_again(request, request.source, limits)
         else:
-            plan = self._plan(request, request.source, limits)
+            plan, control = self._plan(request, request.source, limits)
+        plan = replace(plan, self_ids=control.self_ids)
         body = self.bucket.write_plan(plan)
         if plan.refusal:
             raise RequestRefused(plan.refusal)
@@ -140,6 +149,7 @@ class FetchUserIds:
             execution_arn=self.execution_arn,
             plan_sha256=sha256(body).hexdigest(),
             limits=plan.limits,
+            control=control,
         )
         return Planned(self.run_id, request.mode.value, len(plan.users))
 
@@ -208,7 +218,7 @@ class FetchUserIds:
                 " this portal, and this run has waited for that in vain. Send the request again."
             )
 
-    def _plan(self, request: Request, source: Source, limits: Limits) -> Plan:
+    def _plan(self, request: Request, source: Source, limits: Limits) -> tuple[Plan, Control]:
         # What needs no portal comes first: a malformed list is refused before the portal is called.
         entries = self._entries_at_hand(source)
         listed = self.bucket.read_protected(self.settings.protected_list)
@@ -216,11 +226,12 @@ class FetchUserIds:
         if entries is None:
             entries = entries_from_dataset(portal.dataset_rows(source.dataset_id or 0))
         directory = Directory(portal.users())
+        control = control_looks(portal, directory.users)
         self._remember(request, directory.users)
         planned = plan_entries(
             entries,
             directory,
-            protected=Protected(portal.user, listed),
+            protected=Protected(portal.user, listed, control.self_ids),
             today=datetime.fromtimestamp(self._now(), UTC).date(),
             deleted_before=self._deleted_before(entries, directory),
         )
@@ -233,9 +244,47 @@ class FetchUserIds:
             portal_users=len(directory.users),
             source_version=source.version(),
         )
-        return self._limited(plan, request)
+        return self._looked_at(self._limited(plan, request), Looks(portal, control)), control
 
-    def _plan_again(self, request: Request, sealed: SealedPlan, limits: Limits) -> Plan:
+    def _looked_at(self, plan: Plan, looks: Looks) -> Plan:
+        """Look at every id that the list lacks: nobody is called absent because of a list.
+
+        After the caps, which bound how many there are.
+        """
+        if plan.refusal:
+            return plan
+        refused: dict[str, str] = {}
+        patience = Patience(_SECONDS_FOR_LOOKS)
+        user_ids = ids_to_look_at(plan.entries)
+        for number, user_id in enumerate(user_ids):
+            if patience.is_over:
+                return replace(
+                    plan,
+                    refusal=f"The portal's list lacks {len(user_ids)} of the ids that were asked"
+                    f" for, and looking at {number} of them took {_SECONDS_FOR_LOOKS} s. Nobody was"
+                    " deleted. Send the list in parts.",
+                )
+            seen = looks.at(user_id)
+            match seen.verdict:
+                case Verdict.GONE:
+                    pass
+                case Verdict.OK:
+                    return replace(
+                        plan,
+                        refusal="The portal's list of users is not whole: it lacks user"
+                        f" {user_id}, and a look shows that this user is there. Nobody was deleted."
+                        " Check what stands between the portal and this stack, and that the user in"
+                        " the credentials secret may list everybody.",
+                    )
+                case _ if seen.is_this_users and looks.api_user_answers():
+                    refused[user_id] = seen.describe()
+                case verdict:
+                    looks.portal.raise_for(verdict, seen.answer, f"looked at user {user_id}")
+        return replace(plan, entries=with_looks(plan.entries, refused))
+
+    def _plan_again(
+        self, request: Request, sealed: SealedPlan, limits: Limits
+    ) -> tuple[Plan, Control]:
         """Take over a sealed plan, entry by entry: the check before each DELETE only narrows it."""
         found = self.bucket.read_sealed(sealed.run_id)
         if found is None:
@@ -257,6 +306,7 @@ class FetchUserIds:
             )
         portal = self.connect()
         users = tuple(portal.users())
+        control = control_looks(portal, users)
         self._remember(request, users)
         again = self._new_plan(
             request,
@@ -267,7 +317,8 @@ class FetchUserIds:
             portal_users=len(users),
             source_version=plan.source_version,
         )
-        return self._limited(replace(again, source=plan.source, applies=digest), request)
+        again = replace(again, source=plan.source, applies=digest)
+        return self._limited(again, request), control
 
     def _resume(self, request: Request, resumed: Resume) -> Planned:
         """Take a run over from its ended execution, with those of its users that are open.
@@ -296,30 +347,39 @@ class FetchUserIds:
                 " deleted. Resume it again when that is settled."
             )
         rows = {row.user_id: row for row in self.ledger.users(run_id)}
-        still_open = [
-            user.user_id
-            for user in plan.users
-            if not ((row := rows.get(user.user_id)) and row.is_final)
-        ]
+        # Whom the portal refused comes last: nobody else waits behind their trouble.
+        still_open = sorted(
+            (
+                user.user_id
+                for user in plan.users
+                if not ((row := rows.get(user.user_id)) and row.is_final)
+            ),
+            key=lambda user_id: bool((row := rows.get(user_id)) and row.outcome is Outcome.FAILED),
+        )
         if not still_open:
             raise RequestRefused(f"Run {run_id} left nobody open: see its report.")
         if run.execution_arn != self.execution_arn:
             limits = strictest(plan.limits, stricter(self.settings.limits, request.options))
             self.bucket.read_protected(self.settings.protected_list)
+            portal = self.connect()
+            users = tuple(portal.users())
             check_size(
                 distinct=len(still_open),
-                portal_users=sum(1 for _ in self.connect().users()),
+                portal_users=len(users),
                 last_day=self.ledger.count_intents(since=self._now() - 24 * 3600),
                 limits=limits,
             )
             if run.is_open and self.executions.status(run.execution_arn) in Executions.ALIVE:
                 raise RequestRefused(f"Run {run_id} is going on. To end it, press its stop button.")
+            control = control_looks(portal, users)
+            self.bucket.write_users(users_before_key(run_id, run.round_number + 1), users)
             self.bucket.write_open_users(run_id, run.round_number + 1, still_open)
             self.ledger.resume_run(
                 run,
                 name=self.run_id,
                 execution_arn=self.execution_arn,
                 limits=limits,
+                control=control,
                 started_at=started_at,
                 now=self._now(),
             )

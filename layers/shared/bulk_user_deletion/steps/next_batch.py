@@ -8,17 +8,28 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PlanEdited, RunClosed
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import Mode, PortalUser
-from bulk_user_deletion.rules.batches import batch_range, canary_problem
+from bulk_user_deletion.rules.batches import (
+    MOST_REPLACEMENTS,
+    Canaries,
+    batch_range,
+    canaries,
+)
 from bulk_user_deletion.rules.breaker import IN_A_ROW
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Batch `number`, from 1, of `users` users, stored under `key`; 0 users end the loop."""
+    """Batch `number`, from 1, of `users` users, stored under `key`; 0 users end the loop.
+
+    With `check_losses` nobody is handed out yet: first the portal's users are compared with those
+    of before, now that batch `number`, the last canary if it `is_canary`, is done.
+    """
 
     number: int
     users: int
     key: str
+    check_losses: bool = False
+    is_canary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,53 +62,52 @@ class NextBatch:
                 " Nobody else is deleted. Find out who did, then start a new run."
             )
         number = self.number + 1
-        nothing = Batch(number, 0, "")
+        nothing = Batch(self.number, 0, "")
         if run.stop:
             return nothing
-        canary_users, users = run.canary_users, plan.users
+        users = plan.users
         if run.round_number > 1:
+            planned = {user.user_id: user for user in users}
             still_open = self.bucket.read_open_users(self.run_id, run.round_number)
-            users = [user for user in users if user.user_id in still_open]
-        chosen = [
-            users[index]
-            for index in batch_range(number, canary_users=canary_users, users=len(users))
-        ]
+            users = [planned[user_id] for user_id in still_open if user_id in planned]
+        first = self._canaries(users, wanted=run.canary_users)
+        if first.problem:
+            self._stop(f"The {first.problem}: the rest was not attempted.", by="canary")
+            return nothing
+        singles = first.handed_out if first.is_enough else number
+        chosen = [users[index] for index in batch_range(number, singles=singles, users=len(users))]
         if not chosen:
             return nothing
-        if 1 < number <= canary_users + 1 and self._stopped_by_canary(users[: number - 1]):
+        if number > singles + 1 and self._stopped_by_silence(users, singles=singles):
             return nothing
-        if number > canary_users + 1 and self._stopped_by_silence(users, number - 1, canary_users):
-            return nothing
+        if number > singles and self.number > run.checked_batch:
+            return Batch(self.number, 0, "", check_losses=True, is_canary=self.number <= singles)
         key = self.bucket.write_batch(self.run_id, run.round_number, number, chosen)
         return Batch(number, len(chosen), key)
 
-    def _stopped_by_silence(self, users: list[PortalUser], number: int, canary_users: int) -> bool:
-        """Stop when batch `number` went by without anybody being begun at its end.
+    def _canaries(self, users: list[PortalUser], *, wanted: int) -> Canaries:
+        first = users[: min(self.number, wanted + MOST_REPLACEMENTS + 1)]
+        rows = self.ledger.user_rows(self.run_id, [user.user_id for user in first])
+        return canaries(
+            [rows.get(user.user_id) for user in first], handed_out=self.number, wanted=wanted
+        )
+
+    def _stopped_by_silence(self, users: list[PortalUser], *, singles: int) -> bool:
+        """Stop when the last batch went by, and nobody at its end was started.
 
         That is how it looks when there is no token for a long time: no user fails, so that the
         breaker sees nothing, and each takes its minutes while the portal is locked.
         """
-        handed_out = batch_range(number, canary_users=canary_users, users=len(users))
+        handed_out = batch_range(self.number, singles=singles, users=len(users))
         last = [users[index].user_id for index in handed_out][-IN_A_ROW:]
-        if any(self.ledger.begun(self.run_id, user_id) for user_id in last):
+        if self.ledger.user_rows(self.run_id, last):
             return False
-        self.ledger.press_stop(
-            self.run_id,
-            reason=f"Nobody was begun at the end of batch {number}, users {', '.join(last)}: the"
-            " logs of RefreshToken and DeleteUser say why. When that is mended, resume the run.",
+        self._stop(
+            f"Nobody was started at the end of batch {self.number}, users {', '.join(last)}: the"
+            " logs of RefreshToken and DeleteUser say why. When that is fixed, resume the run.",
             by="NextBatch",
-            now=int(self.clock()),
         )
         return True
 
-    def _stopped_by_canary(self, canaries: list[PortalUser]) -> bool:
-        rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
-        problem = canary_problem(rows.get(user.user_id) for user in canaries)
-        if problem:
-            self.ledger.press_stop(
-                self.run_id,
-                reason=f"The {problem}: the rest was not attempted.",
-                by="canary",
-                now=int(self.clock()),
-            )
-        return bool(problem)
+    def _stop(self, reason: str, *, by: str) -> None:
+        self.ledger.press_stop(self.run_id, reason=reason, by=by, now=int(self.clock()))

@@ -1,12 +1,12 @@
 """What is asked for besides runs: to stop one, to close one, to check the portal."""
 
 from bulk_user_deletion.bucket import Bucket, check_key
-from bulk_user_deletion.errors import PortalAnswerUnusable, RequestRefused, UserManagementDenied
+from bulk_user_deletion.errors import RequestRefused, UserManagementDenied
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import CloseOrder, RunRow, Stop, StopOrder, fold
+from bulk_user_deletion.looks import control_looks
+from bulk_user_deletion.models import CloseOrder, RunRow, Stop, StopOrder
 from bulk_user_deletion.portal import Portal, user_in
-from bulk_user_deletion.rules.answers import Step, Verdict, judge
 
 MAX_CLOSINGS = 3
 
@@ -82,7 +82,8 @@ def check_portal(
     """Ask the portal for all that a run reads of it, and store what that shows.
 
     What may go wrong is raised, as it would be in a run: no token, no user management, a portal
-    that is down, answers that lack what safety depends on, a protected list that is malformed.
+    that is down, answers that lack what safety depends on, looks that do not tell who is there, a
+    protected list that is malformed.
     """
     bucket.read_protected(protected_list)
     try:
@@ -92,20 +93,12 @@ def check_portal(
             f"{refusal} Use an administrator in the credentials secret, and switch on 'Application"
             " Can Manage Users' for the External Application."
         ) from None
-    ours = next((user for user in users if fold(user.username) == fold(portal.user)), None)
-    if ours is None:
-        raise PortalAnswerUnusable(
-            "The portal does not list the user that our token acts as: it shows us only some of"
-            " its users. Use an administrator in the credentials secret."
-        )
-    answer = portal.look(ours.user_id)
-    verdict = judge(Step.LOOK, answer)
-    if verdict is not Verdict.OK:
-        portal.raise_for(verdict, answer, f"looked at user {ours.user_id}")
-    user_in(answer)
+    control = control_looks(portal, users)
+    answer = portal.look(control.self_ids[0])
+    ours = user_in(answer)
     found = {
         "portal_users": len(users),
-        "is_administrator": ours.is_administrator,
+        "is_administrator": bool(ours and ours.is_administrator),
         "clock_ahead_seconds": round(answer.served_at - now) if answer.served_at else None,
     }
     bucket.write_json(check_key(run_id), found)

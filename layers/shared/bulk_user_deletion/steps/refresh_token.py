@@ -90,7 +90,7 @@ class RefreshToken:
             expires_at=parse_expires(
                 expires, now=issued_at, fallback_seconds=self.token_life_seconds
             ),
-            user=credentials.user,
+            credentials=credentials,
         )
         count(Metric.TOKEN_RENEWALS)
         self.ledger.count_renewal(self.run_id, now=int(issued_at))

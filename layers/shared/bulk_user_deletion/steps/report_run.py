@@ -1,16 +1,12 @@
 """Ends a run: a last look at the portal, the report, the notification, the lock's release."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from bulk_user_deletion.bucket import Bucket, report_key, result_key, users_before_key
-from bulk_user_deletion.errors import (
-    BulkUserDeletionError,
-    TokenRejected,
-    sentence_of,
-)
+from bulk_user_deletion.bucket import Bucket, report_key, result_key
+from bulk_user_deletion.errors import sentence_of
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import (
     Mode,
@@ -20,7 +16,6 @@ from bulk_user_deletion.models import (
     RunRow,
     RunStatus,
     UserRow,
-    UserState,
 )
 from bulk_user_deletion.notifications import Topic
 from bulk_user_deletion.observability import Metric, count
@@ -31,15 +26,12 @@ from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.links import object_link
 from bulk_user_deletion.rules.reporting import (
     count_outcomes,
-    doubtful,
     iso,
     report_row,
     run_status,
     sentence,
-    settle,
-    unexplained_losses,
-    unfinished,
 )
+from bulk_user_deletion.steps.last_look import LastLook
 
 # What ends a run before its first DELETE because somebody has to decide something.
 _REFUSALS = {"RequestRefused", "PortalBusy", "RunClosed"}
@@ -87,10 +79,11 @@ class ReportRun:
             if plan and _is_edited(run, digest):
                 warnings.append(_edit_warning(plan, rows))
             if plan and run and run.mode is Mode.APPLY and run.plan_sha256:
-                there = self._users_there()
-                rows = self._settled(plan, rows, there)
-                losses = self._losses(plan, rows, there)
-                warnings += [_loss_warning(losses), _doubt_warning(plan, rows, there or ())]
+                last = self._last_look(run, plan, rows)
+                if last.wait_seconds:
+                    return _later(self.run_id, last.wait_seconds)
+                plan, rows, losses = last.plan, last.rows, last.losses
+                warnings.append(_loss_warning(last))
             report = self._report(run, plan, digest, rows, losses, warnings)
         said = summary(report, report_address=self._address("json"))
         if not run or run.execution_arn == self.execution_arn:
@@ -111,47 +104,10 @@ class ReportRun:
         plan, digest = (self.bucket.read_sealed(self.run_id) if run else None) or (None, "")
         return (plan, digest) if run and plan and (run.plan_sha256 or plan.refusal) else (None, "")
 
-    def _losses(
-        self, plan: Plan, rows: Mapping[str, UserRow], there: Collection[str] | None
-    ) -> list[str] | None:
-        if there is None:
-            return None
-        before = self.bucket.read_users(users_before_key(self.run_id))
-        return unexplained_losses(before, there, plan, rows)
-
-    def _settled(
-        self, plan: Plan, rows: dict[str, UserRow], there: Collection[str] | None
-    ) -> dict[str, UserRow]:
-        """Give every user that was begun an outcome, by one last look at all of them at once."""
-        begun = unfinished(plan, rows)
-        planned = {user.user_id: user for user in plan.users}
-        settled = dict(rows)
-        for row in begun:
-            still_there = row.user_id in there if there is not None else None
-            outcome, reason = settle(row, still_there=still_there)
-            if row.state is UserState.DONE and outcome is row.outcome:
-                continue
-            now = int(self.clock())
-            gone = planned[row.user_id] if outcome is Outcome.DELETED else None
-            self.ledger.record_outcome(
-                self.run_id, row.user_id, outcome, reason=reason, now=now, gone=gone
-            )
-            settled[row.user_id] = replace(
-                row, state=UserState.DONE, outcome=outcome, reason=reason, ended_at=now
-            )
-        return settled
-
-    def _users_there(self) -> set[str] | None:
-        """Return the ids of the portal's users now, None when the portal does not tell."""
-        if not self.look:
-            return None
-        try:
-            return {user.user_id for user in self.connect().users()}
-        except TokenRejected:
-            raise
-        except BulkUserDeletionError:
-            # The report must be written, with these users as unknown, however the portal is.
-            return None
+    def _last_look(self, run: RunRow, plan: Plan, rows: Mapping[str, UserRow]) -> "LastLook":
+        return LastLook(
+            run, plan, dict(rows), ledger=self.ledger, bucket=self.bucket, clock=self.clock
+        ).taken_with(self.connect if self.look else None)
 
     def _report(
         self,
@@ -186,7 +142,12 @@ class ReportRun:
             run_id=self.run_id,
             execution_arn=self.execution_arn,
             status=status,
-            sentence=sentence(status, counts, why=why),
+            sentence=sentence(
+                status,
+                counts,
+                why=why,
+                can_be_resumed=any(row.can_be_resumed for row in report_rows),
+            ),
             mode=mode or "",
             trigger=run.trigger if run else "",
             source=run.source if run else "",
@@ -272,17 +233,6 @@ def _edit_warning(plan: Plan, rows: Mapping[str, UserRow]) -> str:
     )
 
 
-def _doubt_warning(plan: Plan, rows: Mapping[str, UserRow], there: Collection[str]) -> str:
-    users = doubtful(plan, rows, there)
-    if not users:
-        return ""
-    return (
-        f"{len(users)} users were not found under their ids during this run, and yet the portal"
-        f" lists them at the last look: {', '.join(users[:20])}. Look at them in the portal before"
-        " you rely on their outcomes."
-    )
-
-
 def _measure(report: Report) -> None:
     """Publish what alarms watch. A resumed run is reported, and so counted, as a whole again."""
     if report.status.is_success:
@@ -299,16 +249,23 @@ def _measure(report: Report) -> None:
         count(Metric.UNEXPLAINED_LOSSES, len(report.unexplained_losses))
 
 
-def _loss_warning(losses: Collection[str] | None) -> str:
-    if losses is None:
+def _loss_warning(last: LastLook) -> str:
+    if last.losses is None and not last.list_is_short:
         return (
             "The portal did not answer the last look: this report cannot say whether others left it"
             " during this run."
         )
-    if not losses:
+    if last.list_is_short:
+        return (
+            "The portal's last list of users is short: it lacks users whom a look shows. This"
+            " report cannot say whether others left the portal during this run. Check what stands"
+            " between the portal and this stack."
+        )
+    if not last.losses:
         return ""
+    users = "user" if len(last.losses) == 1 else "users"
     return (
-        f"{len(losses)} users left the portal during this run that it did not delete:"
-        f" {', '.join(list(losses)[:20])}. Find out who did; users-before.json beside this report"
+        f"{len(last.losses)} {users} left the portal during this run that it did not delete:"
+        f" {', '.join(last.losses[:20])}. Find out who did; users-before.json beside this report"
         " says who they were."
     )

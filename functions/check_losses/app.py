@@ -1,0 +1,32 @@
+"""CheckLosses: whether anybody left the portal whom nobody planned to delete."""
+
+import gc
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bulk_user_deletion.adapters import adapters
+from bulk_user_deletion.observability import logger, observed
+from bulk_user_deletion.steps.check_losses import CheckLosses
+
+# A large portal is a hundred thousand users, and none of them garbage: looking through them again
+# and again, as by default, takes as long as the work.
+gc.set_threshold(100_000)
+
+
+@observed
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """`event`: run_id, execution_arn, batch (the one that is done), token."""
+    ours = adapters()
+    losses = CheckLosses(
+        run_id=event["run_id"],
+        execution_arn=event["execution_arn"],
+        number=event["batch"]["number"],
+        is_canary=event["batch"]["is_canary"],
+        most_losses=ours.settings.max_unexplained_losses,
+        ledger=ours.ledger,
+        bucket=ours.bucket,
+        connect=lambda: ours.connect(event["token"]["version_id"]),
+    ).run()
+    logger.info("Losses looked for", extra={"losses": losses})
+    return {"losses": len(losses)}

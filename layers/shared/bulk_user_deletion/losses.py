@@ -1,0 +1,60 @@
+"""Who has left the portal in a run through nothing that it did: a cascade, a sync, another person.
+
+The list says whom to look at. Only a look says who is gone.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.looks import Looks
+from bulk_user_deletion.models import PortalUser
+from bulk_user_deletion.rules.answers import Verdict
+from bulk_user_deletion.rules.identity import id_key
+from bulk_user_deletion.rules.losses import missing_users, spread
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What the comparison found: the ids of users who are gone, and whether the list is short.
+
+    A list that lacks somebody whom a look shows is short: then only looks say who is gone.
+    """
+
+    user_ids: tuple[str, ...] = ()
+    list_is_short: bool = False
+
+
+def find_losses(
+    before: Mapping[str, PortalUser],
+    there: Collection[str],
+    *,
+    explained: Collection[str],
+    looks: Looks,
+    ledger: Ledger,
+) -> Losses:
+    """Compare the users of before with the ids that are listed now.
+
+    `explained` are users who may be missing: the run's own. So may those be whom another run of
+    this stack deleted, by the ledger. Of the others at most five are looked at.
+
+    Raises:
+        TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
+    """
+    missing = missing_users(before, there, explained=explained)
+    deleted = ledger.deleted_before([id_key(user_id) for user_id in missing])
+    unexplained = [user_id for user_id in missing if id_key(user_id) not in deleted]
+    looked_at = spread(unexplained)
+    gone = [user_id for user_id in looked_at if _is_gone(user_id, looks)]
+    if len(gone) < len(looked_at):
+        return Losses(tuple(gone), list_is_short=True)
+    return Losses(tuple(unexplained))
+
+
+def _is_gone(user_id: str, looks: Looks) -> bool:
+    seen = looks.at(user_id)
+    if seen.verdict is Verdict.GONE:
+        return True
+    if seen.verdict is Verdict.OK or (seen.is_this_users and looks.api_user_answers()):
+        return False
+    looks.portal.raise_for(seen.verdict, seen.answer, f"looked at user {user_id}")

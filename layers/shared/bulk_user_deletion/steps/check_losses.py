@@ -1,0 +1,75 @@
+"""After the canaries, and after each batch: has anybody left the portal whom nobody planned?"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bulk_user_deletion.bucket import Bucket, users_before_key
+from bulk_user_deletion.errors import PermanentError
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.looks import Looks
+from bulk_user_deletion.losses import find_losses
+from bulk_user_deletion.observability import logger
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.losses import loss_problem
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLosses:
+    """One invocation, after batch `number`; `is_canary` tells that it was the last canary."""
+
+    run_id: str
+    execution_arn: str
+    number: int
+    is_canary: bool
+    most_losses: int
+    ledger: Ledger
+    bucket: Bucket
+    connect: Callable[[], Portal]
+    clock: Callable[[], float] = time.time
+
+    def run(self) -> tuple[str, ...]:
+        """Record the losses that are new since the round's start; return their ids.
+
+        Too many of them set the run's stop flag.
+
+        Raises:
+            TokenRejected: renew the token, then call again.
+            PermanentError: no look can be relied on as things are; the run's stop flag is set.
+            PortalUnavailable, StoreUnavailable: call again.
+        """
+        run = self.ledger.open_run_of(self.run_id, self.execution_arn)
+        if self.number <= run.checked_batch:
+            return ()
+        try:
+            portal = self.connect()
+            there = {user.user_id for user in portal.users()}
+            found = find_losses(
+                self.bucket.read_users(users_before_key(self.run_id, run.round_number)),
+                there,
+                explained={*self._planned(), *run.losses},
+                looks=Looks(portal, run.control),
+                ledger=self.ledger,
+            )
+        except PermanentError as error:
+            self._stop(str(error))
+            raise
+        if found.list_is_short:
+            logger.warning("The portal's list of users is short: it claims nobody")
+        problem = loss_problem(found.user_ids, after_canaries=self.is_canary, most=self.most_losses)
+        if problem:
+            self._stop(problem)
+        self.ledger.record_losses(
+            self.run_id,
+            self.execution_arn,
+            after_batch=self.number,
+            losses=(*run.losses, *found.user_ids),
+        )
+        return found.user_ids
+
+    def _planned(self) -> set[str]:
+        plan = self.bucket.read_plan(self.run_id)
+        return {user.user_id for user in plan.users} if plan else set()
+
+    def _stop(self, reason: str) -> None:
+        self.ledger.press_stop(self.run_id, reason=reason, by="CheckLosses", now=int(self.clock()))

@@ -1,0 +1,179 @@
+"""The last look of a run: who is there, whom the report may call gone, and who else has left.
+
+The list only says whom to look at. A look decides, and until the run is closed it may take back an
+outcome that says "gone".
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from bulk_user_deletion.bucket import Bucket, users_before_key
+from bulk_user_deletion.errors import BulkUserDeletionError, TokenRejected
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.looks import Looks, Patience
+from bulk_user_deletion.losses import find_losses
+from bulk_user_deletion.models import Outcome, Plan, PortalUser, RunRow, UserRow, UserState
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.answers import Verdict
+from bulk_user_deletion.rules.reporting import ended_as_gone, settle, unfinished, with_doubts
+
+# A list that shows somebody whom a look does not may be a cached one: it is read once more then.
+_SECONDS_BETWEEN_LISTS = 60
+
+# The function has fifteen minutes, and reads the list and writes the report in them.
+_SECONDS_FOR_LOOKS = 180
+
+
+@dataclass
+class LastLook:
+    """What the last look made of a run: its `plan` and `rows` as they are to be reported.
+
+    `losses` are the ids of users who left through nothing that the run did, None when that could
+    not be found out. With `wait_seconds` above 0 nothing is certain yet: look again after so long.
+    """
+
+    run: RunRow
+    plan: Plan
+    rows: dict[str, UserRow]
+    ledger: Ledger
+    bucket: Bucket
+    clock: Callable[[], float] = time.time
+    losses: list[str] | None = None
+    list_is_short: bool = False
+    wait_seconds: int = 0
+    _patience: Patience = field(default_factory=lambda: Patience(_SECONDS_FOR_LOOKS))
+
+    def taken_with(self, connect: Callable[[], Portal] | None) -> "LastLook":
+        """Take it. Without a portal, or when it does not answer, everything uncertain is `unknown`.
+
+        Raises:
+            TokenRejected: renew the token, then call again.
+            RunClosed: another execution has taken the run meanwhile.
+            StoreUnavailable: call again.
+        """
+        there, looks = self._there(connect)
+        self._settle(looks)
+        if looks is None or there is None:
+            return self
+        self._find_losses(there, looks)
+        self._doubt(there, looks)
+        return self
+
+    def _there(self, connect: Callable[[], Portal] | None) -> tuple[set[str] | None, Looks | None]:
+        """Return the ids that the portal lists now, and looks: None where it does not answer."""
+        if connect is None:
+            return None, None
+        try:
+            portal = connect()
+            there = {user.user_id for user in portal.users()}
+        except TokenRejected:
+            raise
+        except BulkUserDeletionError:
+            # The report must be written, with these users as unknown, however the portal is.
+            return None, None
+        return there, Looks(portal, self.run.control)
+
+    def _settle(self, looks: Looks | None) -> None:
+        """Give every user that was started an outcome, each by a look of its own."""
+        planned = self._planned()
+        for row in unfinished(self.plan, self.rows):
+            outcome, reason = settle(row, still_there=self._still_there(row.user_id, looks))
+            if row.state is UserState.DONE and outcome is row.outcome:
+                continue
+            now = int(self.clock())
+            self.ledger.record_outcome(
+                self.run.run_id,
+                row.user_id,
+                outcome,
+                reason=reason,
+                now=now,
+                gone=planned[row.user_id] if outcome is Outcome.DELETED else None,
+            )
+            self.rows[row.user_id] = replace(
+                row, state=UserState.DONE, outcome=outcome, reason=reason, ended_at=now
+            )
+
+    def _still_there(self, user_id: str, looks: Looks | None) -> bool | None:
+        """Look at a user; None when that shows nothing, or the time for looks is over."""
+        if looks is None or self._patience.is_over:
+            return None
+        seen = looks.at(user_id)
+        if seen.verdict is Verdict.RENEW_TOKEN:
+            looks.portal.raise_for(seen.verdict, seen.answer, f"looked at user {user_id}")
+        if seen.verdict is Verdict.GONE:
+            return False
+        return True if seen.user and seen.user.user_id == user_id else None
+
+    def _find_losses(self, there: set[str], looks: Looks) -> None:
+        before = self.bucket.read_users(users_before_key(self.run.run_id, self.run.round_number))
+        try:
+            found = find_losses(
+                before,
+                there,
+                explained={*self._planned(), *self.rows, *self.run.losses},
+                looks=looks,
+                ledger=self.ledger,
+            )
+        except TokenRejected:
+            raise
+        except BulkUserDeletionError:
+            return
+        self.list_is_short = found.list_is_short
+        losses = [*self.run.losses, *found.user_ids]
+        if losses or not found.list_is_short:
+            self.losses = losses
+
+    def _doubt(self, there: set[str], looks: Looks) -> None:
+        """Look again at whoever is to be called gone, and yet may not be.
+
+        Whom the list shows; and everybody, when the list is short and so speaks for nobody.
+        """
+        gone = ended_as_gone(self.plan, self.rows)
+        listed = [user_id for user_id in gone if user_id in there]
+        doubts: dict[str, str] = {}
+        still_listed = []
+        for user_id in listed:
+            match self._still_there(user_id, looks):
+                case True:
+                    doubts[user_id] = "the portal lists this user, and a look shows it"
+                case None:
+                    doubts[user_id] = "the portal lists this user, and a look showed nothing"
+                case False:
+                    still_listed.append(user_id)
+        if self.list_is_short:
+            doubts |= {
+                user_id: "a look shows this user, whom the portal's short list lacks"
+                for user_id in gone
+                if user_id not in there and self._still_there(user_id, looks)
+            }
+        now = int(self.clock())
+        if still_listed and not self.run.doubted_at:
+            self.ledger.record_doubt(self.run.run_id, self.run.execution_arn, now=now)
+            self.wait_seconds = _SECONDS_BETWEEN_LISTS
+        elif still_listed and (left := self.run.doubted_at + _SECONDS_BETWEEN_LISTS - now) > 0:
+            self.wait_seconds = left
+        else:
+            doubts |= dict.fromkeys(
+                still_listed,
+                "the portal lists this user in two lists a minute apart, and looks show nobody",
+            )
+        self._take_back(doubts, now=now)
+
+    def _take_back(self, doubts: dict[str, str], *, now: int) -> None:
+        """Make `unknown` of those who are not gone after all; `doubts` has the evidence by id."""
+        if not doubts:
+            return
+        planned = self._planned()
+        started = [user_id for user_id in doubts if user_id in planned]
+        for user_id in started:
+            row = self.rows[user_id]
+            reason = f"{doubts[user_id]}; it was {row.outcome}: {row.reason}"
+            self.ledger.withdraw_outcome(
+                self.run.run_id, row, planned[user_id], reason=reason, now=now
+            )
+        self.rows.update(self.ledger.user_rows(self.run.run_id, started))
+        self.plan = with_doubts(self.plan, doubts)
+
+    def _planned(self) -> dict[str, PortalUser]:
+        return {user.user_id: user for user in self.plan.users}
