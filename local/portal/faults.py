@@ -29,6 +29,9 @@ class Fault(StrEnum):
     UNAUTHORIZED = "unauthorized"
     SESSION_EXPIRED = "session_expired"
     PROXY_404 = "proxy_404"
+    OWN_404 = "own_404"  # the portal's own, whoever is there
+    SERVER_ERROR = "server_error"  # the portal's own 500
+    ERROR_200 = "error_200"  # the portal's own error, with 200
     HTML_200 = "html_200"
     EMPTY_LIST_200 = "empty_list_200"
     TRUNCATED_200 = "truncated_200"

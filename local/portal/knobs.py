@@ -1,9 +1,12 @@
 """Everything about the portal that its documents leave open, or that an installation may change."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-DeleteMode = Literal["synchronous", "background", "ignored"]
+DeleteMode = Literal["synchronous", "background", "ignored", "error"]
+GoneAs = Literal["error", "null_user", "empty_list", "error_200"]
+LookMode = Literal["honest", "gone", "there"]
 ExpiresFormat = Literal["iso", "iso_naive", "datetime", "epoch", "garbage", "missing"]
 
 
@@ -12,7 +15,13 @@ class Knobs:
     """How the portal behaves; the defaults are what the vendor's documents say or make likely.
 
     `delete_mode`: the answer comes when the user is gone (`synchronous`), the answer comes at once
-    and the user goes `seconds_per_delete` later (`background`), or nothing is done (`ignored`).
+    and the user goes `seconds_per_delete` later (`background`), or nothing is done and the answer
+    is a success (`ignored`) or a success with an error in it (`error`).
+
+    `gone_as`: with `unknown_user_status` and the portal's own error (`error`), or with 200 and
+    `{"user": null}`, `[]` or an error. `every_look` answers as for nobody (`gone`), or with the
+    portal's first user (`there`). `odd_records` replace fields of a record; a field whose value is
+    `...` is left out.
     """
 
     # Tokens
@@ -45,6 +54,14 @@ class Knobs:
     wrapped_user: bool = True
     omit_user_fields: tuple[str, ...] = ()
     unknown_user_status: int = 404
+    gone_as: GoneAs = "error"  # how a look says that nobody holds an id
+    odd_records: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    hidden_users: tuple[int, ...] = ()  # by id: no list shows them, a look does
+    list_limit: int | None = None  # the list ends after so many users
+    stale_list: tuple[int, ...] = ()  # by id: the list goes on showing them when they are gone
+    every_look: LookMode = "honest"
+    takes_along: Mapping[int, tuple[int, ...]] = field(default_factory=dict)  # by a DELETE
+    refusal: str = "User owns content"  # what a CONFLICT says
 
     retry_after_seconds: int = 7  # in a 429
     portal_is_down: bool = False  # a front proxy answers 502 with a page of its own

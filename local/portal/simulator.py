@@ -86,6 +86,9 @@ class PortalSimulator:
         self.faults = FaultPlan()
         self.database = Database()
         self.database.fill(users, administrators, seed)
+        self._first = {
+            row["user_id"]: dict(row) for row in self.database.execute("SELECT * FROM user")
+        }
         self.api_user = str(self.database.execute("SELECT username FROM user LIMIT 1")[0][0])
         self._log_file = log_file
         self._tokens: dict[str, _Token] = {}
@@ -238,7 +241,13 @@ class PortalSimulator:
             case Fault.FORBIDDEN:
                 return _error(403, "Forbidden")
             case Fault.CONFLICT:
-                return _error(409, "User owns content")
+                return _error(409, self.knobs.refusal)
+            case Fault.OWN_404:
+                return _error(404, "User not found")
+            case Fault.SERVER_ERROR:
+                return _error(500, "Something went wrong")
+            case Fault.ERROR_200:
+                return _error(200, "Something went wrong")
             case Fault.UNAUTHORIZED:
                 return _error(401, "Unauthorized")
             case Fault.SESSION_EXPIRED:
@@ -390,15 +399,16 @@ class PortalSimulator:
 
     def _users(self, method: str, path: str, body: bytes, user_id: int | None) -> _Answer:
         if path == "/api/user" and method == "GET":
-            rows = self.database.execute("SELECT * FROM user")
-            return _json(200, {"users": [self._user(dict(row)) for row in rows]})
+            return _json(200, {"users": self._list()})
         if path == "/api/user" and method == "POST":
             return self._create(body)
         if user_id is None:
             return _error(404, "Unknown route")
         rows = self.database.execute("SELECT * FROM user WHERE user_id = ?", (user_id,))
-        if not rows:
-            return _error(self.knobs.unknown_user_status, "User not found")
+        if method == "GET" and self.knobs.every_look == "there":
+            rows = self.database.execute("SELECT * FROM user LIMIT 1")
+        if not rows or (method == "GET" and self.knobs.every_look == "gone"):
+            return self._nobody(user_id)
         match method:
             case "GET":
                 pass
@@ -406,11 +416,33 @@ class PortalSimulator:
                 return self._change(user_id, body)
             case "DELETE":
                 self._delete(user_id)
+                if self.knobs.delete_mode == "error":
+                    return _error(200, "User could not be deleted")
                 body = b"" if self.knobs.delete_status == 204 else b'{"status":"OK"}'
                 return _Answer(self.knobs.delete_status, body)
             case _:
                 return _error(405, "Method not allowed")
         return self._one_user(rows[0])
+
+    def _list(self) -> list[dict[str, Any]]:
+        rows = [dict(row) for row in self.database.execute("SELECT * FROM user")]
+        there = {row["user_id"] for row in rows}
+        rows += [
+            dict(self._first[number]) for number in self.knobs.stale_list if number not in there
+        ]
+        shown = [row for row in rows if row["user_id"] not in self.knobs.hidden_users]
+        return [self._user(row) for row in shown[: self.knobs.list_limit]]
+
+    def _nobody(self, user_id: int) -> _Answer:
+        match self.knobs.gone_as:
+            case "error":
+                return _error(self.knobs.unknown_user_status, "User not found")
+            case "null_user":
+                return _json(200, {"user": None})
+            case "empty_list":
+                return _json(200, [])
+            case "error_200":
+                return _error(200, f"There is no user {user_id}")
 
     def _one_user(self, row: Any) -> _Answer:
         user = self._user(dict(row))
@@ -419,9 +451,12 @@ class PortalSimulator:
     def _user(self, row: dict[str, Any]) -> dict[str, Any]:
         number = row.pop("user_id")
         user_id = str(number) if self.knobs.user_ids_as == "string" else number
-        user = {self.knobs.user_id_key: user_id, **row}
+        odd = self.knobs.odd_records.get(number, {})
+        user = {self.knobs.user_id_key: user_id, **row, **odd}
         return {
-            name: value for name, value in user.items() if name not in self.knobs.omit_user_fields
+            name: value
+            for name, value in user.items()
+            if value is not ... and name not in self.knobs.omit_user_fields
         }
 
     def _create(self, body: bytes) -> _Answer:
@@ -451,8 +486,10 @@ class PortalSimulator:
                 self.database.execute("DELETE FROM user WHERE user_id = ?", (user_id,))
             case "background":
                 self._deletes_under_way[user_id] = time.time() + self.knobs.seconds_per_delete
-            case "ignored":
+            case "ignored" | "error":
                 self._closing.wait(self.knobs.seconds_per_delete)
+        for other in self.knobs.takes_along.get(user_id, ()):
+            self.database.execute("DELETE FROM user WHERE user_id = ?", (other,))
 
     def _finish_background_deletes(self) -> None:
         with self._lock:

@@ -100,7 +100,9 @@ class Machine:
                 "Error": type(error).__name__,
                 "Cause": json.dumps({"errorMessage": str(error)}),
             }
-        return dict(self._step(lambda: self.stack.report_run(run_id, failure)))
+        while (said := self._step(lambda: self.stack.report_run(run_id, failure)))["wait_seconds"]:
+            self.stack.let_pass(said["wait_seconds"], run_id)
+        return dict(said)
 
     def _hand_out(self, run_id: str) -> None:
         number = 0

@@ -45,6 +45,8 @@ def test_whatever_is_allowed_is_used_and_whatever_is_used_is_allowed(
     portal.database.execute("DELETE FROM user WHERE user_id = 130")
     adapters.cache_clear()
     stack.check_losses({"number": 1, "is_canary": False})
+    stack.s3.delete_object(Bucket="data", Key="runs/run-1/users-before.json")
+    stack.check_losses({"number": 2, "is_canary": False})
     adapters.cache_clear()
     second = stack.next_batch(1)
     portal.knobs = Knobs(delete_mode="ignored")

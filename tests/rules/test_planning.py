@@ -515,9 +515,7 @@ def test_without_options_the_stacks_limits_are_in_force() -> None:
 DOUBTFUL = planned(3, None, Outcome.UNRESOLVED, "ambiguous", ReasonKind.AMBIGUOUS)
 DISAGREEING = planned(4, None, Outcome.UNRESOLVED, "columns_disagree", ReasonKind.COLUMNS_DISAGREE)
 STRANGER = planned(5, None, Outcome.UNRESOLVED, "not_found", ReasonKind.NOT_FOUND)
-ABSENT = planned(
-    6, None, Outcome.ALREADY_ABSENT, "nobody holds this id", ReasonKind.NOBODY_HOLDS_ID
-)
+ABSENT = planned(6, None, Outcome.ALREADY_ABSENT, "gone", ReasonKind.NOBODY_HOLDS_ID)
 DONE_BEFORE = planned(7, None, Outcome.ALREADY_ABSENT, "deleted by an earlier run")
 FOUND = planned(1, ANN)
 

@@ -69,8 +69,11 @@ class Looks:
 
     def api_user_answers(self) -> bool:
         """Tell whether the portal shows the user that our token acts as, with all its fields."""
-        return any(
-            self._once(user_id).verdict is Verdict.OK for user_id in self.control.self_ids[:1]
+        if not self.control.self_ids:
+            return False
+        answer = self.portal.look(self.control.self_ids[0])
+        return not says_gone(answer, learned=self.control.gone) and (
+            _seen(answer).verdict is Verdict.OK
         )
 
     def _once(self, user_id: str) -> Seen:

@@ -51,7 +51,7 @@ class Protected:
             return Why(ReasonKind.SELF, "self: the user our own API token acts as")
         if user.is_administrator:
             return Why(ReasonKind.ADMINISTRATOR, "administrator")
-        if fold(user.type) not in _KNOWN_TYPES:
+        if not user.lacks and fold(user.type) not in _KNOWN_TYPES:
             return Why(
                 ReasonKind.PROTECTED,
                 "protected: of a user type that this application does not know",
