@@ -182,13 +182,15 @@ def test_whatever_the_portal_says_the_report_claims_nothing_that_is_not_so(
         stack = Stack(portal)
         stack.remaining_seconds = -2
         asked = [str(user) for user in ASKED] if by_id_alone else [f"user{u:04}" for u in ASKED]
-        request = {
+        request: Body = {
             "mode": "apply",
             "source": {"users": [*asked, str(NOBODY)]},
             "options": {"canary_users": canaries},
         }
 
-        for execution, asks in enumerate([request, {"mode": "apply", "resume": "run-0"}]):
+        resume: Body = {"mode": "apply", "resume": "run-0"}
+
+        for execution, asks in enumerate([request, resume]):
             Machine(stack).execute(asks, f"run-{execution}")
             if "runs/run-0/report.csv" in stack.keys():  # noqa: SIM118 -- no dict
                 held_to_the_truth(stack, portal)
