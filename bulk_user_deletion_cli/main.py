@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -26,6 +27,7 @@ from bulk_user_deletion_cli.runs import (
     copy_reports,
     ended,
     ended_by,
+    quiet_sentence,
     reported,
     show_plan,
     tell,
@@ -244,6 +246,8 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     console, deployment = _console(as_json), Deployment(stack_name)
     run = _run(deployment, run_id)
     execution = deployment.execution(run.execution_arn)
+    if quiet := quiet_sentence(run.pace, now=time.time()):
+        console.print(quiet, soft_wrap=True)
     if execution and execution.is_running and watching:
         raise SystemExit(_follow(deployment, run.execution_arn, console, as_json=as_json))
     if execution is None:
@@ -290,15 +294,22 @@ def stop(stack_name: str, run_id: str, portal: bool, lift: bool, reason: str, by
     """Stop a run before its next user."""
     if bool(run_id) == portal and not (lift and not run_id):
         raise click.UsageError("Name a run, or --portal.")
-    console, deployment = _console(as_json=False), Deployment(stack_name)
+    deployment = Deployment(stack_name)
     order = {"reason": reason, "by": by}
     if run_id:
         order["run_id"] = deployment.ledger.run_of(run_id)
-    arn = deployment.start({"lift" if lift else "stop": order}, kind="stop")
-    execution = _wait(deployment, arn)
-    if execution.status != "SUCCEEDED":
-        _refuse(execution.cause.partition(" Report: ")[0])
-    console.print(execution.output["nothing_because"], soft_wrap=True)
+    _order(deployment, {"lift" if lift else "stop": order}, kind="stop")
+
+
+@main.command("end-quiet")
+@click.option("--reason", required=True, help="Why; it stands in the order's execution.")
+@click.option(
+    "--by", default=getpass.getuser, show_default="your user name", help="Who; that does too."
+)
+@click.pass_obj
+def end_quiet(stack_name: str, reason: str, by: str) -> None:
+    """Call the portal again before the time that it asked to be left alone is over."""
+    _order(Deployment(stack_name), {"end_quiet": {"reason": reason, "by": by}}, kind="end-quiet")
 
 
 @main.command()
@@ -402,6 +413,14 @@ def _follow(deployment: Deployment, arn: str, console: Console, *, as_json: bool
 
 def _wait(deployment: Deployment, arn: str) -> Execution:
     return watch(deployment, arn, Console(quiet=True))
+
+
+def _order(deployment: Deployment, order: dict[str, Any], *, kind: str) -> None:
+    """Give an order, and say what was done; exit when it was refused."""
+    execution = _wait(deployment, deployment.start(order, kind=kind))
+    if execution.status != "SUCCEEDED":
+        _refuse(execution.cause.partition(" Report: ")[0])
+    _console(as_json=False).print(execution.output["nothing_because"], soft_wrap=True)
 
 
 def _run(deployment: Deployment, name: str) -> RunRow:

@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from bulk_user_deletion.models import Plan, RunStatus
+from bulk_user_deletion.models import Pace, Plan, RunStatus
+from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion_cli.deployment import Deployment, Execution
 from bulk_user_deletion_cli.progress import Progress
 
@@ -120,6 +121,13 @@ def tell(
         }
         click.echo(json.dumps(line))
     return end.exit_status
+
+
+def quiet_sentence(pace: Pace, *, now: float) -> str:
+    """Say until when the portal asked to be left alone; empty when it may be called."""
+    if pace.quiet_until <= now:
+        return ""
+    return f"The portal asked to be left alone until {iso(pace.quiet_until)}."
 
 
 def copy_reports(deployment: Deployment, run_id: str, out: Path) -> dict[str, str]:

@@ -46,5 +46,9 @@ class Knobs:
     omit_user_fields: tuple[str, ...] = ()
     unknown_user_status: int = 404
 
+    # Headers
     retry_after_seconds: int = 7  # in a 429
+    retry_after: str | None = None  # as it is, in whatever is no 2xx
+    date: str | None = None  # as it is, in every answer
+    location: str | None = None  # as it is, in a redirect
     portal_is_down: bool = False  # a front proxy answers 502 with a page of its own

@@ -18,7 +18,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -787,6 +787,14 @@ class Ledger:
                     raise
                 return False
         return True
+
+    def end_quiet(self) -> int:
+        """Forget when the portal may be called again; return when that was, 0 if it did not say."""
+        while True:
+            pace = self.pace()
+            after = replace(pace, quiet_until=0, version=pace.version + 1)
+            if not pace.quiet_until or self.record_pace(after, before=pace):
+                return pace.quiet_until
 
     # Triggers, the lock, the token's lease
 

@@ -17,6 +17,7 @@ from bulk_user_deletion.models import (
     CheckOrder,
     CloseOrder,
     Control,
+    EndQuietOrder,
     Entry,
     Limits,
     Lock,
@@ -61,7 +62,12 @@ from bulk_user_deletion.sources import (
     entries_from_file,
     entries_from_list,
 )
-from bulk_user_deletion.steps.orders import check_portal, obey_stop, take_over_ended
+from bulk_user_deletion.steps.orders import (
+    check_portal,
+    end_quiet,
+    obey_stop,
+    take_over_ended,
+)
 
 # The function has fifteen minutes, and reading a large list may take some of them.
 _SECONDS_FOR_LOOKS = 240
@@ -112,6 +118,8 @@ class FetchUserIds:
                 return self._nothing("The event names a folder, not a file.")
             case StopOrder():
                 return self._nothing(obey_stop(request, ledger=self.ledger, now=self.clock()))
+            case EndQuietOrder():
+                return self._nothing(end_quiet(ledger=self.ledger, now=self.clock()))
             case CheckOrder():
                 found = check_portal(
                     self.connect(),
