@@ -244,10 +244,18 @@ def resume(
 def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     """Say how a run stands, or how it ended."""
     console, deployment = _console(as_json), Deployment(stack_name)
+    if quiet := quiet_sentence(deployment.ledger.pace(), now=time.time()):
+        console.print(quiet, soft_wrap=True)
+    if behind := deployment.waits_for(run_id):  # it may wait to resume a run, and have none yet
+        if watching:
+            arn = deployment.execution_arn(run_id)
+            raise SystemExit(_follow(deployment, arn, console, as_json=as_json))
+        console.print(f"{run_id}: waits for run {behind} to end", soft_wrap=True)
+        if as_json:
+            click.echo(json.dumps({"run_id": run_id, "status": "WAITING", "waits_for": behind}))
+        return
     run = _run(deployment, run_id)
     execution = deployment.execution(run.execution_arn)
-    if quiet := quiet_sentence(run.pace, now=time.time()):
-        console.print(quiet, soft_wrap=True)
     if execution and execution.is_running and watching:
         raise SystemExit(_follow(deployment, run.execution_arn, console, as_json=as_json))
     if execution is None:
