@@ -11,7 +11,6 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from bulk_user_deletion.errors import BulkUserDeletionError
@@ -30,6 +29,7 @@ from bulk_user_deletion_cli.runs import (
     quiet_sentence,
     reported,
     show_plan,
+    shown,
     tell,
     watch,
 )
@@ -158,7 +158,7 @@ def plan(stack_name: str, run_id: str, as_json: bool) -> None:
         who = (user.user_id, user.username, user.email) if user else ("", "", "")
         reason = f"{planned.reason} {planned.warning}".strip()
         cells = (str(planned.entry.line), planned.entry.text, *who, planned.outcome.value, reason)
-        table.add_row(*map(escape, cells))
+        table.add_row(*map(shown, cells))
     console.print(table)
     if as_json:
         counts = {"entries": len(found.entries), "users": len(found.users)}
@@ -271,7 +271,7 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     }
     planned = deployment.bucket.read_plan(run.run_id)
     standing = execution.status if execution else "ENDED WITHOUT A REPORT"
-    source = escape(run.source)
+    source = shown(run.source)
     console.print(f"{run.run_id}: {standing}, {run.mode} of {source}", soft_wrap=True)
     if planned:
         done = sum(outcomes.values())
@@ -279,7 +279,7 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     for name, number in outcomes.items():
         console.print(f"{number:>7}  {name}")
     if run.stop:
-        console.print(escape(f"Stopped by {run.stop.by}: {run.stop.reason}"), soft_wrap=True)
+        console.print(shown(f"Stopped by {run.stop.by}: {run.stop.reason}"), soft_wrap=True)
     if as_json:
         users = len(planned.users) if planned else None
         line = {"run_id": run.run_id, "status": standing, "users": users, "outcomes": outcomes}
@@ -368,7 +368,7 @@ def runs(stack_name: str, as_json: bool) -> None:
         }
         lines.append(line)
         line_shown = {**line, "started_at": line["started_at"][:16].replace("T", " ")}
-        table.add_row(*map(escape, line_shown.values()))
+        table.add_row(*map(shown, line_shown.values()))
         if len(lines) == _LISTED:
             break
     console.print(table if lines else "There was no run yet.")
@@ -387,10 +387,10 @@ def doctor(stack_name: str, as_json: bool) -> None:
     deployment = Deployment(stack_name)
     for finding in findings(stack_name, lambda arn: _wait(deployment, arn)):
         found.append(finding)
-        said = escape(finding.said)
+        said = shown(finding.said)
         console.print(f" {marks[finding.state]} {finding.what:<22}  {said}", soft_wrap=True)
         if finding.state is State.WRONG and finding.mend:
-            console.print(f"   {'':<22}  → {escape(finding.mend)}", soft_wrap=True)
+            console.print(f"   {'':<22}  → {shown(finding.mend)}", soft_wrap=True)
     wrong = [finding.what for finding in found if finding.state is State.WRONG]
     console.print(f"\nWrong: {', '.join(wrong)}." if wrong else "\nNothing is wrong.")
     if as_json:

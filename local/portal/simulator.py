@@ -310,7 +310,7 @@ class PortalSimulator:
 
     def _issue_token(self, user: str) -> _Answer:
         self._closing.wait(self.knobs.seconds_per_token)
-        value = secrets.token_hex(16)
+        value = self.knobs.token or secrets.token_hex(16)
         ends = time.time() + self.knobs.token_life_seconds
         if self.knobs.new_token_invalidates_old:
             self.expire_tokens()

@@ -17,6 +17,7 @@ from bulk_user_deletion.documents import (
 from bulk_user_deletion.errors import PlanEdited, RequestRefused
 from bulk_user_deletion.models import Plan, PortalUser, S3Object
 from bulk_user_deletion.rules.protection import Protection, read_protected_list
+from bulk_user_deletion.rules.text import showable_json
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
 
 if TYPE_CHECKING:
@@ -190,9 +191,9 @@ class Bucket:
         return found
 
     def write_json(self, key: str, data: Mapping[str, Any]) -> None:
-        """Store a JSON document."""
-        body = json.dumps(data, ensure_ascii=False, indent=2).encode()
-        self._put(key, body, "application/json")
+        """Store a JSON document; what a terminal would obey is escaped."""
+        text = showable_json(json.dumps(data, ensure_ascii=False, indent=2))
+        self._put(key, text.encode(), "application/json")
 
     def write_text(self, key: str, text: str, content_type: str) -> None:
         """Store a text, in UTF-8."""

@@ -112,6 +112,11 @@ class Portal:
         value = body.get("token")
         if not isinstance(value, str) or not value:  # a 200 with `[]` is what no token gets
             raise PortalAnswerUnusable("The portal answered 200 to get_token, but sent no token.")
+        if problem := _header_problem(value):
+            raise PortalAnswerUnusable(
+                f"The portal sent a token that no HTTP header can carry: it {problem}. Check what"
+                " stands between the portal and this stack."
+            )
         return value, body.get("expires")
 
     def dataset_rows(self, dataset_id: int) -> list[Mapping[str, Any]]:
@@ -270,6 +275,17 @@ class Portal:
             retry_after=retry_after(response.headers.get("Retry-After"), now=time.time()),
             served_at=http_date(response.headers.get("Date")),
         )
+
+
+def _header_problem(value: str) -> str:
+    """Say why a header cannot carry a value (RFC 9110, section 5.5); empty when one can."""
+    if not all(ord(character) <= 0xFF for character in value):
+        return "has characters beyond Latin-1"
+    if re.search("[\0-\x1f\x7f]", value):
+        return "has control characters"
+    if value != value.strip():
+        return "begins or ends with white space"
+    return ""
 
 
 def _session(retry: Retry) -> requests.Session:
