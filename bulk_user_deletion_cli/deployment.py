@@ -107,6 +107,17 @@ class Deployment:
             input=json.dumps(request),
         )["executionArn"]
 
+    def execution_arn(self, name: str) -> str:
+        """Return the ARN of the execution of this name, whether there is one or not."""
+        machine = self.outputs["StateMachineArn"]
+        return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+
+    def waits_for(self, name: str) -> str:
+        """Return the run whose end the execution of this name waits for, or nothing."""
+        behind = self.ledger.waits_for(name)
+        execution = self.execution(self.execution_arn(name)) if behind else None
+        return behind if execution and execution.is_running else ""
+
     def execution(self, arn: str) -> Execution | None:
         """Return an execution, None when Step Functions has no record of it (any more)."""
         try:

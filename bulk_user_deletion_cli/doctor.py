@@ -1,5 +1,6 @@
 """`doctor`: what works, what does not, and how to mend it."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bulk_user_deletion.errors import StoreUnavailable
 from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError, caller
+from bulk_user_deletion_cli.runs import quiet_sentence
 
 _CLOCK_SECONDS = 60
 
@@ -69,6 +71,7 @@ def findings(stack_name: str, watch: Watch) -> Iterator[Finding]:
         ("Closing of ended runs", _closing),
         ("Schedule", _schedule),
         ("Stop button", _stop_button),
+        ("Quiet time", _quiet_time),
     ):
         yield _looked(what, look, deployment)
     yield from _portal(deployment, watch)
@@ -190,6 +193,17 @@ def _stop_button(what: str, deployment: Deployment) -> Finding:
             "When that is settled: bulk-user-deletion stop --lift --reason WHY",
         )
     return Finding(what, State.WELL, "not pressed")
+
+
+def _quiet_time(what: str, deployment: Deployment) -> Finding:
+    if said := quiet_sentence(deployment.ledger.pace(), now=time.time()):
+        return Finding(
+            what,
+            State.WRONG,
+            f"{said} Runs wait for that.",
+            "Wait until then or, if the portal is well: bulk-user-deletion end-quiet --reason WHY",
+        )
+    return Finding(what, State.WELL, "the portal may be called")
 
 
 # The portal, as the stack sees it

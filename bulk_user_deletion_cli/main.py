@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -10,7 +11,6 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from bulk_user_deletion.errors import BulkUserDeletionError
@@ -26,8 +26,10 @@ from bulk_user_deletion_cli.runs import (
     copy_reports,
     ended,
     ended_by,
+    quiet_sentence,
     reported,
     show_plan,
+    shown,
     tell,
     watch,
 )
@@ -156,7 +158,7 @@ def plan(stack_name: str, run_id: str, as_json: bool) -> None:
         who = (user.user_id, user.username, user.email) if user else ("", "", "")
         reason = f"{planned.reason} {planned.warning}".strip()
         cells = (str(planned.entry.line), planned.entry.text, *who, planned.outcome.value, reason)
-        table.add_row(*map(escape, cells))
+        table.add_row(*map(shown, cells))
     console.print(table)
     if as_json:
         counts = {"entries": len(found.entries), "users": len(found.users)}
@@ -242,6 +244,16 @@ def resume(
 def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     """Say how a run stands, or how it ended."""
     console, deployment = _console(as_json), Deployment(stack_name)
+    if quiet := quiet_sentence(deployment.ledger.pace(), now=time.time()):
+        console.print(quiet, soft_wrap=True)
+    if behind := deployment.waits_for(run_id):  # it may wait to resume a run, and have none yet
+        if watching:
+            arn = deployment.execution_arn(run_id)
+            raise SystemExit(_follow(deployment, arn, console, as_json=as_json))
+        console.print(f"{run_id}: waits for run {behind} to end", soft_wrap=True)
+        if as_json:
+            click.echo(json.dumps({"run_id": run_id, "status": "WAITING", "waits_for": behind}))
+        return
     run = _run(deployment, run_id)
     execution = deployment.execution(run.execution_arn)
     if execution and execution.is_running and watching:
@@ -259,7 +271,7 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     }
     planned = deployment.bucket.read_plan(run.run_id)
     standing = execution.status if execution else "ENDED WITHOUT A REPORT"
-    source = escape(run.source)
+    source = shown(run.source)
     console.print(f"{run.run_id}: {standing}, {run.mode} of {source}", soft_wrap=True)
     if planned:
         done = sum(outcomes.values())
@@ -267,7 +279,7 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     for name, number in outcomes.items():
         console.print(f"{number:>7}  {name}")
     if run.stop:
-        console.print(escape(f"Stopped by {run.stop.by}: {run.stop.reason}"), soft_wrap=True)
+        console.print(shown(f"Stopped by {run.stop.by}: {run.stop.reason}"), soft_wrap=True)
     if as_json:
         users = len(planned.users) if planned else None
         line = {"run_id": run.run_id, "status": standing, "users": users, "outcomes": outcomes}
@@ -290,15 +302,22 @@ def stop(stack_name: str, run_id: str, portal: bool, lift: bool, reason: str, by
     """Stop a run before its next user."""
     if bool(run_id) == portal and not (lift and not run_id):
         raise click.UsageError("Name a run, or --portal.")
-    console, deployment = _console(as_json=False), Deployment(stack_name)
+    deployment = Deployment(stack_name)
     order = {"reason": reason, "by": by}
     if run_id:
         order["run_id"] = deployment.ledger.run_of(run_id)
-    arn = deployment.start({"lift" if lift else "stop": order}, kind="stop")
-    execution = _wait(deployment, arn)
-    if execution.status != "SUCCEEDED":
-        _refuse(execution.cause.partition(" Report: ")[0])
-    console.print(execution.output["nothing_because"], soft_wrap=True)
+    _order(deployment, {"lift" if lift else "stop": order}, kind="stop")
+
+
+@main.command("end-quiet")
+@click.option("--reason", required=True, help="Why; it stands in the order's execution.")
+@click.option(
+    "--by", default=getpass.getuser, show_default="your user name", help="Who; that does too."
+)
+@click.pass_obj
+def end_quiet(stack_name: str, reason: str, by: str) -> None:
+    """Call the portal again before the time that it asked to be left alone is over."""
+    _order(Deployment(stack_name), {"end_quiet": {"reason": reason, "by": by}}, kind="end-quiet")
 
 
 @main.command()
@@ -349,7 +368,7 @@ def runs(stack_name: str, as_json: bool) -> None:
         }
         lines.append(line)
         line_shown = {**line, "started_at": line["started_at"][:16].replace("T", " ")}
-        table.add_row(*map(escape, line_shown.values()))
+        table.add_row(*map(shown, line_shown.values()))
         if len(lines) == _LISTED:
             break
     console.print(table if lines else "There was no run yet.")
@@ -368,10 +387,10 @@ def doctor(stack_name: str, as_json: bool) -> None:
     deployment = Deployment(stack_name)
     for finding in findings(stack_name, lambda arn: _wait(deployment, arn)):
         found.append(finding)
-        said = escape(finding.said)
+        said = shown(finding.said)
         console.print(f" {marks[finding.state]} {finding.what:<22}  {said}", soft_wrap=True)
         if finding.state is State.WRONG and finding.mend:
-            console.print(f"   {'':<22}  → {escape(finding.mend)}", soft_wrap=True)
+            console.print(f"   {'':<22}  → {shown(finding.mend)}", soft_wrap=True)
     wrong = [finding.what for finding in found if finding.state is State.WRONG]
     console.print(f"\nWrong: {', '.join(wrong)}." if wrong else "\nNothing is wrong.")
     if as_json:
@@ -402,6 +421,14 @@ def _follow(deployment: Deployment, arn: str, console: Console, *, as_json: bool
 
 def _wait(deployment: Deployment, arn: str) -> Execution:
     return watch(deployment, arn, Console(quiet=True))
+
+
+def _order(deployment: Deployment, order: dict[str, Any], *, kind: str) -> None:
+    """Give an order, and say what was done; exit when it was refused."""
+    execution = _wait(deployment, deployment.start(order, kind=kind))
+    if execution.status != "SUCCEEDED":
+        _refuse(execution.cause.partition(" Report: ")[0])
+    _console(as_json=False).print(execution.output["nothing_because"], soft_wrap=True)
 
 
 def _run(deployment: Deployment, name: str) -> RunRow:

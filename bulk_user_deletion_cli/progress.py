@@ -36,6 +36,7 @@ class Progress:
         self._users: int | None = None
         self._started = time.monotonic()
         self._last_line = ("", 0.0)
+        self._waits_for = ""
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -64,6 +65,8 @@ class Progress:
 
     def update(self) -> None:
         """Read the ledger and show what it says now."""
+        if self._users is None:
+            self._say_whom_it_waits_for(self._ledger.waits_for(self._name))
         run_id = self._ledger.run_of(self._name)
         run = self._ledger.run(run_id)
         if run is None or run.mode is not Mode.APPLY:
@@ -85,6 +88,15 @@ class Progress:
         )
         if self._bar.disable:
             self._print_line(done, text)
+
+    def _say_whom_it_waits_for(self, run_id: str) -> None:
+        if run_id == self._waits_for:
+            return
+        self._waits_for = run_id
+        said = f"Waiting for run {run_id} to end" if run_id else "Planning"
+        self._bar.update(self._task, description=said)
+        if self._bar.disable:
+            self._console.print(said, soft_wrap=True)
 
     def _print_line(self, done: int, text: str) -> None:
         now = time.monotonic()

@@ -12,7 +12,9 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from bulk_user_deletion.models import Plan, RunStatus
+from bulk_user_deletion.models import Pace, Plan, RunStatus
+from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.text import showable
 from bulk_user_deletion_cli.deployment import Deployment, Execution
 from bulk_user_deletion_cli.progress import Progress
 
@@ -20,6 +22,11 @@ SUCCEEDED, ENDED_OTHERWISE, REFUSED = 0, 1, 2
 
 # A short run is followed closely, a long one costs AWS little.
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.3, 10.0
+
+
+def shown(text: str) -> str:
+    """Return a text that others wrote, for the console to print as it is."""
+    return escape(showable(text))
 
 
 def watch(deployment: Deployment, arn: str, console: Console) -> Execution:
@@ -100,13 +107,13 @@ def tell(
     paths = copy_reports(deployment, end.run_id, out) if out else {}
     report = end.report
     counts: dict[str, int] = dict(report.get("counts", {}))
-    console.print(f"\n[bold]{end.status}[/bold]: {escape(end.sentence)}", soft_wrap=True)
+    console.print(f"\n[bold]{end.status}[/bold]: {shown(end.sentence)}", soft_wrap=True)
     for name, number in counts.items():
         console.print(f"{number:>7}  {name}")
     if report:
         console.print(f"{report['requested']:>7}  requested, {report['renewals']} token renewals")
     for warning in report.get("warnings", []):
-        console.print(f"[yellow]Note:[/yellow] {escape(warning)}", soft_wrap=True)
+        console.print(f"[yellow]Note:[/yellow] {shown(warning)}", soft_wrap=True)
     for path in paths.values():
         console.print(f"Report: {path}", soft_wrap=True)
     if report and not paths:
@@ -120,6 +127,13 @@ def tell(
         }
         click.echo(json.dumps(line))
     return end.exit_status
+
+
+def quiet_sentence(pace: Pace, *, now: float) -> str:
+    """Say until when the portal asked to be left alone; empty when it may be called."""
+    if pace.quiet_until <= now:
+        return ""
+    return f"The portal asked to be left alone until {iso(pace.quiet_until)}."
 
 
 def copy_reports(deployment: Deployment, run_id: str, out: Path) -> dict[str, str]:
@@ -152,8 +166,8 @@ def show_plan(plan: Plan, *, console: Console, users: int) -> None:
         "Estimate": f"{estimate.seconds / 60:.0f} min, {estimate.usd:.2f} USD (modelled)",
     }
     for name, value in rows.items():
-        console.print(f"{name:>14}  {escape(value)}", soft_wrap=True)
+        console.print(f"{name:>14}  {shown(value)}", soft_wrap=True)
     for warning in plan.warnings:
-        console.print(f"[yellow]Note:[/yellow] {escape(warning)}", soft_wrap=True)
+        console.print(f"[yellow]Note:[/yellow] {shown(warning)}", soft_wrap=True)
     if plan.refusal:
-        console.print(f"[red]Refused:[/red] {escape(plan.refusal)}", soft_wrap=True)
+        console.print(f"[red]Refused:[/red] {shown(plan.refusal)}", soft_wrap=True)

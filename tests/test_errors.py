@@ -47,12 +47,12 @@ def test_the_names_are_an_interface_of_the_state_machine() -> None:
         "TokenRejected",
         "TokenBeingRenewed",
         "PortalUnavailable",
-        "PortalBusy",
         "StoreUnavailable",
     }
     assert {error.__name__ for error in CLASSES if issubclass(error, PermanentError)} == {
         "PermanentError",
         "RequestRefused",
+        "PortalBusy",
         "CredentialsRefused",
         "TokenQuotaExceeded",
         "UserManagementDenied",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.models import Outcome, ReportRow, RunStatus
 from bulk_user_deletion.reports import notification, report_csv, report_json, summary
+from bulk_user_deletion.rules.text import showable
 from tests.builders import a_report, a_report_row
 
 ADDRESS = "s3://data/runs/run-1/report.json"
@@ -48,9 +49,6 @@ def test_the_csv_of_nobody_is_a_header() -> None:
         "+1+1",
         "-1+1",
         "@SUM(A1)",
-        "\t=1+1",
-        "\r=1+1",
-        "\n=1+1",
     ],
 )
 def test_a_cell_that_a_spreadsheet_would_run_is_put_behind_an_apostrophe(cell: str) -> None:
@@ -71,10 +69,10 @@ def test_no_cell_can_begin_another_row_or_column(inside: str) -> None:
     username = f"jdoe{inside}=1+1"
     text = report_csv(a_report(a_report_row(1, username=username), a_report_row(2)))
 
-    assert [row["username"] for row in read(text)] == [username, "jdoe"]
+    assert [row["username"] for row in read(text)] == [showable(username), "jdoe"]
 
 
-cells = st.text(st.characters(codec="utf-8"))
+cells = st.text()
 
 
 @given(st.lists(st.builds(a_report_row, st.integers(1), entry=cells, username=cells, email=cells)))
@@ -85,8 +83,9 @@ def test_rule_3_the_csv_holds_every_row_and_every_cell(rows: list[ReportRow]) ->
     for row, line in zip(rows, written, strict=True):
         assert list(line) == [column.name for column in fields(ReportRow)]
         for name in ("entry", "username", "email"):
-            assert line[name] in {getattr(row, name), "'" + getattr(row, name)}
-            assert not line[name].startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+            cell = showable(getattr(row, name))
+            assert line[name] in {cell, "'" + cell}
+            assert not line[name].startswith(("=", "+", "-", "@"))
 
 
 # JSON

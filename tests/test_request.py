@@ -13,6 +13,7 @@ from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import (
     CheckOrder,
     CloseOrder,
+    EndQuietOrder,
     Mode,
     Request,
     Resume,
@@ -175,6 +176,8 @@ def test_a_stop_order_says_which_run_why_and_who(word: str, run_id: str) -> None
             "one key is not known",
         ),
         ({"lift": None}, "lift must be object"),
+        ({"end_quiet": {"reason": "why"}}, "end_quiet must contain ['by']"),
+        ({"end_quiet": {"by": "who", "reason": "why", "run_id": "x"}}, "one key is not known"),
     ],
 )
 def test_a_malformed_stop_order_is_refused_and_not_widened(
@@ -405,6 +408,8 @@ def test_every_sample_asks_for_what_its_name_says(path: Path) -> None:
     if word in {"stop", "lift"}:
         assert isinstance(asked, StopOrder)
         assert asked.lift == (word == "lift")
+    elif word == "end":
+        assert asked == EndQuietOrder("the portal is up again", "platform team")
     elif word == "close":
         assert asked == CloseOrder("NAME-OF-THE-EXECUTION-THAT-ENDED")
     elif word == "check":

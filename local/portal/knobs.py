@@ -28,6 +28,7 @@ class Knobs:
     token_life_seconds: float = 900
     seconds_per_token: float = 0
     expires_format: ExpiresFormat = "iso"
+    token: str | None = None  # as it is, in place of a random one
     new_token_invalidates_old: bool = False
     expired_status: Literal[412, 401] = 412
     never_issued_status: int = 401
@@ -63,5 +64,9 @@ class Knobs:
     takes_along: Mapping[int, tuple[int, ...]] = field(default_factory=dict)  # by a DELETE
     refusal: str = "User owns content"  # what a CONFLICT says
 
+    # Headers
     retry_after_seconds: int = 7  # in a 429
+    retry_after: str | None = None  # as it is, in whatever is no 2xx
+    date: str | None = None  # as it is, in every answer
+    location: str | None = None  # as it is, in a redirect
     portal_is_down: bool = False  # a front proxy answers 502 with a page of its own

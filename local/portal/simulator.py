@@ -182,6 +182,10 @@ class PortalSimulator:
         except _CutError:
             answer = None
         self._log(request, position, status=answer.status if answer else 0)
+        if answer and answer.status >= 300 and self.knobs.retry_after is not None:
+            given = ("Retry-After", self.knobs.retry_after)
+            others = [item for item in answer.headers if item[0] != given[0]]
+            answer = replace(answer, headers=(*others, given))
         return answer, fault
 
     def _log(self, request: Request, position: int, *, status: int) -> None:
@@ -259,7 +263,8 @@ class PortalSimulator:
             case Fault.EMPTY_LIST_200:
                 return _json(200, [])
             case Fault.REDIRECT:
-                return _Answer(302, headers=(("Location", f"{self.url}/elsewhere"),))
+                where = self.knobs.location or f"{self.url}/elsewhere"
+                return _Answer(302, headers=(("Location", where),))
 
     def _route(
         self,
@@ -314,7 +319,7 @@ class PortalSimulator:
 
     def _issue_token(self, user: str) -> _Answer:
         self._closing.wait(self.knobs.seconds_per_token)
-        value = secrets.token_hex(16)
+        value = self.knobs.token or secrets.token_hex(16)
         ends = time.time() + self.knobs.token_life_seconds
         if self.knobs.new_token_invalidates_old:
             self.expire_tokens()
@@ -529,7 +534,8 @@ def _server(portal: PortalSimulator, port: int) -> ThreadingHTTPServer:
             if answer is None:
                 self._cut()
                 return
-            self.send_response(answer.status)
+            self.send_response_only(answer.status)
+            self.send_header("Date", portal.knobs.date or self.date_time_string())
             for name, value in answer.headers:
                 self.send_header(name, value)
             self.send_header("Content-Type", answer.content_type)

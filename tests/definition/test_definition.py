@@ -12,8 +12,10 @@ from moto import mock_aws
 
 from bulk_user_deletion import errors
 from bulk_user_deletion.rules.batches import BATCH_SIZE
+from bulk_user_deletion.steps.fetch_user_ids import LOOK_AGAIN_SECONDS
 from tests.definition.loading import (
     PROJECT,
+    TEMPLATE,
     definition,
     function_of,
     machines,
@@ -151,8 +153,7 @@ def test_retries_are_bounded_and_spread(name: str) -> None:
     for retrier in TASKS[name]["Retry"]:
         assert "States.ALL" not in retrier["ErrorEquals"]
         assert 1 <= retrier["MaxAttempts"] <= 12
-        if retrier["ErrorEquals"] != ["PortalBusy"]:
-            assert retrier["JitterStrategy"] == "FULL"
+        assert retrier["JitterStrategy"] == "FULL"
 
 
 def test_no_users_failure_aborts_its_siblings() -> None:
@@ -291,10 +292,20 @@ def test_waits_take_their_seconds_from_the_function() -> None:
     waits = {name: s["SecondsPath"] for name, s in STATES.items() if s["Type"] == "Wait"}
 
     assert waits == {
+        "AwaitTurn": "$.run.wait_seconds",
         "Pace": "$.progress.wait_seconds",
         "Settle": "$.progress.wait_seconds",
         "AwaitLeases": "$.summary.wait_seconds",
     }
+
+
+def test_a_run_that_waits_as_long_as_it_may_has_room_left_in_its_history() -> None:
+    events_each_time = 5 + 2 + 2  # FetchUserIds, PreviewOrApply?, AwaitTurn
+    longest = TEMPLATE["Parameters"]["MaxWaitHours"]["MaxValue"] * 3600
+    times = longest / LOOK_AGAIN_SECONDS
+
+    # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+    assert times * events_each_time < 25_000 / 2
 
 
 # Names and forms

@@ -135,6 +135,7 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "WaitSeconds": 60,
         "Pacing": "fixed",
         "Concurrency": 1,
+        "MaxWaitHours": 12,
         "MaxUsers": 50,
         "MaxPercent": 10,
         "MaxUsersPerDay": 200,

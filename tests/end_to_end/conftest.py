@@ -113,7 +113,7 @@ class Application:
     def order(self, order: dict[str, Any]) -> str:
         """Give a stop order; return what the execution says was done."""
         arn = self.begin(order)
-        execution = self._wait(arn)
+        execution = self.wait(arn)
         assert execution["status"] == "SUCCEEDED", execution.get("cause")
         return str(json.loads(execution["output"])["nothing_because"])
 
@@ -168,7 +168,7 @@ class Application:
 
     def ended(self, arn: str, before: int) -> Run:
         """Wait for the end of a run that began when the portal had got `before` requests."""
-        execution = self._wait(arn)
+        execution = self.wait(arn)
         output = json.loads(execution.get("output") or "{}")
         run_id = output.get("run_id") or execution["name"]
         report = self.read_json(report_key(run_id, "json"))
@@ -180,7 +180,8 @@ class Application:
         listed = self._sfn.list_executions(stateMachineArn=machine)["executions"]
         return [execution["executionArn"] for execution in listed]
 
-    def _wait(self, arn: str) -> dict[str, Any]:
+    def wait(self, arn: str) -> dict[str, Any]:
+        """Wait for an execution's end; return what Step Functions says of it."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             execution = self._sfn.describe_execution(executionArn=arn)

@@ -62,7 +62,7 @@ def enforced(call: Callable[..., Any], used: Used) -> Any:
             return call(client, operation, given)
         except ClientError as error:
             # Whoever may not list a bucket is not told that an object is missing.
-            if error.response["Error"]["Code"] == "NoSuchKey":
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 if not _allows(role, "s3:ListBucket", "arn:aws:s3:::data", None, names):
                     raise _denied(operation) from None
                 used.add((role, "s3:ListBucket"))
@@ -80,8 +80,10 @@ def _wanted(
             yield from _wanted_of_table(operation, given)
         case "s3":
             resource = f"arn:aws:s3:::{given['Bucket']}/{given['Key']}"
+            # To look at an object takes the right to read it.
+            action = operation.replace("HeadObject", "GetObject")
             version = "Version" if "VersionId" in given else ""
-            yield f"s3:{operation}{version}", resource, None
+            yield f"s3:{action}{version}", resource, None
         case "sns":
             yield f"sns:{operation}", given["TopicArn"], None
         case "secretsmanager":

@@ -86,6 +86,7 @@ class Stack:
             "MAX_PERCENT_PER_DAY": "60",
             "APPLY_ONLY_PLANS": "false",
             "PLAN_MAX_AGE_HOURS": "24",
+            "MAX_WAIT_HOURS": "12",
             "PROTECTED_LIST": "",
             "PACING": "fixed",
             "CONCURRENCY": "1",

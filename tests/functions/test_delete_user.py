@@ -491,15 +491,21 @@ def test_a_portal_that_asks_for_a_day_at_a_look_is_left_alone_too(
     assert "left alone for 86400 s" in stop_reason(stack)
 
 
-def test_a_run_that_begins_while_the_portal_wants_a_longer_rest_than_it_waits_stops_at_once(
+def test_a_run_that_begins_while_the_portal_wants_an_hours_rest_waits_for_it(
     stack: Stack, batch_key: str
 ) -> None:
-    a_pace(stack, quiet_until=int(time.time()) + 7200)
+    stack.portal.knobs = Knobs(retry_after_seconds=3600)
+    stack.portal.faults.script(Fault.TOO_MANY_REQUESTS)
+    stack.delete_user(USER, batch_key)
 
-    assert stack.delete_user(USER, batch_key) == {"finished": True, "wait_seconds": 0, "tries": 0}
+    progress = stack.delete_user(119, batch_key)
 
-    assert stack.portal.requests == []
-    assert "The portal asks to be left alone for" in stop_reason(stack)
+    assert progress == {
+        "finished": False,
+        "wait_seconds": pytest.approx(3600, abs=2),
+        "tries": 1,
+    }
+    assert stop_reason(stack) == ""
 
 
 def test_a_user_whose_delete_is_under_way_is_looked_at_however_long_the_portal_wants_to_rest(

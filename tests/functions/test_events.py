@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bulk_user_deletion.models import Pace
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack
 
@@ -24,6 +25,7 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "stop_run.json": ("nothing", 0),
     "stop_portal.json": ("nothing", 0),
     "lift_stop.json": ("nothing", 0),
+    "end_quiet.json": ("nothing", 0),
     "check_portal.json": ("nothing", 0),
     "file_drop.json": ("apply", 3),
     "schedule.json": ("preview", 3),
@@ -60,6 +62,8 @@ def test_each_sample_does_what_its_index_says(
             stack.report_run(run)
         case "stop_run.json" | "close_run.json":
             stack.plan(["130"], run)
+        case "end_quiet.json":
+            stack.ledger.record_pace(Pace(quiet_until=2**32), before=Pace())
         case "lift_stop.json":
             stack.ledger.press_stop("", reason="upgrade", by="us", now=1)
     text = (EVENTS / name).read_text(encoding="utf-8")

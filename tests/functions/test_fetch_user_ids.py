@@ -7,7 +7,6 @@ import pytest
 
 from bulk_user_deletion.errors import (
     CredentialsRefused,
-    PortalBusy,
     RequestRefused,
     RunClosed,
     TokenRejected,
@@ -41,6 +40,7 @@ def test_a_list_of_ids_usernames_and_emails_becomes_a_plan(stack: Stack) -> None
         "next_step": "apply",
         "users": 3,
         "nothing_because": "",
+        "wait_seconds": 0,
     }
     run = stack.ledger.run("run-1")
     assert run is not None
@@ -232,30 +232,10 @@ def test_a_name_that_another_execution_used_is_refused(stack: Stack) -> None:
     assert planned(stack) == [("118", "would_delete", "")]
 
 
-def test_while_another_run_deletes_the_request_waits(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stack.plan(["118"], "run-1")
-    monkeypatch.setattr("bulk_user_deletion.executions.Executions.status", lambda *_: "RUNNING")
-
-    with pytest.raises(PortalBusy, match="run-1"):
-        stack.plan(["119"], "run-2")
-
-
 def test_the_lock_of_an_execution_that_is_dead_is_taken_over(stack: Stack) -> None:
     stack.plan(["118"], "run-1")  # no such execution in Step Functions
 
     assert stack.plan(["119"], "run-2")["users"] == 1
-
-
-def test_rule_4_while_a_dead_execution_may_still_be_deleting_a_user_the_next_run_waits(
-    stack: Stack,
-) -> None:
-    stack.plan(["118"], "run-1")
-    stack.cut_off("118", for_seconds=200)
-
-    with pytest.raises(PortalBusy, match="may still be deleting a user"):
-        stack.plan(["118"], "run-2")
 
 
 def test_rule_8_nothing_of_a_dead_execution_begins_a_user_once_the_next_run_has_its_lock(

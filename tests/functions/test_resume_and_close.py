@@ -65,6 +65,7 @@ def test_a_resumed_run_does_what_is_open_and_reports_the_whole(half_done: Stack)
         "next_step": "apply",
         "users": 3,
         "nothing_because": "",
+        "wait_seconds": 0,
     }
     assert before - half_done.portal.user_ids() == {119, 120, 121}
     assert [request.user_id for request in half_done.writes()] == [120, 121, 119]

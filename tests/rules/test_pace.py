@@ -139,8 +139,11 @@ def test_the_portals_retry_after_holds_for_everybody() -> None:
     assert after(BUSY).quiet_until == 0
 
 
-def test_what_a_portal_can_hardly_mean_is_not_remembered_for_ever() -> None:
-    assert after(replace(BUSY, retry_after=10**10)).quiet_until == NOW + 1 + 24 * 3600
+@pytest.mark.parametrize("retry_after", [LONGEST_PATIENCE, LONGEST_PATIENCE + 1, 86_400, 10**10])
+def test_other_runs_hear_of_an_hours_rest_at_most(retry_after: int) -> None:
+    quiet_until = after(replace(BUSY, retry_after=retry_after)).quiet_until
+
+    assert quiet_until == NOW + 1 + LONGEST_PATIENCE
 
 
 def test_a_shorter_retry_after_does_not_end_a_longer_one() -> None:
@@ -202,5 +205,6 @@ def test_whatever_comes_the_pace_stays_within_its_bounds(
     then = after(answer, pace, is_delete=is_delete)
 
     assert 0 <= then.wait_seconds <= LONGEST_WAIT
-    assert then.quiet_until >= pace.quiet_until
+    assert pace.quiet_until <= then.quiet_until
+    assert then.quiet_until <= max(pace.quiet_until, NOW + 1 + LONGEST_PATIENCE)
     assert (then == pace) is (then.version == pace.version)

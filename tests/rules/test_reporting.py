@@ -381,8 +381,13 @@ def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
         ),
         (
             RunStatus.NOBODY_DELETED,
-            {"already_absent": 3},
-            "Nobody was deleted: none of the 3 entries was left to delete.",
+            {"already_absent": 2, "unresolved": 1},
+            "Nobody was deleted: of 3 entries, 2 already_absent, 1 unresolved.",
+        ),
+        (
+            RunStatus.NOBODY_DELETED,
+            {"unresolved": 1},
+            "Nobody was deleted: of 1 entry, 1 unresolved.",
         ),
         (
             RunStatus.PREVIEWED,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bulk_user_deletion.models import Pace
 from tests.second_engine.engine import SecondEngine
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -18,6 +19,8 @@ ENDS = {
     "apply_plan.json": "SUCCEEDED",
     "check_portal.json": "The portal answers as it should, and lists 40 users.",
     "close_run.json": "STOPPED",
+    "end_quiet.json": "The portal may be called again: it had asked to be left alone until"
+    " 2100-01-01T00:00:00Z.",
     "file_drop.json": "SUCCEEDED",
     "lift_stop.json": "The stop for every run on this portal is lifted.",
     "preview_dataset.json": "PREVIEWED",
@@ -44,6 +47,9 @@ def prepare(engine: SecondEngine, name: str) -> dict[str, str]:
             engine.execute({"mode": "apply", "source": {"users": ["118"]}}, "left-open")
         case "close_run.json":
             stack.plan(["118"], "cut-off")
+        case "end_quiet.json":
+            before = stack.ledger.pace()
+            stack.ledger.record_pace(Pace(quiet_until=4_102_444_800, version=1), before=before)
         case "lift_stop.json":
             stack.ledger.press_stop("", reason="portal upgrade", by="platform team", now=1)
     return {

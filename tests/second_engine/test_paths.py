@@ -113,6 +113,18 @@ def ended_early(engine: SecondEngine) -> None:
     engine.stack.plan(["118"], "run-0")
 
 
+def await_a_turn(engine: SecondEngine) -> None:
+    """Let a dead execution's function be cut off in the middle of a DELETE, for one wait."""
+    stack = engine.stack
+    stack.plan(["120"], "run-0")
+    stack.cut_off("120", for_seconds=200, run_id="run-0")
+
+    def forget() -> None:
+        stack.table.delete_item(Key={"pk": "run#run-0", "sk": "user#120"})
+
+    engine.during_waits = forget
+
+
 SCHEDULED = {
     "scheduled_time": "2026-11-20T20:00:00Z",
     "request": {"source": {"users": ["118"]}},
@@ -138,6 +150,13 @@ PATHS = [
         "BeginRun FetchUserIds PreviewOrApply? NothingToDo",
         SCHEDULED,
         seen_before,
+    ),
+    Path(
+        "another run's end to wait for",
+        "BeginRun FetchUserIds PreviewOrApply? AwaitTurn FetchUserIds PreviewOrApply?"
+        f" {BATCH} {USER} {USER} {REPORT} RunSucceeded",
+        setup=await_a_turn,
+        deleted=[118, 119],
     ),
     Path(
         "an order",

@@ -17,6 +17,7 @@ from bulk_user_deletion.documents import (
 from bulk_user_deletion.errors import PlanEdited, RequestRefused
 from bulk_user_deletion.models import Plan, PortalUser, S3Object
 from bulk_user_deletion.rules.protection import Protection, read_protected_list
+from bulk_user_deletion.rules.text import showable_json
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
 
 if TYPE_CHECKING:
@@ -78,25 +79,29 @@ class Bucket:
             try:
                 answer = self._s3.get_object(**request)
             except ClientError as error:
-                if error_code(error) in {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404"}:
-                    raise RequestRefused(
-                        f"{where} is not there any more. Drop the file again."
-                    ) from None
-                if error_code(error) in {"PreconditionFailed", "412"}:
-                    raise RequestRefused(
-                        f"{where} was replaced after this run was started: the run that the new"
-                        " file started will read it."
-                    ) from None
-                if error_code(error) in {"AccessDenied", "403"}:
-                    raise RequestRefused(
-                        f"{where} may not be read by this stack. Use the stack's own bucket."
-                    ) from None
-                raise
+                raise _refusal(error, where) or error from None
             if answer["ContentLength"] > limit:
                 raise RequestRefused(
                     f"{where} has {answer['ContentLength']} bytes, and {limit} are allowed."
                 )
             return answer["Body"].read()
+
+    def is_current(self, s3_object: S3Object) -> bool:
+        """Tell whether a dropped file is still what its key holds now.
+
+        Raises:
+            RequestRefused: it was deleted.
+            StoreUnavailable: S3 does not answer.
+        """
+        where = f"s3://{s3_object.bucket}/{s3_object.key}"
+        with store_errors(f"Looking at {where}"):
+            try:
+                now = self._s3.head_object(Bucket=s3_object.bucket, Key=s3_object.key)
+            except ClientError as error:
+                raise _refusal(error, where) or error from None
+        if s3_object.version_id:
+            return now.get("VersionId") == s3_object.version_id
+        return now["ETag"].strip('"') == s3_object.etag
 
     def write_plan(self, plan: Plan) -> bytes:
         """Store a plan and return its bytes, which its sha256 is taken of."""
@@ -186,9 +191,9 @@ class Bucket:
         return found
 
     def write_json(self, key: str, data: Mapping[str, Any]) -> None:
-        """Store a JSON document."""
-        body = json.dumps(data, ensure_ascii=False, indent=2).encode()
-        self._put(key, body, "application/json")
+        """Store a JSON document; what a terminal would obey is escaped."""
+        text = showable_json(json.dumps(data, ensure_ascii=False, indent=2))
+        self._put(key, text.encode(), "application/json")
 
     def write_text(self, key: str, text: str, content_type: str) -> None:
         """Store a text, in UTF-8."""
@@ -204,6 +209,20 @@ class Bucket:
                 return self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()
             except self._s3.exceptions.NoSuchKey:
                 return b""
+
+
+def _refusal(error: ClientError, where: str) -> RequestRefused | None:
+    """Say why a dropped file cannot be read; None when S3 has trouble of its own."""
+    if error_code(error) in {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404"}:
+        return RequestRefused(f"{where} is not there any more. Drop the file again.")
+    if error_code(error) in {"PreconditionFailed", "412"}:
+        return RequestRefused(
+            f"{where} was replaced after this run was started: the run that the new file started"
+            " will read it."
+        )
+    if error_code(error) in {"AccessDenied", "403"}:
+        return RequestRefused(f"{where} may not be read by this stack. Use the stack's own bucket.")
+    return None
 
 
 def _by_id(body: bytes) -> dict[str, PortalUser]:

@@ -54,16 +54,16 @@ class PortalUnavailable(RetryableError):
     """The portal, or something between it and us, does not answer as it should."""
 
 
-class PortalBusy(RetryableError):
-    """Another run is deleting users from this portal."""
-
-
 class StoreUnavailable(RetryableError):
     """DynamoDB, S3, Secrets Manager or SNS refused or did not answer."""
 
 
 class RequestRefused(PermanentError):
     """The request, its source or its size is not acceptable: nobody was deleted."""
+
+
+class PortalBusy(PermanentError):
+    """Other runs were deleting users from this portal for as long as this one may wait."""
 
 
 class CredentialsRefused(PermanentError):

@@ -7,6 +7,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 | `run#RUN_ID`    | `run`          | the run: whose execution, open or closed, the stop flag   |
 | `run#RUN_ID`    | `user#USER_ID` | one user, from the intent to delete on                    |
 | `run#NAME`      | `resumes`      | the run that an execution of this name resumed            |
+| `run#NAME`      | `turn`         | the run whose end an execution of this name waits for     |
 | `run#RUN_ID`    | `renewal#TIME` | a renewal of the token while the run went on              |
 | `event#…`       | `event`        | a trigger's fingerprint: the run that took it             |
 | `deleted#…`     | `deleted`      | somebody we deleted, by a hash of id, username or e-mail  |
@@ -18,7 +19,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -787,6 +788,35 @@ class Ledger:
                     raise
                 return False
         return True
+
+    def end_quiet(self) -> int:
+        """Forget when the portal may be called again; return when that was, 0 if it did not say."""
+        while True:
+            pace = self.pace()
+            after = replace(pace, quiet_until=0, version=pace.version + 1)
+            if not pace.quiet_until or self.record_pace(after, before=pace):
+                return pace.quiet_until
+
+    # One's turn
+
+    def wait_for(self, name: str, run_id: str, *, now: int) -> None:
+        """Note that the execution `name` waits for the end of a run; of none when it has its turn.
+
+        The row is the execution's, not its run's: one that waits to resume a run does not have it.
+        """
+        with store_errors("Noting whose end is waited for"):
+            self._table.put_item(
+                Item={
+                    "pk": f"run#{name}",
+                    "sk": "turn",
+                    "waits_for": run_id,
+                    "expires_at": now + self._kept_seconds,
+                }
+            )
+
+    def waits_for(self, name: str) -> str:
+        """Return the run whose end the execution `name` waits for, or nothing."""
+        return str(self._rows((f"run#{name}", "turn")).get("turn", {}).get("waits_for", ""))
 
     # Triggers, the lock, the token's lease
 

@@ -265,6 +265,14 @@ class StopOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class EndQuietOrder:
+    """The portal asked to be left alone, and somebody says that it may be called again."""
+
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """A validated request. `fingerprint` is set for triggers that may deliver twice."""
 

@@ -9,8 +9,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -31,6 +29,7 @@ from bulk_user_deletion.errors import (
 from bulk_user_deletion.models import Credentials, PortalUser, Token
 from bulk_user_deletion.observability import Metric, count, time_taken
 from bulk_user_deletion.rules.answers import Answer, Step, Transport, Verdict, judge
+from bulk_user_deletion.rules.headers import http_date, retry_after
 from bulk_user_deletion.rules.identity import is_user_id
 
 _CONNECT_TIMEOUT_SECONDS = 10
@@ -113,6 +112,11 @@ class Portal:
         value = body.get("token")
         if not isinstance(value, str) or not value:  # a 200 with `[]` is what no token gets
             raise PortalAnswerUnusable("The portal answered 200 to get_token, but sent no token.")
+        if problem := _header_problem(value):
+            raise PortalAnswerUnusable(
+                f"The portal sent a token that no HTTP header can carry: it {problem}. Check what"
+                " stands between the portal and this stack."
+            )
         return value, body.get("expires")
 
     def dataset_rows(self, dataset_id: int) -> list[Mapping[str, Any]]:
@@ -257,7 +261,8 @@ class Portal:
             reason = getattr(error.args[0] if error.args else None, "reason", None)
             not_sent = isinstance(reason, NewConnectionError)
             return _unanswered(Transport.NOT_SENT if not_sent else Transport.LOST, started)
-        except (requests.RequestException, HTTPError):
+        except (requests.RequestException, HTTPError, ValueError):
+            # A ValueError is for headers that cannot be read, such as a `Location` that is no URL.
             return _unanswered(Transport.LOST, started)
         if text is None:
             return _unanswered(Transport.TOO_LARGE, started)
@@ -267,9 +272,20 @@ class Portal:
             status=response.status_code,
             body=_decode(text, hook),
             seconds=time.monotonic() - started,
-            retry_after=_retry_after(response.headers.get("Retry-After")),
-            served_at=_served_at(response.headers.get("Date")),
+            retry_after=retry_after(response.headers.get("Retry-After"), now=time.time()),
+            served_at=http_date(response.headers.get("Date")),
         )
+
+
+def _header_problem(value: str) -> str:
+    """Say why a header cannot carry a value (RFC 9110, section 5.5); empty when one can."""
+    if not all(ord(character) <= 0xFF for character in value):
+        return "has characters beyond Latin-1"
+    if re.search("[\0-\x1f\x7f]", value):
+        return "has control characters"
+    if value != value.strip():
+        return "begins or ends with white space"
+    return ""
 
 
 def _session(retry: Retry) -> requests.Session:
@@ -372,28 +388,6 @@ def _decode(text: bytearray, hook: Callable[[dict[str, Any]], object] | None) ->
 
 def _unanswered(transport: Transport, started: float) -> Answer:
     return Answer(status=None, transport=transport, seconds=time.monotonic() - started)
-
-
-def _retry_after(header: str | None) -> int | None:
-    """Read `Retry-After`: whole seconds or an HTTP date (RFC 9110, section 10.2.3)."""
-    if not header:
-        return None
-    if (seconds := _whole_number(header)) is not None:
-        return seconds
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0, round((moment - datetime.now(UTC)).total_seconds()))
-
-
-def _served_at(header: str | None) -> float | None:
-    """Read `Date`, the server's clock to the second (RFC 9110, section 6.6.1)."""
-    try:
-        return parsedate_to_datetime(header or "").timestamp()
-    except ValueError:
-        return None
 
 
 def _sorted(rows: list[Mapping[str, Any]]) -> list[str]:

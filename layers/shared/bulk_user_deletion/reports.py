@@ -11,8 +11,9 @@ from typing import Any
 from bulk_user_deletion.models import Report, ReportRow, RunStatus
 from bulk_user_deletion.rules.links import execution_link
 from bulk_user_deletion.rules.next_steps import next_steps
+from bulk_user_deletion.rules.text import showable
 
-_SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_SPREADSHEET_FORMULA = ("=", "+", "-", "@")
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -23,10 +24,11 @@ def report_json(report: Report) -> dict[str, Any]:
 def report_csv(report: Report) -> str:
     """Return the report's rows as CSV with a header.
 
-    A cell that a spreadsheet would run as a formula is put behind an apostrophe.
+    A cell that a spreadsheet would run as a formula is put behind an apostrophe, and what a
+    terminal would obey is not in it: each row is one line.
     """
     text = io.StringIO()
-    writer = csv.writer(text)  # RFC 4180's line ends, which also have it quote both \r and \n
+    writer = csv.writer(text)
     writer.writerow(column.name for column in fields(ReportRow))
     for row in report.rows:
         writer.writerow(_harmless(str(cell)) for cell in asdict(row).values())
@@ -85,5 +87,6 @@ def _next(report: Report) -> Iterator[str]:
         )
 
 
-def _harmless(cell: str) -> str:
+def _harmless(text: str) -> str:
+    cell = showable(text)
     return f"'{cell}" if cell.startswith(_SPREADSHEET_FORMULA) else cell

@@ -17,6 +17,7 @@ from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import (
     CheckOrder,
     CloseOrder,
+    EndQuietOrder,
     Mode,
     Request,
     Resume,
@@ -105,6 +106,18 @@ _STOP_SCHEMA: dict[str, Any] = {
     "properties": {"stop": _ORDER_SCHEMA, "lift": _ORDER_SCHEMA},
 }
 
+_END_QUIET_SCHEMA: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "end_quiet": {
+            **_ORDER_SCHEMA,
+            "properties": {name: _ORDER_SCHEMA["properties"][name] for name in ("reason", "by")},
+        }
+    },
+}
+
 _CLOSE_SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "type": "object",
@@ -157,13 +170,13 @@ _SCHEDULE_SCHEMA: dict[str, Any] = {
 
 def read_request(
     event: Mapping[str, Any], *, file_drop_mode: Mode
-) -> Request | StopOrder | CloseOrder | CheckOrder | None:
+) -> Request | StopOrder | EndQuietOrder | CloseOrder | CheckOrder | None:
     """Read an execution's input; None when it asks for nothing (the event of a folder).
 
     `event` is a request, an EventBridge "Object Created" event, `{"scheduled_time": …, "request":
     …}` as the schedule sends it, a stop order: `{"stop": {"reason", "by"}}`, with a `run_id` for
-    one run and without for the whole portal, or `{"lift": …}` alike, `{"close": NAME}`, which
-    the end of an execution sends, or `{"check": "portal"}`.
+    one run and without for the whole portal, or `{"lift": …}` alike, `{"end_quiet": {"reason",
+    "by"}}`, `{"close": NAME}`, which the end of an execution sends, or `{"check": "portal"}`.
 
     Raises:
         RequestRefused: naming the field that is wrong.
@@ -176,6 +189,9 @@ def read_request(
         _check(event, _STOP_SCHEMA)
         [(word, order)] = event.items()
         return StopOrder(**order, lift=word == "lift")
+    if "end_quiet" in event:
+        _check(event, _END_QUIET_SCHEMA)
+        return EndQuietOrder(**event["end_quiet"])
     if "close" in event:
         _check(event, _CLOSE_SCHEMA)
         return CloseOrder(event["close"])

@@ -21,6 +21,7 @@ class Settings:
     file_drop_mode: Mode
     apply_only_plans: bool
     plan_max_age_hours: int
+    max_wait_hours: int
     protected_list: str
     retention_days: int
     pacing: Pacing
@@ -50,6 +51,7 @@ class Settings:
             file_drop_mode=Mode(environment["FILE_DROP_MODE"]),
             apply_only_plans=environment["APPLY_ONLY_PLANS"] == "true",
             plan_max_age_hours=int(environment["PLAN_MAX_AGE_HOURS"]),
+            max_wait_hours=int(environment["MAX_WAIT_HOURS"]),
             protected_list=environment["PROTECTED_LIST"],
             retention_days=int(environment["RETENTION_DAYS"]),
             pacing=pacing,

@@ -11,6 +11,7 @@ from chameleon import PageTemplate
 from bulk_user_deletion.models import Outcome, Report
 from bulk_user_deletion.rules.links import execution_link
 from bulk_user_deletion.rules.next_steps import next_steps
+from bulk_user_deletion.rules.text import showable
 from bulk_user_deletion.rules.timeline import WIDTH, Timeline, timeline
 
 _FOLDER = Path(__file__).parent
@@ -20,7 +21,10 @@ _TEMPLATE = PageTemplate((_FOLDER / "page.pt").read_text(encoding="utf-8"))
 
 
 def report_page(report: Report) -> str:
-    """Return the report as an HTML document; the template engine escapes every value."""
+    """Return the report as an HTML document; the template engine escapes every value.
+
+    What a terminal would obey is not in it.
+    """
     drawn = timeline(report)
     document: str = _TEMPLATE(
         report=report,
@@ -40,7 +44,7 @@ def report_page(report: Report) -> str:
         clock=lambda moment: moment.replace("T", " ").replace("Z", ""),
         name=lambda outcome: str(outcome).replace("_", " "),
     )
-    return document
+    return "\n".join(map(showable, document.split("\n")))
 
 
 def _title(report: Report) -> str:

@@ -9,11 +9,9 @@ FIRST_WAIT = 5
 LONGEST_WAIT = 300
 
 # The longest that a portal may ask a run to wait. Beyond that the run stops, to be resumed: it
-# neither holds the portal's lock for a day nor calls earlier than it was asked to.
+# does not hold the portal's lock for a day. Other runs hear of this long at most: more may be
+# somebody's mistake, and one header must not keep everybody out.
 LONGEST_PATIENCE = 3600
-
-# And the longest that later runs hear of it: more is somebody's mistake.
-_LONGEST_QUIET = 24 * 3600
 
 _SMOOTHING = 0.2
 
@@ -41,7 +39,7 @@ def observe(pace: Pace, answer: Answer, *, is_delete: bool, now: float) -> Pace:
         usual = round(usual + _SMOOTHING * (answer.seconds - usual) if usual else answer.seconds, 1)
     quiet_until = pace.quiet_until
     if strained and answer.retry_after is not None:
-        quiet_until = max(quiet_until, int(now) + 1 + min(answer.retry_after, _LONGEST_QUIET))
+        quiet_until = max(quiet_until, int(now) + 1 + min(answer.retry_after, LONGEST_PATIENCE))
     after = replace(
         pace,
         seconds_per_delete=usual,

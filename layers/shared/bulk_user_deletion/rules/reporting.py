@@ -119,7 +119,9 @@ def sentence(
         case RunStatus.SUCCEEDED:
             return f"{deleted} of {total} entries deleted; nothing is left open."
         case RunStatus.NOBODY_DELETED:
-            return f"Nobody was deleted: none of the {total} entries was left to delete."
+            ends = ", ".join(f"{number} {name}" for name, number in counts.items())
+            entries = "1 entry" if total == 1 else f"{total} entries"
+            return f"Nobody was deleted: of {entries}, {ends or 'none'}."
         case RunStatus.PREVIEWED:
             would = counts.get(Outcome.WOULD_DELETE, 0)
             return f"Preview: {would} of {total} entries would be deleted. Nobody was touched."

@@ -37,7 +37,13 @@ from bulk_user_deletion.rules.deletion import (
     retry_wait,
     settle_wait,
 )
-from bulk_user_deletion.rules.pace import LONGEST_PATIENCE, observe, patience_problem, pause
+from bulk_user_deletion.rules.pace import (
+    LONGEST_PATIENCE,
+    is_strained,
+    observe,
+    patience_problem,
+    pause,
+)
 from bulk_user_deletion.rules.protection import Protected
 
 _IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
@@ -116,9 +122,6 @@ class DeleteUser:
         quiet = run.pace.quiet_until - self._now()
         if quiet > 0 and not self.tries:
             # The portal asked another user's function for patience. Who has waited goes on.
-            if not _in_flight(row) and (problem := patience_problem(quiet)):
-                self._stop(problem)
-                return Progress(finished=True)
             return Progress(finished=False, wait_seconds=min(quiet, LONGEST_PATIENCE), tries=1)
         try:
             return self._look(run, row)
@@ -304,7 +307,12 @@ class DeleteUser:
         return Progress(finished=True, wait_seconds=wait)
 
     def _observed(self, run: RunRow, answer: Answer, *, is_delete: bool = False) -> RunRow:
-        """Record what an answer tells of the pace, when it is news; return the run with it."""
+        """Record what an answer tells of the pace, when it is news; return the run with it.
+
+        A portal that asks for more patience than a run has stops the run.
+        """
+        if is_strained(answer) and (problem := patience_problem(answer.retry_after)):
+            self._stop(problem)
         pace = run.pace
         for _ in range(_TRIES_TO_RECORD):
             after = observe(pace, answer, is_delete=is_delete, now=self.clock())

@@ -17,6 +17,7 @@ from bulk_user_deletion.models import (
     CheckOrder,
     CloseOrder,
     Control,
+    EndQuietOrder,
     Entry,
     Limits,
     Lock,
@@ -61,25 +62,34 @@ from bulk_user_deletion.sources import (
     entries_from_file,
     entries_from_list,
 )
-from bulk_user_deletion.steps.orders import check_portal, obey_stop, take_over_ended
+from bulk_user_deletion.steps.orders import (
+    check_portal,
+    end_quiet,
+    obey_stop,
+    take_over_ended,
+)
 
 # The function has fifteen minutes, and reading a large list may take some of them.
 _SECONDS_FOR_LOOKS = 240
 
+# How often a run that waits for its turn looks whether it has come.
+LOOK_AGAIN_SECONDS = 300
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What the state machine is told: `next_step` is preview, apply, close or nothing.
+    """What the state machine is told: `next_step` is preview, apply, close, wait or nothing.
 
     `run_id` is the run that it is about from now on: its own, or one that it resumes or closes.
     `nothing_because` says why there is nothing to do for it: the event names a folder, another run
-    has taken it, or it was an order, and is obeyed.
+    has taken it, or it was an order, and is obeyed. To wait is to call again after `wait_seconds`.
     """
 
     run_id: str
     next_step: str
     users: int = 0
     nothing_because: str = ""
+    wait_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,7 @@ class FetchUserIds:
         Raises:
             RequestRefused: nobody will be deleted; the message says why and what to do.
             TokenRejected: renew the token, then call again.
-            PortalBusy: another run is deleting; call again later.
+            PortalBusy: other runs were deleting for as long as this one may wait.
             RunClosed: the execution's name was used before.
             PortalUnavailable, StoreUnavailable: call again.
         """
@@ -112,6 +122,8 @@ class FetchUserIds:
                 return self._nothing("The event names a folder, not a file.")
             case StopOrder():
                 return self._nothing(obey_stop(request, ledger=self.ledger, now=self.clock()))
+            case EndQuietOrder():
+                return self._nothing(end_quiet(ledger=self.ledger, now=self.clock()))
             case CheckOrder():
                 found = check_portal(
                     self.connect(),
@@ -135,7 +147,8 @@ class FetchUserIds:
         limits = stricter(self.settings.limits, request.options)
         if request.mode is Mode.APPLY:
             self._may_apply(is_sealed=isinstance(request.source, SealedPlan))
-            self._take_lock(self.run_id)
+            if instead := self._instead_of_turn(self.run_id, request):
+                return instead
         if isinstance(request.source, SealedPlan):
             plan, control = self._plan_again(request, request.source, limits)
         else:
@@ -185,24 +198,68 @@ class FetchUserIds:
                 ' When that is settled, start {"lift": {"reason", "by"}}, then send this again.'
             )
 
-    def _take_lock(self, run_id: str) -> None:
+    def _instead_of_turn(self, run_id: str, request: Request) -> Planned | None:
+        """Take the portal's lock for a run, or say what to do while another one has it.
+
+        What waits is planned when its turn comes: by then the portal has other users, and the
+        others' deletions count towards the caps. A file that was replaced meanwhile is left to the
+        run that the new one started.
+
+        Raises:
+            RequestRefused: the run was stopped while it waited, or its file was deleted.
+            PortalBusy: it has waited for `max_wait_hours`.
+        """
+        has_waited = bool(self.ledger.waits_for(self.run_id))
+        if has_waited and self._is_replaced(request):
+            self.ledger.close_run(self.run_id, self.execution_arn)
+            return self._nothing(
+                "The file was replaced while this run waited: the run that the new file started"
+                " reads it."
+            )
+        lock, wait_seconds = self._lock(run_id)
+        if not wait_seconds:
+            if has_waited:
+                self.ledger.wait_for(self.run_id, "", now=self._now())
+            return None
+        hours = self.settings.max_wait_hours
+        started_at = self.executions.started_at(self.execution_arn) or self.clock()
+        if self.clock() >= started_at + hours * 3600:
+            raise PortalBusy(
+                f"This run has waited {hours} h for its turn (MaxWaitHours), and run {lock.run_id}"
+                " is still deleting users from this portal. When that has ended, send the request"
+                " again."
+            )
+        self.ledger.wait_for(self.run_id, lock.run_id, now=self._now())
+        return Planned(self.run_id, "wait", wait_seconds=wait_seconds)
+
+    def _is_replaced(self, request: Request) -> bool:
+        """Look at what may have happened to a run while it waited."""
+        run = self.ledger.run(self.run_id)  # there is none of its own for one that resumes another
+        if run and run.stop:
+            raise RequestRefused(
+                f"{run.stop.by} stopped this run while it waited for its turn:"
+                f" {run.stop.reason.rstrip('.')}. Nobody was deleted."
+            )
+        source = request.source
+        if not request.dropped_key or not isinstance(source, Source) or source.s3 is None:
+            return False
+        return not self.bucket.is_current(source.s3)
+
+    def _lock(self, run_id: str) -> tuple[Lock, int]:
+        """Return who has the portal's lock, and how long to wait for it: 0 when it is ours."""
         lock = self.ledger.take_lock(run_id, self.execution_arn)
         holder = lock.execution_arn
         if holder != self.execution_arn and not self._is_alive(holder):
-            if lock.run_id != run_id:
-                self._outlast(lock)
+            if lock.run_id != run_id and (wait_seconds := self._outlast(lock)):
+                return lock, wait_seconds
             lock = self.ledger.take_lock(run_id, self.execution_arn, instead_of=holder)
-        if lock.execution_arn != self.execution_arn:
-            raise PortalBusy(
-                f"Execution {lock.execution_arn} is deleting users from this portal, and"
-                " this run has waited for its end in vain."
-            )
+        return lock, 0 if lock.execution_arn == self.execution_arn else LOOK_AGAIN_SECONDS
 
     def _is_alive(self, execution_arn: str) -> bool:
         return self.executions.status(execution_arn) in Executions.ALIVE
 
-    def _outlast(self, lock: Lock) -> None:
-        """Make sure that no function is left of a dead execution that deletes a user.
+    def _outlast(self, lock: Lock) -> int:
+        """Return how long a function may be left of a dead execution that deletes a user.
 
         Its run may hold the very users that are asked for now, and a second DELETE to one whose
         first is under way would go beside the ledger.
@@ -212,11 +269,7 @@ class FetchUserIds:
             stop = Stop("Its execution ended before it could report.", "FetchUserIds", self._now())
             with suppress(RunClosed):  # taken over meanwhile, which stops it too
                 self.ledger.take_over_stopped(run, execution_arn=run.execution_arn, stop=stop)
-        if leases_left(self.ledger.users(lock.run_id), now=self._now()):
-            raise PortalBusy(
-                f"Execution {lock.execution_arn} has ended, but may still be deleting a user from"
-                " this portal, and this run has waited for that in vain. Send the request again."
-            )
+        return leases_left(self.ledger.users(lock.run_id), now=self._now())
 
     def _plan(self, request: Request, source: Source, limits: Limits) -> tuple[Plan, Control]:
         # What needs no portal comes first: a malformed list is refused before the portal is called.
@@ -326,7 +379,8 @@ class FetchUserIds:
         What may fail comes first: once the run is taken over, it is this execution's to report.
         """
         run_id = self.ledger.run_of(resumed.run_id)
-        self._take_lock(run_id)
+        if instead := self._instead_of_turn(run_id, request):
+            return instead
         run = self.ledger.run(run_id)
         sealed = self.bucket.read_sealed(run_id)
         if run is None or run.mode is not Mode.APPLY or not run.plan_sha256 or sealed is None:

@@ -1,4 +1,4 @@
-"""What is asked for besides runs: to stop one, to close one, to check the portal."""
+"""What is asked for besides runs: to stop or close one, to call the portal again, to check it."""
 
 from bulk_user_deletion.bucket import Bucket, check_key
 from bulk_user_deletion.errors import RequestRefused, UserManagementDenied
@@ -7,6 +7,7 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
 from bulk_user_deletion.models import CloseOrder, RunRow, Stop, StopOrder
 from bulk_user_deletion.portal import Portal, user_in
+from bulk_user_deletion.rules.reporting import iso
 
 MAX_CLOSINGS = 3
 
@@ -26,6 +27,22 @@ def obey_stop(order: StopOrder, *, ledger: Ledger, now: float) -> str:
     if not ledger.press_stop(run_id, reason=order.reason, by=order.by, now=now):
         raise RequestRefused(f"There is no {which}: nothing was stopped. Check the run id.")
     return f"The stop for {which} is set: no further user is begun."
+
+
+def end_quiet(*, ledger: Ledger, now: float) -> str:
+    """Let the portal be called before the time that its `Retry-After` asked for is over.
+
+    Returns what was done, for the execution's output.
+
+    Raises:
+        RequestRefused: the portal may be called anyway.
+    """
+    quiet_until = ledger.end_quiet()
+    if quiet_until <= now:
+        raise RequestRefused("The portal has not asked to be left alone: there is nothing to end.")
+    return (
+        f"The portal may be called again: it had asked to be left alone until {iso(quiet_until)}."
+    )
 
 
 def take_over_ended(

@@ -1,0 +1,36 @@
+"""What the terminal shows of a run that waits for its turn."""
+
+import io
+from types import SimpleNamespace
+from typing import cast
+
+from rich.console import Console
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models import Mode
+from bulk_user_deletion_cli.progress import Progress
+
+
+def test_a_run_that_waits_says_for_whom_once_and_when_its_turn_has_come() -> None:
+    waits = iter(["run-1", "run-1", "run-3", "", ""])
+    ledger = SimpleNamespace(
+        waits_for=lambda _: next(waits),
+        run_of=lambda name: name,
+        run=lambda _: SimpleNamespace(mode=Mode.APPLY),
+    )
+    bucket = SimpleNamespace(read_plan=lambda _: None)
+    shown = io.StringIO()
+
+    with Progress(
+        "run-2", cast("Ledger", ledger), cast("Bucket", bucket), Console(file=shown)
+    ) as progress:
+        for _ in range(5):
+            progress.update()
+
+    assert shown.getvalue().split("\n")[:-1] == [
+        "Run: run-2",
+        "Waiting for run run-1 to end",
+        "Waiting for run run-3 to end",
+        "Planning",
+    ]
