@@ -59,6 +59,7 @@ class Knobs:
     odd_records: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     hidden_users: tuple[int, ...] = ()  # by id: no list shows them, a look does
     list_limit: int | None = None  # the list ends after so many users
+    list_limit_after: int = 0  # but only once so many DELETEs were sent
     stale_list: tuple[int, ...] = ()  # by id: the list goes on showing them when they are gone
     every_look: LookMode = "honest"
     takes_along: Mapping[int, tuple[int, ...]] = field(default_factory=dict)  # by a DELETE

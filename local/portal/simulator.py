@@ -436,7 +436,9 @@ class PortalSimulator:
             dict(self._first[number]) for number in self.knobs.stale_list if number not in there
         ]
         shown = [row for row in rows if row["user_id"] not in self.knobs.hidden_users]
-        return [self._user(row) for row in shown[: self.knobs.list_limit]]
+        sent = sum(request.method == "DELETE" for request in self.requests)
+        limit = self.knobs.list_limit if sent >= self.knobs.list_limit_after else None
+        return [self._user(row) for row in shown[:limit]]
 
     def _nobody(self, user_id: int) -> _Answer:
         match self.knobs.gone_as:

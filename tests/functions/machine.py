@@ -102,7 +102,7 @@ class Machine:
                 "Cause": json.dumps({"errorMessage": str(error)}),
             }
         while (said := self._step(lambda: self.stack.report_run(run_id, failure)))["wait_seconds"]:
-            self.stack.let_pass(said["wait_seconds"], run_id)
+            pass  # a Wait state of the machine
         return dict(said)
 
     def _hand_out(self, run_id: str) -> None:

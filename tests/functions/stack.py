@@ -269,15 +269,6 @@ class Stack:
             },
         )
 
-    def let_pass(self, seconds: int, run_id: str = "run-1") -> None:
-        """Let time pass between the last list and the one that is read once more."""
-        self.table.update_item(
-            Key={"pk": f"run#{run_id}", "sk": "run"},
-            UpdateExpression="SET doubted_at = doubted_at - :seconds",
-            ConditionExpression="attribute_exists(doubted_at)",
-            ExpressionAttributeValues={":seconds": seconds},
-        )
-
     def _arn(self, run_id: str) -> str:
         return self._arns.get(run_id, EXECUTIONS + run_id)
 

@@ -344,7 +344,10 @@ def _text(value: object) -> str | None:
     """Read a text, whatever JSON type it was sent as; None for what is none."""
     if isinstance(value, bool):
         return "Y" if value else "N"
-    return str(value) if isinstance(value, str | int | float) else None
+    if not isinstance(value, str | int | float):
+        return None
+    # JSON may hold half a surrogate pair, which no file and no table can.
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def normalise_id(value: object) -> str:

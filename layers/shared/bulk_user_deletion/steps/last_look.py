@@ -147,20 +147,17 @@ class LastLook:
                 for user_id in gone
                 if user_id not in there and self._still_there(user_id, looks)
             }
-        now = int(self.clock())
-        if still_listed and not self.run.doubted_at:
-            self.ledger.record_doubt(self.run.run_id, self.run.execution_arn, now=now)
+        if still_listed and not self.run.last_list_doubted:
+            self.ledger.record_doubt(self.run.run_id, self.run.execution_arn)
             self.wait_seconds = _SECONDS_BETWEEN_LISTS
-        elif still_listed and (left := self.run.doubted_at + _SECONDS_BETWEEN_LISTS - now) > 0:
-            self.wait_seconds = left
         else:
             doubts |= dict.fromkeys(
                 still_listed,
                 "the portal lists this user in two lists a minute apart, and looks show nobody",
             )
-        self._take_back(doubts, now=now)
+        self._take_back(doubts)
 
-    def _take_back(self, doubts: dict[str, str], *, now: int) -> None:
+    def _take_back(self, doubts: dict[str, str]) -> None:
         """Make `unknown` of those who are not gone after all; `doubts` has the evidence by id."""
         if not doubts:
             return
@@ -170,7 +167,7 @@ class LastLook:
             row = self.rows[user_id]
             reason = f"{doubts[user_id]}; it was {row.outcome}: {row.reason}"
             self.ledger.withdraw_outcome(
-                self.run.run_id, row, planned[user_id], reason=reason, now=now
+                self.run.run_id, row, planned[user_id], reason=reason, now=int(self.clock())
             )
         self.rows.update(self.ledger.user_rows(self.run.run_id, started))
         self.plan = with_doubts(self.plan, doubts)
