@@ -35,9 +35,11 @@ def test_every_test_that_a_document_names_is_there(path: Path) -> None:
 
 def test_every_known_accident_names_its_test() -> None:
     text = (PROJECT / "docs/safety.md").read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    table, _, lies = text.partition("## Lies that are told in tests")
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
 
     assert rows
+    assert lies
     for row in rows:
         assert re.search(r"\| `test_\w+` \|$", row), row
 

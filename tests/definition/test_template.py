@@ -144,6 +144,7 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "PlanMaxAgeHours": 24,
         "ProtectedList": "",
         "CanaryUsers": 2,
+        "MaxUnexplainedLosses": 3,
         "MaxNotFoundPercent": 20,
         "TokenLifeSeconds": 900,
         "ScheduleExpression": "",

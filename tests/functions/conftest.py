@@ -1,4 +1,4 @@
-"""The five functions over AWS in the process (moto), against a simulated portal over real HTTP."""
+"""The six functions over AWS in the process (moto), against a simulated portal over real HTTP."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

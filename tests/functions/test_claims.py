@@ -15,7 +15,7 @@ from bulk_user_deletion.errors import (
 from bulk_user_deletion.models import Outcome
 from local.portal import Fault, Knobs
 from tests.functions.machine import Machine
-from tests.functions.stack import EXECUTIONS, Stack
+from tests.functions.stack import Stack
 
 USERS = ["118", "119", "120", "121", "122", "123"]
 
@@ -435,72 +435,6 @@ def test_rule_1_a_record_that_becomes_incomplete_is_that_users_trouble(stack: St
         Outcome.FAILED,
         Outcome.DELETED,
     ]
-
-
-# Losses
-
-
-def check(stack: Stack, number: int, *, is_canary: bool) -> int:
-    return int(stack.check_losses({"number": number, "is_canary": is_canary})["losses"])
-
-
-def stop_of(stack: Stack) -> str:
-    found = stack.ledger.run("run-1")
-    return found.stop.reason if found and found.stop else ""
-
-
-def test_a_canary_that_takes_somebody_along_stops_the_run(stack: Stack) -> None:
-    stack.portal.knobs = Knobs(takes_along={118: (130,)})
-
-    summary = run(stack, options={"canary_users": 1})
-
-    assert summary["status"] == "STOPPED"
-    assert "1 user left the portal that this run did not delete: 130" in summary["sentence"]
-    assert summary["counts"] == {"deleted": 1, "not_attempted": 5}
-    assert stack.read_json("runs/run-1/report.json")["unexplained_losses"] == ["130"]
-
-
-@pytest.mark.parametrize(("lost", "stops"), [(3, False), (4, True)])
-def test_more_losses_in_a_batch_than_the_stack_allows_stop_the_run(
-    stack: Stack, lost: int, stops: bool
-) -> None:
-    stack.plan(["118"])
-    stack.work_off()
-    stack.portal.database.execute("DELETE FROM user WHERE user_id BETWEEN 130 AND ?", (129 + lost,))
-
-    assert check(stack, 1, is_canary=False) == lost
-    assert bool(stop_of(stack)) is stops
-    # The next batch does not count them once more.
-    assert check(stack, 2, is_canary=False) == 0
-
-
-def test_a_short_list_blames_nobody(stack: Stack) -> None:
-    stack.plan(["118"])
-    stack.portal.knobs = Knobs(list_limit=15)
-
-    assert check(stack, 1, is_canary=True) == 0
-    assert stop_of(stack) == ""
-
-
-def test_whom_another_run_of_this_stack_deleted_is_no_loss(stack: Stack) -> None:
-    stack.plan(["118"])
-    stack.end("run-1")
-    Machine(stack).execute({"mode": "apply", "source": {"users": ["130"]}}, "run-2")
-    stack.fetch_user_ids({"mode": "apply", "resume": "run-1"}, "run-3")
-    stack.portal.database.execute("DELETE FROM user WHERE user_id = 131")
-
-    assert stack.invoke(
-        "check_losses",
-        {
-            "run_id": "run-1",
-            "execution_arn": EXECUTIONS + "run-3",
-            "batch": {"number": 1, "is_canary": False},
-            "token": {"version_id": None, "renewals": 0},
-        },
-    ) == {"losses": 1}
-    found = stack.ledger.run("run-1")
-    assert found
-    assert found.losses == ("131",)
 
 
 # People who come back
