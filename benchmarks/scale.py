@@ -108,3 +108,5 @@ def _describe(application: Application, ended: Run, size: int) -> Iterator[Figur
     )
     singles = [request for request in ended.requests if request.user_id is not None]
     yield Figure(part, "portal requests per user", len(singles) / size, target=3)
+    lists = [request for request in ended.requests if request.path == "/api/user"]
+    yield Figure(part, "lists of the portal's users, beside", len(lists))
