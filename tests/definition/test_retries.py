@@ -11,8 +11,8 @@ STATES = states(definition())
 TASKS = [name for name, state in STATES.items() if state["Type"] == "Task"]
 FAULTS = (PROJECT / "docs/faults.md").read_text(encoding="utf-8")
 
-# A function that nobody has called for weeks is inactive: "When you try to invoke a function that is
-# inactive, the invocation fails and Lambda sets the function to pending state until the function
+# A function that nobody has called for weeks is inactive: "When you try to invoke a function that
+# is inactive, the invocation fails and Lambda sets the function to pending state until the function
 # resources are recreated." https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
 # What Invoke answers meanwhile, and what Lambda's calls of EC2 for a function in a VPC may add:
 # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
