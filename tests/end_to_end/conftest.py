@@ -12,6 +12,7 @@ import pytest
 from bulk_user_deletion.bucket import report_key
 from local.engine import Engine
 from local.portal import Knobs, PortalSimulator, Request
+from tests.definition.loading import RESOURCES
 
 PROJECT = Path(__file__).resolve().parents[2]
 WAIT_SCALE = 0.001
@@ -58,7 +59,13 @@ class Application:
     def __init__(self, aws: Engine, name: str, portal: PortalSimulator, **parameters: str) -> None:
         self.portal = portal
         self.aws = aws
-        self.outputs = aws.deploy(PROJECT, name, {"PortalUrl": portal.url, **parameters}).outputs
+        stack = aws.deploy(PROJECT, name, {"PortalUrl": portal.url, **parameters})
+        self.outputs = stack.outputs
+        self.functions = [
+            physical
+            for logical, physical in stack.resources.items()
+            if RESOURCES.get(logical, {}).get("Type") == "AWS::Serverless::Function"
+        ]
         self._sfn = aws.client("stepfunctions")
         self._s3 = aws.client("s3")
         self._taken = 110
@@ -113,7 +120,7 @@ class Application:
     def order(self, order: dict[str, Any]) -> str:
         """Give a stop order; return what the execution says was done."""
         arn = self.begin(order)
-        execution = self._wait(arn)
+        execution = self.wait(arn)
         assert execution["status"] == "SUCCEEDED", execution.get("cause")
         return str(json.loads(execution["output"])["nothing_because"])
 
@@ -168,7 +175,7 @@ class Application:
 
     def ended(self, arn: str, before: int) -> Run:
         """Wait for the end of a run that began when the portal had got `before` requests."""
-        execution = self._wait(arn)
+        execution = self.wait(arn)
         output = json.loads(execution.get("output") or "{}")
         run_id = output.get("run_id") or execution["name"]
         report = self.read_json(report_key(run_id, "json"))
@@ -180,7 +187,8 @@ class Application:
         listed = self._sfn.list_executions(stateMachineArn=machine)["executions"]
         return [execution["executionArn"] for execution in listed]
 
-    def _wait(self, arn: str) -> dict[str, Any]:
+    def wait(self, arn: str) -> dict[str, Any]:
+        """Wait for the end of an execution, and return what Step Functions says of it."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             execution = self._sfn.describe_execution(executionArn=arn)
