@@ -36,6 +36,7 @@ validate: .venv-sam/installed  ## Check the template as the SAM CLI does
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 
 deploy: build  ## Deploy the build to AWS: ENV=dev or prod, ARGS=--guided the first time
+	@$(PYTHON) -m local.check_name $(ENV) $(ARGS)
 	$(SAM) deploy --config-env $(ENV) $(ARGS)
 
 rehearse: setup build validate  ## Deploy the build on emulated AWS, run, update, run again, remove

@@ -66,6 +66,8 @@ def _conditions(statement: Statement) -> str:
         said.append("for " + " and ".join(_named(name).strip("`") for name in services))
     for operator, wanted in statement.condition.items():
         if operator == "Null":
+            # Of the keys of rows it says only that they are there, whose values are bounded too.
+            said += [f"with {key}" for key in wanted if key != "dynamodb:LeadingKeys"]
             continue
         for key, values in wanted.items():
             listed = values if isinstance(values, list) else [values]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bulk_user_deletion.bucket import OLD_VERSION_DAYS
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion_cli.deployment import UPLOADS
 from tests.definition.loading import (
@@ -32,6 +33,14 @@ FUNCTIONS = {
 }
 GLOBALS = TEMPLATE["Globals"]["Function"]
 VARIABLES = GLOBALS["Environment"]["Variables"]
+
+
+# Where the application itself keeps files, which expire.
+KEPT_PREFIXES = [
+    rule["Prefix"]
+    for rule in RESOURCES["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    if "Prefix" in rule
+]
 
 
 # Lint
@@ -226,7 +235,8 @@ def test_nothing_is_kept_for_ever_and_what_proves_something_for_as_long_as_the_l
         "runs/": {"Ref": "RetentionDays"},
         "results/": {"Ref": "RetentionDays"},
     }
-    assert any("NoncurrentVersionExpiration" in rule for rule in rules)
+    [old] = [rule["NoncurrentVersionExpiration"] for rule in rules if "Prefix" not in rule]
+    assert old == {"NoncurrentDays": OLD_VERSION_DAYS}
     assert VARIABLES["RETENTION_DAYS"] == {"Ref": "RetentionDays"}
     for name in ("FunctionLogs", "MachineLogs"):
         assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
@@ -355,6 +365,11 @@ def test_every_parameter_says_what_it_accepts_and_stands_in_one_group() -> None:
 @pytest.mark.parametrize(
     ("name", "accepted", "refused"),
     [
+        (
+            "ProtectedList",
+            ["", "keep.csv", "lists/keep.csv", "inbox.csv", "run/keep.csv"],
+            ["/keep.csv", "keep.txt", "inbox/a/b.csv", *(f"{p}keep.csv" for p in KEPT_PREFIXES)],
+        ),
         ("ScheduleExpression", ["", "cron(0 20 ? * FRI *)", "rate(1 day)"], ["daily", "cron()"]),
         ("ScheduleTimezone", ["UTC", "Europe/Paris", "Etc/GMT+2"], ["", "../etc", "a b"]),
         ("ScheduleInput", ["{}", '{"mode": "preview"}'], ["", "[]", '{"a": 1} x']),

@@ -32,6 +32,7 @@ from bulk_user_deletion.models import (
     UserState,
     fold,
 )
+from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
 from bulk_user_deletion.rules.deletion import leases_left
@@ -118,9 +119,11 @@ class FetchUserIds:
         if isinstance(request.source, Resume):
             return self._resume(request, request.source)
         # The run first, then its event: who is cut off in between is missed, and closed.
-        self.ledger.open_run(
+        is_new = self.ledger.open_run(
             self.run_id, execution_arn=self.execution_arn, request=request, now=self._now()
         )
+        if is_new and request.trigger == "schedule":
+            count(Metric.SCHEDULED_RUNS)
         if first := self._taken_before(request):
             self.ledger.close_run(self.run_id, self.execution_arn)
             return self._nothing(f"The same event started run {first} before.")
