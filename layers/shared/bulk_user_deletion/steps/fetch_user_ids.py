@@ -37,7 +37,7 @@ from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
-from bulk_user_deletion.rules.expiry import short_life_warning
+from bulk_user_deletion.rules.expiry import renewals_warning
 from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
 from bulk_user_deletion.rules.planning import (
     check_entries,
@@ -362,6 +362,18 @@ class FetchUserIds:
         source_version: str,
     ) -> Plan:
         users = sum(entry.outcome is Outcome.WOULD_DELETE for entry in entries)
+        seconds_per_delete = self.ledger.pace().seconds_per_delete or SECONDS_PER_DELETE
+        estimated = estimate(
+            users,
+            wait_seconds=limits.wait_seconds,
+            concurrency=self.settings.concurrency,
+            seconds_per_delete=seconds_per_delete,
+        )
+        tokens = renewals_warning(
+            run_seconds=estimated.seconds,
+            life_seconds=portal.token_life_seconds,
+            seconds_per_delete=seconds_per_delete,
+        )
         return Plan(
             run_id=self.run_id,
             mode=request.mode,
@@ -375,17 +387,9 @@ class FetchUserIds:
             portal_users=portal_users,
             distinct=distinct,
             last_day=self.ledger.count_intents(since=self._now() - 24 * 3600),
-            estimate=estimate(
-                users,
-                wait_seconds=limits.wait_seconds,
-                concurrency=self.settings.concurrency,
-                seconds_per_delete=self.ledger.pace().seconds_per_delete or SECONDS_PER_DELETE,
-            ),
+            estimate=estimated,
             entries=entries,
-            warnings=(
-                *warnings_of(entries),
-                *filter(None, [short_life_warning(portal.token_life_seconds)]),
-            ),
+            warnings=(*warnings_of(entries), *filter(None, [tokens])),
         )
 
     def _limited(self, plan: Plan, request: Request) -> Plan:
