@@ -51,6 +51,8 @@ def _named(resource: Any) -> str:
     match resource:
         case {"Ref": str() as name} | {"Fn::GetAtt": [str() as name, "Arn"]}:
             return name
+        case {"Fn::Split": [",", {"Ref": str() as name}]}:
+            return name
         case {"Fn::Sub": str() as text}:
             text = re.sub(r"^arn:.*\$\{AWS::AccountId\}:", "", text.replace(".Arn}", "}"))
             return f"`{text}`"

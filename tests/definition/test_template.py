@@ -21,7 +21,9 @@ from tests.definition.loading import (
     TEMPLATE,
     definition,
     function_of,
+    listed,
     snake_case,
+    statements,
     states,
     tokens,
 )
@@ -34,6 +36,8 @@ FUNCTIONS = {
 GLOBALS = TEMPLATE["Globals"]["Function"]
 VARIABLES = GLOBALS["Environment"]["Variables"]
 
+
+KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 # Where the application itself keeps files, which expire.
 KEPT_PREFIXES = [
@@ -159,6 +163,7 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "ScheduleInput": "{}",
         "ScheduleWatchDays": 7,
         "Encryption": "customer-managed",
+        "FormerKeyArns": "",
         "RetentionDays": 400,
         "InboxDays": 30,
         "LogRetentionDays": 90,
@@ -267,7 +272,27 @@ def test_rule_6_no_secret_is_in_the_template() -> None:
         properties = RESOURCES[name]["Properties"]
         assert not {"SecretString", "GenerateSecretString"} & set(properties)
     for name in [*VARIABLES, *TEMPLATE["Parameters"]]:
-        assert not re.search("(?i)key|password", name)
+        assert not re.search("(?i)key(?!Arns$)|password", name)
+
+
+def test_what_a_former_key_encrypted_stays_readable_by_whoever_may_read_under_the_stacks_own() -> (
+    None
+):
+    def readers(resource: object) -> set[tuple[str, str]]:
+        """Who may decrypt under a key, and by which service."""
+        return {
+            (statement.owner, str(via))
+            for statement in statements()
+            if "kms:Decrypt" in statement.actions and resource in statement.resources
+            for via in listed(statement.condition["StringEquals"]["kms:ViaService"])
+        }
+
+    own = readers({"Fn::GetAtt": ["Key", "Arn"]})
+    former = readers({"Fn::Split": [",", {"Ref": "FormerKeyArns"}]})
+
+    # Nothing is kept in the topic and the queue that one of this stack's roles would read.
+    kept = {(owner, via) for owner, via in own if not re.search(r"'(sns|sqs)\.", via)}
+    assert former == kept
 
 
 # Triggers
@@ -377,6 +402,11 @@ def test_every_parameter_says_what_it_accepts_and_stands_in_one_group() -> None:
             "PermissionsBoundary",
             ["", "arn:aws:iam::123456789012:policy/team/boundary"],
             ["boundary", "arn:aws:iam::123456789012:role/x"],
+        ),
+        (
+            "FormerKeyArns",
+            ["", KEY_ARN, f"{KEY_ARN},{KEY_ARN}"],
+            ["1234-abcd", f"{KEY_ARN}, {KEY_ARN}", KEY_ARN.replace(":key/", ":alias/")],
         ),
         ("SubnetIds", ["", "subnet-0abc", "subnet-0abc,subnet-1"], ["subnet-0abc, subnet-1", "x"]),
         ("SecurityGroupIds", ["", "sg-0abc,sg-1"], ["subnet-0abc", "sg-"]),
