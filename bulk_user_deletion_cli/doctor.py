@@ -170,6 +170,13 @@ def _closing(what: str, deployment: Deployment) -> Finding:
             "the rule is disabled: a run that is aborted gets no report",
             "Enable the rule ExecutionEnded in EventBridge.",
         )
+    if deployment.rule_state("Unreported") != "ENABLED":
+        return Finding(
+            what,
+            State.WRONG,
+            "the rule is disabled: an execution that ends without a report raises no alarm",
+            "Enable the rule Unreported in EventBridge.",
+        )
     return Finding(what, State.WELL, "on")
 
 

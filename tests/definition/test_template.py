@@ -26,6 +26,7 @@ from tests.definition.loading import (
     statements,
     states,
     tokens,
+    transformed,
 )
 
 FUNCTIONS = {
@@ -259,6 +260,14 @@ def test_the_ledger_can_be_restored_is_encrypted_and_forgets_in_the_end() -> Non
     assert (
         f'"{table["TimeToLiveSpecification"]["AttributeName"]}": now + self._kept_seconds' in ledger
     )
+
+
+def test_the_layers_versions_stay_after_removal_as_the_documents_say() -> None:
+    [layer] = [r for r in transformed().values() if r["Type"] == "AWS::Lambda::LayerVersion"]
+    deploying = (PROJECT / "docs/deploying.md").read_text(encoding="utf-8")
+
+    assert layer["DeletionPolicy"] == "Retain"
+    assert f"list-layer-versions --layer-name {layer['Properties']['LayerName']}" in deploying
 
 
 @pytest.mark.parametrize("name", ["LedgerTable", "DataBucket", "Key"])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.engine import Engine
-from tests.definition.loading import RESOURCES
+from tests.definition.loading import PROJECT, RESOURCES
 from tests.end_to_end.conftest import Application
 
 # As recorded from AWS: a field without a value is null, and so is an input beyond 248 KiB.
@@ -102,6 +102,12 @@ def test_a_closing_is_closed_by_no_other_execution(
 
     for text in (as_the_rule_starts_it, json.dumps({"close": name}), f'{{ "close" : "{name}" }}'):
         assert not matches("ExecutionEnded", status=status, input=text)
+
+
+def test_the_sample_of_a_closing_is_taken_for_one(matches: Matches) -> None:
+    sample = (PROJECT / "events/close_run.json").read_text(encoding="utf-8")
+
+    assert not matches("ExecutionEnded", status="FAILED", input=sample)
 
 
 @pytest.mark.parametrize("status", ENDED_EARLY)

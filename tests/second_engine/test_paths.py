@@ -25,6 +25,7 @@ BATCH = "NextBatch AnyUsersLeft? DeleteUsers"
 USER = "DeleteUser Finished? Pace"
 REPORT = "NextBatch AnyUsersLeft? ReportRun Succeeded?"
 FAILED = "ReportRun Succeeded? RunFailed"
+CLOSE = "FetchUserIds PreviewOrApply? ReportRun"
 
 Setup = Callable[[SecondEngine], object]
 
@@ -50,6 +51,14 @@ class Path:
 def trouble(function: str, *script: str | Callable[[], object] | None) -> Setup:
     def set_up(engine: SecondEngine) -> None:
         engine.trouble[function] = list(script)
+
+    return set_up
+
+
+def all_of(*setups: Setup) -> Setup:
+    def set_up(engine: SecondEngine) -> None:
+        for one in setups:
+            one(engine)
 
     return set_up
 
@@ -239,9 +248,43 @@ PATHS = [
     ),
     Path(
         "a report that cannot be written",
-        f"{PLAN} {BATCH} {USER} {USER} NextBatch AnyUsersLeft? ReportRun ReportFailed",
+        f"{PLAN} {BATCH} {USER} {USER} NextBatch AnyUsersLeft? ReportRun OnceMore? ReportFailed",
         setup=trouble("ReportRun", "ZeroDivisionError"),
         error="ReportFailed",
+        deleted=[118, 119],
+    ),
+    Path(
+        "a closing that cannot report at first",
+        f"BeginRun {CLOSE} OnceMore? AwaitRepair BeginAgain {CLOSE} Succeeded? RunFailed",
+        {"close": "run-0"},
+        all_of(ended_early, trouble("ReportRun", "Runtime.ImportModuleError")),
+        error="RunStopped",
+        waits=[3600],
+    ),
+    Path(
+        "a closing that can never report",
+        f"BeginRun {CLOSE} OnceMore? AwaitRepair BeginAgain {CLOSE} OnceMore? ReportFailed",
+        {"close": "run-0"},
+        all_of(ended_early, trouble("ReportRun", *["Runtime.ImportModuleError"] * 2)),
+        error="ReportFailed",
+        calls={"FetchUserIds": 2, "ReportRun": 2},
+        waits=[3600],
+    ),
+    Path(
+        "functions that are asleep",
+        f"{PLAN} {BATCH} {USER} {USER} {REPORT} RunSucceeded",
+        setup=all_of(
+            *(
+                trouble(function, *[f"Lambda.{name}"] * 3)
+                for function, name in (
+                    ("FetchUserIds", "CodeArtifactUserPendingException"),
+                    ("RefreshToken", "ResourceNotReadyException"),
+                    ("NextBatch", "ENINotReadyException"),
+                    ("DeleteUser", "ResourceConflictException"),
+                    ("ReportRun", "CodeArtifactUserPendingException"),
+                )
+            )
+        ),
         deleted=[118, 119],
     ),
 ]
