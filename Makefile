@@ -1,7 +1,11 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup run test bench soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
 
-PYTHON ?= python3
+# What is deployed runs on Python 3.13 (docs/adr/0014-runtime.md), so that is what it is tested with
+# where there is one. One that is found may not run: pyenv has a shim for each that it ever had.
+ifeq ($(origin PYTHON), undefined)
+PYTHON := $(shell python3.13 -c '' 2>/dev/null && echo python3.13 || echo python3)
+endif
 BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 ENV ?= dev
@@ -13,6 +17,7 @@ run: setup  ## Delete about 25 of 400 simulated users through the real template,
 	@$(BIN)/python -m local run $(ARGS)
 
 test: setup .venv-sam/installed lint type  ## Check everything: style, types, all tests
+	@$(BIN)/python --version
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
@@ -36,6 +41,7 @@ validate: .venv-sam/installed  ## Check the template as the SAM CLI does
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 
 deploy: build  ## Deploy the build to AWS: ENV=dev or prod, ARGS=--guided the first time
+	@$(PYTHON) -m local.check_name $(ENV) $(ARGS)
 	$(SAM) deploy --config-env $(ENV) $(ARGS)
 
 rehearse: setup build validate  ## Deploy the build on emulated AWS, run, update, run again, remove
@@ -61,6 +67,7 @@ setup: .venv/installed .venv-ministack/installed  ## Install what run and test n
 
 # A stamp written last: an interrupted installation is begun again.
 .venv/installed: requirements/dev.txt layers/shared/requirements.txt
+	@echo "Setting up with $$($(PYTHON) --version) ($(PYTHON); another one: make clean, then make PYTHON=…)"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -11,6 +11,7 @@ from bulk_user_deletion.errors import StoreUnavailable
 from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError, caller
 from bulk_user_deletion_cli.runs import quiet_sentence
+from bulk_user_deletion_cli.stack_name import refusal
 
 _CLOCK_SECONDS = 60
 
@@ -62,7 +63,7 @@ def findings(stack_name: str, watch: Watch) -> Iterator[Finding]:
         )
         return
     yield Finding("AWS credentials", State.WELL, us.arn)
-    yield Finding("Stack", State.WELL, where)
+    yield _stack("Stack", stack_name, where)
     yield _clock("Clock of this machine", us.clock_behind_seconds)
     for what, look in (
         ("Credentials secret", _credentials_secret),
@@ -89,6 +90,13 @@ def _looked(
         return Finding(what, State.WRONG, _said(error))
     except (BotoCoreError, StoreUnavailable) as error:
         return Finding(what, State.WRONG, _said(error))
+
+
+def _stack(what: str, name: str, where: str) -> Finding:
+    if said := refusal(name):
+        mend = "Deploy it under a shorter name: its rules may start nothing under this one."
+        return Finding(what, State.WRONG, said, mend)
+    return Finding(what, State.WELL, where)
 
 
 def _clock(what: str, seconds: float | None) -> Finding:
@@ -164,6 +172,13 @@ def _closing(what: str, deployment: Deployment) -> Finding:
             State.WRONG,
             "the rule is disabled: a run that is aborted gets no report",
             "Enable the rule ExecutionEnded in EventBridge.",
+        )
+    if deployment.rule_state("Unreported") != "ENABLED":
+        return Finding(
+            what,
+            State.WRONG,
+            "the rule is disabled: an execution that ends without a report raises no alarm",
+            "Enable the rule Unreported in EventBridge.",
         )
     return Finding(what, State.WELL, "on")
 

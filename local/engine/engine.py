@@ -1,6 +1,7 @@
 """ministack as a process, and stacks deployed on it."""
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.engine.packaging import package
+from local.engine.runtime_client import REFUSALS
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -62,6 +64,10 @@ class Engine:
         """Where it keeps its files until it ends."""
         return Path(self._folder.name)
 
+    @property
+    def _refusals(self) -> Path:
+        return self.folder / "refusals"
+
     def __enter__(self) -> Self:
         # Nothing of the caller's environment gets in: no profile, no credentials, no proxy.
         environment = {
@@ -72,7 +78,9 @@ class Engine:
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": self.endpoint.rpartition(":")[2],
             "SFN_WAIT_SCALE": str(self._wait_scale),
+            REFUSALS: str(self._refusals),
         }
+        self._refusals.mkdir()
         self._log = (Path(self._folder.name) / "ministack.log").open("wb")
         self._process = subprocess.Popen(  # noqa: S603
             [str(_PYTHON), "-m", "ministack"],
@@ -144,6 +152,21 @@ class Engine:
         template = package(project, self._upload, timeout_scale=timeout_scale)
         stack.deploy(template, parameters)
         return stack
+
+    def refuse_invocations(self, function: str, error: str, *, seconds: float = math.inf) -> None:
+        """Let Lambda refuse a function's invocations with an error, as Step Functions names it.
+
+        `function` is its physical name. With `seconds` it is one that was idle for weeks: its first
+        invocation wakes it, and until so long after that all are refused.
+        """
+        refusal = self._refusals / function
+        refusal.with_suffix(".first").unlink(missing_ok=True)
+        refusal.write_text(json.dumps([error, seconds]))
+
+    def accept_invocations(self) -> None:
+        """Let Lambda refuse no invocation any more."""
+        for refusal in self._refusals.iterdir():
+            refusal.unlink()
 
     def logs(self, group: str) -> list[str]:
         """Return what is in a log group, line by line."""

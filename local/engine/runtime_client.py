@@ -3,6 +3,9 @@
 It does what AWS's own client (awslambdaric) does, without a wheel to compile: take the next event,
 call the handler, answer with its result or its error.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+
+And it refuses invocations in Lambda's place: the emulator knows no function that is inactive,
+disabled or broken (`Engine.refuse_invocations`).
 """
 
 import importlib
@@ -14,9 +17,13 @@ import time
 import traceback
 from collections.abc import Callable
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any, NoReturn
 
 _API = "/2018-06-01/runtime"
+
+# The environment variable with the folder that says whose invocations are refused.
+REFUSALS = "ENGINE_REFUSALS"
 
 
 class LambdaContext:
@@ -90,6 +97,9 @@ def run(api: RuntimeApi, handler_name: str) -> None:
             int(headers["lambda-runtime-deadline-ms"]),
             headers.get("lambda-runtime-invoked-function-arn", ""),
         )
+        if refusal := refused(context.function_name):
+            api.error(request_id, {"errorType": refusal, "errorMessage": "Refused by Lambda."})
+            continue
         try:
             result = handler(json.loads(body), context)
         except Exception as error:  # noqa: BLE001
@@ -98,6 +108,24 @@ def run(api: RuntimeApi, handler_name: str) -> None:
         else:
             _answer(api, request_id, result)
         sys.stdout.flush()
+
+
+def refused(function_name: str) -> str:
+    """Return the name of the error that Lambda answers in this function's place, or nothing.
+
+    The time that a function takes to wake runs from its first invocation, as on AWS.
+    """
+    if REFUSALS not in os.environ:
+        return ""
+    refusal = Path(os.environ[REFUSALS], function_name)
+    try:
+        error, seconds = json.loads(refusal.read_text())
+    except FileNotFoundError:
+        return ""
+    first = refusal.with_suffix(".first")
+    if not first.exists():
+        first.touch()
+    return str(error) if time.time() < first.stat().st_mtime + seconds else ""
 
 
 def _answer(api: RuntimeApi, request_id: str, result: Any) -> None:

@@ -7,7 +7,8 @@ from botocore.exceptions import ClientError
 
 from bulk_user_deletion import errors
 from bulk_user_deletion_cli.deployment import Deployment
-from bulk_user_deletion_cli.doctor import Finding, State, _clock, _looked, portal_findings
+from bulk_user_deletion_cli.doctor import Finding, State, _clock, _looked, _stack, portal_findings
+from bulk_user_deletion_cli.stack_name import LONGEST
 
 DEPLOYMENT = cast("Deployment", None)
 
@@ -25,6 +26,17 @@ def test_what_an_operator_may_not_look_at_is_unknown_and_not_wrong(code: str, st
 
     assert finding.state is state
     assert "DescribeRule" in finding.said
+
+
+@pytest.mark.parametrize(
+    ("length", "state", "said"),
+    [(LONGEST, State.WELL, "CREATE_COMPLETE"), (LONGEST + 1, State.WRONG, f"{LONGEST} are the")],
+)
+def test_a_stack_whose_name_is_too_long_is_wrong(length: int, state: State, said: str) -> None:
+    finding = _stack("Stack", "n" * length, "CREATE_COMPLETE")
+
+    assert finding.state is state
+    assert said in finding.said
 
 
 @pytest.mark.parametrize(

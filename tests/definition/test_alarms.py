@@ -18,10 +18,8 @@ RUNBOOK = (PROJECT / "docs/runbook.md").read_text(encoding="utf-8")
 VARIABLES = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
 OURS = {"service": {"Ref": "AWS::StackName"}}
 
-# https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html and
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 AWS_OWN = {
-    ("AWS/Lambda", "Errors"): {"FunctionName": {"Ref": "ReportRunFunction"}},
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {
         "QueueName": {"Fn::GetAtt": ["DeadLetters", "QueueName"]}
     },

@@ -24,6 +24,7 @@ from tests.definition.loading import (
     tokens,
     ways_out,
 )
+from tests.definition.test_retries import WAKING
 
 MACHINE = definition()
 STATES = states(MACHINE)
@@ -52,6 +53,8 @@ AWS_ERRORS = {
 }
 # What AWS itself does wrong now and then; whatever the step, it may be tried again.
 AWS_TROUBLE = AWS_ERRORS - {"States.ALL", "States.Timeout"}
+# What a function answers that was idle for weeks (test_retries.py), and a Map without its items.
+AWS_ERRORS |= WAKING | {"States.ItemReaderFailed"}
 
 
 def retried(state: dict[str, Any]) -> set[str]:
@@ -104,12 +107,31 @@ def test_a_choice_asks_a_question_and_has_an_answer_for_everything(name: str) ->
     assert "Default" in CHOICES[name]
 
 
+def test_only_a_closing_begins_again_and_only_once() -> None:
+    [again] = STATES["OnceMore?"]["Choices"]
+    begin, begin_again = (dict(STATES[n]["Parameters"]) for n in ("BeginRun", "BeginAgain"))
+
+    assert again == {
+        "And": [
+            {"Variable": "$$.Execution.Input.close", "IsPresent": True},
+            {"Variable": "$.last_try", "BooleanEquals": False},
+        ],
+        "Next": "AwaitRepair",
+    }
+    assert STATES["AwaitRepair"]["Seconds"] == 3600
+    assert (begin.pop("last_try"), begin_again.pop("last_try")) == (False, True)
+    assert begin == begin_again
+    assert [n for n, s in STATES.items() if "BeginAgain" in ways_out(s)] == ["AwaitRepair"]
+    assert [n for n, s in STATES.items() if "AwaitRepair" in ways_out(s)] == ["OnceMore?"]
+
+
 def test_whatever_is_not_clear_ends_in_a_report_or_in_a_failure() -> None:
     assert {name: state["Default"] for name, state in CHOICES.items()} == {
         "PreviewOrApply?": "ReportRun",
         "AnyUsersLeft?": "ReportRun",
         "Finished?": "Settle",
         "Succeeded?": "RunFailed",
+        "OnceMore?": "ReportFailed",
     }
 
 
@@ -148,12 +170,13 @@ def test_after_a_rejected_token_a_new_one_is_stored_and_the_step_is_taken_again(
     assert "TokenRejected" not in retried(TASKS[name])
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [name for name, state in STATES.items() if "Retry" in state])
 def test_retries_are_bounded_and_spread(name: str) -> None:
-    for retrier in TASKS[name]["Retry"]:
+    for retrier in STATES[name]["Retry"]:
         assert "States.ALL" not in retrier["ErrorEquals"]
         assert 1 <= retrier["MaxAttempts"] <= 12
-        assert retrier["JitterStrategy"] == "FULL"
+        if not WAKING & set(retrier["ErrorEquals"]):
+            assert retrier["JitterStrategy"] == "FULL"
 
 
 def test_no_users_failure_aborts_its_siblings() -> None:
@@ -248,7 +271,10 @@ def test_a_result_is_taken_out_of_its_envelope_field_by_field(name: str) -> None
 def test_rule_6_only_fetch_user_ids_reads_what_was_typed_into_the_request() -> None:
     readers = [name for name, state in STATES.items() if "$$.Execution.Input" in json.dumps(state)]
 
-    assert readers == ["FetchUserIds"]
+    # OnceMore? asks only whether there is such a field, and hands on nothing of it.
+    assert readers == ["FetchUserIds", "OnceMore?"]
+    [asked] = STATES["OnceMore?"]["Choices"]
+    assert asked["And"][0] == {"Variable": "$$.Execution.Input.close", "IsPresent": True}
     assert MACHINE["StartAt"] == "BeginRun"
     assert "ResultPath" not in STATES["BeginRun"]  # its result replaces the input
 
@@ -289,7 +315,7 @@ def test_a_user_with_nothing_going_wrong_costs_four_transitions() -> None:
 
 
 def test_waits_take_their_seconds_from_the_function() -> None:
-    waits = {name: s["SecondsPath"] for name, s in STATES.items() if s["Type"] == "Wait"}
+    waits = {name: s["SecondsPath"] for name, s in STATES.items() if "SecondsPath" in s}
 
     assert waits == {
         "AwaitTurn": "$.run.wait_seconds",

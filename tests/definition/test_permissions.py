@@ -51,6 +51,8 @@ def _named(resource: Any) -> str:
     match resource:
         case {"Ref": str() as name} | {"Fn::GetAtt": [str() as name, "Arn"]}:
             return name
+        case {"Fn::Split": [",", {"Ref": str() as name}]}:
+            return name
         case {"Fn::Sub": str() as text}:
             text = re.sub(r"^arn:.*\$\{AWS::AccountId\}:", "", text.replace(".Arn}", "}"))
             return f"`{text}`"
@@ -66,6 +68,8 @@ def _conditions(statement: Statement) -> str:
         said.append("for " + " and ".join(_named(name).strip("`") for name in services))
     for operator, wanted in statement.condition.items():
         if operator == "Null":
+            # Of the keys of rows it says only that they are there, whose values are bounded too.
+            said += [f"with {key}" for key in wanted if key != "dynamodb:LeadingKeys"]
             continue
         for key, values in wanted.items():
             listed = values if isinstance(values, list) else [values]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bulk_user_deletion.bucket import OLD_VERSION_DAYS
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion_cli.deployment import UPLOADS
 from tests.definition.loading import (
@@ -20,9 +21,12 @@ from tests.definition.loading import (
     TEMPLATE,
     definition,
     function_of,
+    listed,
     snake_case,
+    statements,
     states,
     tokens,
+    transformed,
 )
 
 FUNCTIONS = {
@@ -32,6 +36,16 @@ FUNCTIONS = {
 }
 GLOBALS = TEMPLATE["Globals"]["Function"]
 VARIABLES = GLOBALS["Environment"]["Variables"]
+
+
+KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+# Where the application itself keeps files, which expire.
+KEPT_PREFIXES = [
+    rule["Prefix"]
+    for rule in RESOURCES["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    if "Prefix" in rule
+]
 
 
 # Lint
@@ -152,6 +166,7 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "ScheduleInput": "{}",
         "ScheduleWatchDays": 7,
         "Encryption": "customer-managed",
+        "FormerKeyArns": "",
         "RetentionDays": 400,
         "InboxDays": 30,
         "LogRetentionDays": 90,
@@ -228,7 +243,8 @@ def test_nothing_is_kept_for_ever_and_what_proves_something_for_as_long_as_the_l
         "runs/": {"Ref": "RetentionDays"},
         "results/": {"Ref": "RetentionDays"},
     }
-    assert any("NoncurrentVersionExpiration" in rule for rule in rules)
+    [old] = [rule["NoncurrentVersionExpiration"] for rule in rules if "Prefix" not in rule]
+    assert old == {"NoncurrentDays": OLD_VERSION_DAYS}
     assert VARIABLES["RETENTION_DAYS"] == {"Ref": "RetentionDays"}
     for name in ("FunctionLogs", "MachineLogs"):
         assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
@@ -248,6 +264,14 @@ def test_the_ledger_can_be_restored_is_encrypted_and_forgets_in_the_end() -> Non
     )
 
 
+def test_the_layers_versions_stay_after_removal_as_the_documents_say() -> None:
+    [layer] = [r for r in transformed().values() if r["Type"] == "AWS::Lambda::LayerVersion"]
+    deploying = (PROJECT / "docs/deploying.md").read_text(encoding="utf-8")
+
+    assert layer["DeletionPolicy"] == "Retain"
+    assert f"list-layer-versions --layer-name {layer['Properties']['LayerName']}" in deploying
+
+
 @pytest.mark.parametrize("name", ["LedgerTable", "DataBucket", "Key"])
 def test_what_proves_the_deletions_outlives_the_stack(name: str) -> None:
     assert RESOURCES[name]["DeletionPolicy"] == "Retain"
@@ -259,7 +283,27 @@ def test_rule_6_no_secret_is_in_the_template() -> None:
         properties = RESOURCES[name]["Properties"]
         assert not {"SecretString", "GenerateSecretString"} & set(properties)
     for name in [*VARIABLES, *TEMPLATE["Parameters"]]:
-        assert not re.search("(?i)key|password", name)
+        assert not re.search("(?i)key(?!Arns$)|password", name)
+
+
+def test_what_a_former_key_encrypted_stays_readable_by_whoever_may_read_under_the_stacks_own() -> (
+    None
+):
+    def readers(resource: object) -> set[tuple[str, str]]:
+        """Who may decrypt under a key, and by which service."""
+        return {
+            (statement.owner, str(via))
+            for statement in statements()
+            if "kms:Decrypt" in statement.actions and resource in statement.resources
+            for via in listed(statement.condition["StringEquals"]["kms:ViaService"])
+        }
+
+    own = readers({"Fn::GetAtt": ["Key", "Arn"]})
+    former = readers({"Fn::Split": [",", {"Ref": "FormerKeyArns"}]})
+
+    # Nothing is kept in the topic and the queue that one of this stack's roles would read.
+    kept = {(owner, via) for owner, via in own if not re.search(r"'(sns|sqs)\.", via)}
+    assert former == kept
 
 
 # Triggers
@@ -357,6 +401,11 @@ def test_every_parameter_says_what_it_accepts_and_stands_in_one_group() -> None:
 @pytest.mark.parametrize(
     ("name", "accepted", "refused"),
     [
+        (
+            "ProtectedList",
+            ["", "keep.csv", "lists/keep.csv", "inbox.csv", "run/keep.csv"],
+            ["/keep.csv", "keep.txt", "inbox/a/b.csv", *(f"{p}keep.csv" for p in KEPT_PREFIXES)],
+        ),
         ("ScheduleExpression", ["", "cron(0 20 ? * FRI *)", "rate(1 day)"], ["daily", "cron()"]),
         ("ScheduleTimezone", ["UTC", "Europe/Paris", "Etc/GMT+2"], ["", "../etc", "a b"]),
         ("ScheduleInput", ["{}", '{"mode": "preview"}'], ["", "[]", '{"a": 1} x']),
@@ -364,6 +413,11 @@ def test_every_parameter_says_what_it_accepts_and_stands_in_one_group() -> None:
             "PermissionsBoundary",
             ["", "arn:aws:iam::123456789012:policy/team/boundary"],
             ["boundary", "arn:aws:iam::123456789012:role/x"],
+        ),
+        (
+            "FormerKeyArns",
+            ["", KEY_ARN, f"{KEY_ARN},{KEY_ARN}"],
+            ["1234-abcd", f"{KEY_ARN}, {KEY_ARN}", KEY_ARN.replace(":key/", ":alias/")],
         ),
         ("SubnetIds", ["", "subnet-0abc", "subnet-0abc,subnet-1"], ["subnet-0abc, subnet-1", "x"]),
         ("SecurityGroupIds", ["", "sg-0abc,sg-1"], ["subnet-0abc", "sg-"]),

@@ -12,6 +12,7 @@ import pytest
 from bulk_user_deletion.bucket import report_key
 from local.engine import Engine
 from local.portal import Knobs, PortalSimulator, Request
+from tests.definition.loading import RESOURCES
 
 PROJECT = Path(__file__).resolve().parents[2]
 WAIT_SCALE = 0.001
@@ -58,7 +59,13 @@ class Application:
     def __init__(self, aws: Engine, name: str, portal: PortalSimulator, **parameters: str) -> None:
         self.portal = portal
         self.aws = aws
-        self.outputs = aws.deploy(PROJECT, name, {"PortalUrl": portal.url, **parameters}).outputs
+        stack = aws.deploy(PROJECT, name, {"PortalUrl": portal.url, **parameters})
+        self.outputs = stack.outputs
+        self.functions = [
+            physical
+            for logical, physical in stack.resources.items()
+            if RESOURCES.get(logical, {}).get("Type") == "AWS::Serverless::Function"
+        ]
         self._sfn = aws.client("stepfunctions")
         self._s3 = aws.client("s3")
         self._taken = 110

@@ -325,13 +325,15 @@ def test_the_estimate_goes_by_what_was_observed_of_the_portal(stack: Stack) -> N
     assert plan_of(stack, "second")["estimate"]["seconds"] == 2 * (30 + 60)
 
 
-def test_tokens_too_short_for_secrets_manager_are_warned_of_in_the_plan(stack: Stack) -> None:
-    stack.plan(["118"], "fifteen-minutes", mode="preview")
+def test_a_run_that_needs_more_tokens_a_day_than_can_be_stored_is_warned_of_in_the_plan(
+    stack: Stack,
+) -> None:
     stack.portal.knobs = Knobs(token_life_seconds=300)
-    stack.portal.expire_tokens()
+    options = {"wait_seconds": 3600}
 
-    stack.plan(["118"], "five-minutes", mode="preview")
+    stack.plan(["118", "119"], "two", mode="preview", options=options)
+    stack.plan([str(n) for n in range(110, 120)], "ten", mode="preview", options=options)
 
-    assert plan_of(stack, "fifteen-minutes")["warnings"] == []
-    [warning] = plan_of(stack, "five-minutes")["warnings"]
-    assert "live 300 s" in warning
+    assert plan_of(stack, "two")["warnings"] == []
+    [*_, warning] = plan_of(stack, "ten")["warnings"]
+    assert warning.startswith("This takes about 10 hours, and the portal's tokens live 300 s.")

@@ -194,7 +194,7 @@ def test_a_full_secret_stops_the_run_by_name_to_be_resumed(
 
     monkeypatch.setattr(BaseClient, "_make_api_call", full)
 
-    with pytest.raises(TokenQuotaExceeded, match="resume the run tomorrow"):
+    with pytest.raises(TokenQuotaExceeded, match="Resume the run tomorrow"):
         refresh(stack, rejected=stored(stack)["version_id"])
 
     run = stack.ledger.run("run-1")

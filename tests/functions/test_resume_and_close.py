@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -469,19 +470,25 @@ def test_a_run_whose_closing_was_aborted_too_is_closed_by_the_next_one(
     assert stack.plan(["119"], "next-run")["users"] == 1
 
 
-def test_a_run_that_cannot_be_closed_is_not_tried_for_ever_but_whenever_somebody_asks(
+def test_a_run_that_could_not_be_closed_is_closed_whenever_somebody_asks_by_any_of_its_names(
     stack: Stack, requests: dict[str, Any]
 ) -> None:
     stack.plan(["118"])
-    ended = ["run-1", "closing-1", "closing-2", "closing-3"]
-    for n, name in enumerate(ended, start=1):
-        requests[f"closing-{n}"] = {"close": name}
+    ended = ["run-1", *(f"closing-{n}" for n in range(1, 6))]
+    for closed, closing in pairwise(ended):
+        requests[closing] = {"close": closed}
 
-    tried = [close(stack, name, f"closing-{n}") for n, name in enumerate(ended, start=1)]
+    tried = [close(stack, name, f"by-hand-{n}") for n, name in enumerate(ended)]
 
-    assert [one["next_step"] for one in tried] == ["close", "close", "close", "nothing"]
-    assert 'start {"close": "run-1"}' in tried[-1]["nothing_because"]
-    assert close(stack, "run-1", "by-hand")["next_step"] == "close"
+    assert {(one["next_step"], one["run_id"]) for one in tried} == {("close", "run-1")}
+
+
+def test_an_execution_that_was_to_close_itself_has_nothing_to_close(
+    stack: Stack, requests: dict[str, Any]
+) -> None:
+    requests["a"], requests["b"] = {"close": "b"}, {"close": "a"}
+
+    assert close(stack, "a", "a")["next_step"] == "nothing"
 
 
 def test_an_aborted_execution_without_a_plan_is_reported_as_failed(stack: Stack) -> None:

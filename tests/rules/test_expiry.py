@@ -1,17 +1,18 @@
 """When a portal token ends, from the many ways a portal may say it."""
 
+import math
 import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_user_deletion.rules.expiry import (
-    SHORTEST_LIFE,
+    MOST_VERSIONS_A_DAY,
     outlives_margin,
     parse_expires,
-    short_life_warning,
+    renewals_warning,
 )
 
 NOW = datetime(2026, 11, 20, 20, 0, 0, tzinfo=UTC).timestamp()
@@ -190,7 +191,75 @@ def test_a_new_token_is_always_usable(life: float, issued_at: float, seconds: fl
     )
 
 
-def test_tokens_that_live_less_than_12_minutes_are_warned_of() -> None:
-    assert short_life_warning(SHORTEST_LIFE) == ""
-    assert "live 300 s" in short_life_warning(300)
-    assert "raise API_TOKEN_LIFE_TIME" in short_life_warning(300)
+# Versions of the secret
+
+
+def warning(*, hours: float, minutes: float, seconds_per_delete: float = 60) -> str:
+    return renewals_warning(
+        run_seconds=hours * 3600, life_seconds=minutes * 60, seconds_per_delete=seconds_per_delete
+    )
+
+
+def renewals(*, run_seconds: float, life_seconds: float, seconds_per_delete: float) -> int:
+    """How often a run asks for a token in its busiest 24 hours: one user after the other."""
+    now, issued, times = 0.0, -math.inf, 0
+    while now < min(run_seconds, DAY):
+        if not outlives_margin(
+            issued_at=issued,
+            expires_at=issued + life_seconds,
+            now=now,
+            seconds_per_delete=seconds_per_delete,
+        ):
+            issued, times = now, times + 1
+        now += 1
+    return times
+
+
+@pytest.mark.parametrize(
+    ("hours", "minutes", "warned"),
+    [
+        (7, 15, False),  # 200 users, the most of a day, at the vendor's pace
+        (22, 15, False),
+        (23, 15, True),
+        (100, 15, True),
+        (100, 16, False),
+        (8, 5, True),
+        (0.01, 0.15, False),  # short tokens are no matter where the run is short
+    ],
+)
+def test_a_run_that_needs_more_tokens_a_day_than_can_be_stored_is_warned_of(
+    hours: float, minutes: float, *, warned: bool
+) -> None:
+    assert bool(warning(hours=hours, minutes=minutes)) is warned
+
+
+def test_the_warning_says_when_it_stops_and_what_helps() -> None:
+    assert warning(hours=30, minutes=15) == (
+        "This takes about 30 hours, and the portal's tokens live 900 s. Secrets Manager takes 100"
+        " new ones a day, so the run will stop after about 22 hours, to be resumed a day later. To"
+        " avoid that, raise API_TOKEN_LIFE_TIME in the portal to 16 minutes or more."
+    )
+
+
+runs = st.fixed_dictionaries(
+    {
+        "run_seconds": st.integers(1, 3 * DAY),
+        "life_seconds": st.integers(60, 7200),
+        "seconds_per_delete": st.integers(0, 300),
+    }
+)
+
+
+@given(runs)
+@settings(max_examples=30, deadline=None)
+def test_a_run_without_a_warning_stores_no_more_tokens_than_it_can(run: dict[str, int]) -> None:
+    if not renewals_warning(**run):
+        assert renewals(**run) <= MOST_VERSIONS_A_DAY + 1  # the one it begins with
+
+
+@given(runs)
+def test_what_the_warning_asks_for_is_enough(run: dict[str, int]) -> None:
+    if said := renewals_warning(**run):
+        minutes = int(said.removesuffix(" minutes or more.").rpartition(" ")[2])
+        assert minutes * 60 > run["life_seconds"]
+        assert renewals_warning(**{**run, "life_seconds": minutes * 60}) == ""

@@ -18,13 +18,17 @@ LARGEST_RESULT = 256 * 1024
 
 TWO = {"mode": "apply", "source": {"users": ["118", "119"]}}
 
+ONE_CANARY = {**TWO, "options": {"canary_users": 1}}
+
 # Pieces of paths: a word for each state that is entered, in order.
 TOKEN = "BeginRun FetchUserIds RefreshToken"
 PLAN = f"{TOKEN} FetchUserIds PreviewOrApply?"
 BATCH = "NextBatch AnyUsersLeft? DeleteUsers"
 USER = "DeleteUser Finished? Pace"
 REPORT = "NextBatch AnyUsersLeft? ReportRun Succeeded?"
+CANARY = f"{PLAN} {BATCH} {USER} NextBatch AnyUsersLeft?"
 FAILED = "ReportRun Succeeded? RunFailed"
+CLOSE = "FetchUserIds PreviewOrApply? ReportRun"
 
 Setup = Callable[[SecondEngine], object]
 
@@ -43,6 +47,7 @@ class Path:
     setup: Setup = as_it_is
     error: str = ""
     deleted: list[int] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)  # beside those deleted
     calls: dict[str, int] = field(default_factory=dict)
     waits: list[float] | None = None
 
@@ -50,6 +55,14 @@ class Path:
 def trouble(function: str, *script: str | Callable[[], object] | None) -> Setup:
     def set_up(engine: SecondEngine) -> None:
         engine.trouble[function] = list(script)
+
+    return set_up
+
+
+def all_of(*setups: Setup) -> Setup:
+    def set_up(engine: SecondEngine) -> None:
+        for one in setups:
+            one(engine)
 
     return set_up
 
@@ -207,6 +220,46 @@ PATHS = [
         deleted=[118, 119],
     ),
     Path(
+        "losses looked for after the canary",
+        f"{CANARY} CheckLosses {BATCH} {USER} {REPORT} RunSucceeded",
+        ONE_CANARY,
+        deleted=[118, 119],
+    ),
+    Path(
+        "token rejected before losses are looked for",
+        f"{CANARY} CheckLosses RefreshTokenForLosses CheckLosses {BATCH} {USER} {REPORT}"
+        " RunSucceeded",
+        ONE_CANARY,
+        before("CheckLosses", 1, expire),
+        deleted=[118, 119],
+    ),
+    Path(
+        "no token to look for losses",
+        f"{CANARY} CheckLosses RefreshTokenForLosses"
+        " ReportRun RefreshTokenForReport LookNoMore ReportRun Succeeded? RunFailed",
+        ONE_CANARY,
+        before("CheckLosses", 1, expire_for_good),
+        error="RunStopped",
+        deleted=[118],
+    ),
+    Path(
+        "losses that cannot be looked for",
+        f"{CANARY} CheckLosses {FAILED}",
+        ONE_CANARY,
+        trouble("CheckLosses", "ZeroDivisionError"),
+        error="ZeroDivisionError",
+        deleted=[118],
+    ),
+    Path(
+        "a loss after the canary",
+        f"{CANARY} CheckLosses {REPORT} RunFailed",
+        ONE_CANARY,
+        lambda engine: setattr(engine.stack.portal, "knobs", Knobs(takes_along={118: (130,)})),
+        error="RunStopped",
+        deleted=[118],
+        lost=[130],
+    ),
+    Path(
         "retry, then success",
         f"{PLAN} {BATCH} {USER} {USER} {REPORT} RunSucceeded",
         setup=trouble("NextBatch", "StoreUnavailable", "Lambda.TooManyRequestsException"),
@@ -258,9 +311,43 @@ PATHS = [
     ),
     Path(
         "a report that cannot be written",
-        f"{PLAN} {BATCH} {USER} {USER} NextBatch AnyUsersLeft? ReportRun ReportFailed",
+        f"{PLAN} {BATCH} {USER} {USER} NextBatch AnyUsersLeft? ReportRun OnceMore? ReportFailed",
         setup=trouble("ReportRun", "ZeroDivisionError"),
         error="ReportFailed",
+        deleted=[118, 119],
+    ),
+    Path(
+        "a closing that cannot report at first",
+        f"BeginRun {CLOSE} OnceMore? AwaitRepair BeginAgain {CLOSE} Succeeded? RunFailed",
+        {"close": "run-0"},
+        all_of(ended_early, trouble("ReportRun", "Runtime.ImportModuleError")),
+        error="RunStopped",
+        waits=[3600],
+    ),
+    Path(
+        "a closing that can never report",
+        f"BeginRun {CLOSE} OnceMore? AwaitRepair BeginAgain {CLOSE} OnceMore? ReportFailed",
+        {"close": "run-0"},
+        all_of(ended_early, trouble("ReportRun", *["Runtime.ImportModuleError"] * 2)),
+        error="ReportFailed",
+        calls={"FetchUserIds": 2, "ReportRun": 2},
+        waits=[3600],
+    ),
+    Path(
+        "functions that are asleep",
+        f"{PLAN} {BATCH} {USER} {USER} {REPORT} RunSucceeded",
+        setup=all_of(
+            *(
+                trouble(function, *[f"Lambda.{name}"] * 3)
+                for function, name in (
+                    ("FetchUserIds", "CodeArtifactUserPendingException"),
+                    ("RefreshToken", "ResourceNotReadyException"),
+                    ("NextBatch", "ENINotReadyException"),
+                    ("DeleteUser", "ResourceConflictException"),
+                    ("ReportRun", "CodeArtifactUserPendingException"),
+                )
+            )
+        ),
         deleted=[118, 119],
     ),
 ]
@@ -275,7 +362,7 @@ def test_a_path_goes_through_its_states_to_its_end(engine: SecondEngine, path: P
 
     assert ended.states == path.states.split()
     assert (ended.status, ended.error) == ("FAILED" if path.error else "SUCCEEDED", path.error)
-    assert there - engine.stack.portal.user_ids() == set(path.deleted)
+    assert there - engine.stack.portal.user_ids() == {*path.deleted, *path.lost}
     deletes = [request.user_id for request in engine.stack.writes() if request.status == 200]
     assert set(path.deleted) <= set(deletes)
     assert len(deletes) == len(set(deletes))

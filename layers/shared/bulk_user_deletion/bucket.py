@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
+# How long the bucket keeps what was overwritten or deleted: a rule of its life cycle.
+OLD_VERSION_DAYS = 30
+
 
 def plan_key(run_id: str) -> str:
     """Return where a run's plan is kept."""

@@ -22,6 +22,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from decimal import Decimal
 from hashlib import sha256
+from random import uniform
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -52,6 +54,10 @@ if TYPE_CHECKING:
 
 _COUNTED_SECONDS = 2 * 24 * 3600
 _BATCH_GET = 100
+
+# How often in a row a batch may leave keys unprocessed, and how long is waited: 13 s at most.
+_MAX_UNPROCESSED = 8
+_FIRST_BACKOFF_SECONDS = 0.025
 _PORTAL_STOP_KEY = ("stop", "stop")
 _PACE_KEY = ("pace", "pace")
 _PORTAL_STOP = dict(zip(("pk", "sk"), _PORTAL_STOP_KEY, strict=True))
@@ -86,8 +92,8 @@ class Ledger:
 
     # Runs
 
-    def open_run(self, run_id: str, *, execution_arn: str, request: Request, now: int) -> None:
-        """Open a run for an execution; the same execution may do so again.
+    def open_run(self, run_id: str, *, execution_arn: str, request: Request, now: int) -> bool:
+        """Open a run for an execution; the same execution may do so again, which returns False.
 
         Raises:
             RunClosed: another execution had a run of this name, or this one was closed.
@@ -113,6 +119,8 @@ class Ledger:
                 if error_code(error) != "ConditionalCheckFailedException":
                     raise
                 self.open_run_of(run_id, execution_arn)
+                return False
+        return True
 
     def seal_plan(
         self,
@@ -900,7 +908,14 @@ class Ledger:
         return {item["sk"]: item for item in self._get_many(keys)}
 
     def _get_many(self, keys: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+        """Yield the rows of these keys.
+
+        A throttled table leaves keys unprocessed without an error, and wants to be asked for them
+        "using an exponential backoff algorithm":
+        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+        """
         pending = [{"pk": pk, "sk": sk} for pk, sk in keys]
+        in_a_row = 0
         while pending:
             asked, pending = pending[:_BATCH_GET], pending[_BATCH_GET:]
             with store_errors("Reading the ledger"):
@@ -909,7 +924,14 @@ class Ledger:
                 )
             yield from answer["Responses"].get(self._table.name, [])
             unread = answer.get("UnprocessedKeys", {}).get(self._table.name)
-            pending += unread["Keys"] if unread else []  # type: ignore[arg-type]
+            if not unread:
+                in_a_row = 0
+                continue
+            in_a_row += 1
+            if in_a_row > _MAX_UNPROCESSED:
+                raise StoreUnavailable("Reading the ledger: keys are left unprocessed.")
+            sleep(uniform(0, _FIRST_BACKOFF_SECONDS * 2**in_a_row))  # noqa: S311 -- no secret
+            pending += unread["Keys"]  # type: ignore[arg-type]
 
 
 def _held(run: RunRow | None, run_id: str, execution_arn: str) -> RunRow:

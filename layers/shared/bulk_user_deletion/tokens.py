@@ -89,8 +89,8 @@ class TokenStore:
                     raise
                 raise TokenQuotaExceeded(
                     "Secrets Manager keeps every version of the token for a day and has room for no"
-                    " other one. Raise API_TOKEN_LIFE_TIME in the portal to 15 minutes or more, and"
-                    " resume the run tomorrow."
+                    " other one. Resume the run tomorrow. Raise API_TOKEN_LIFE_TIME in the portal:"
+                    " tokens that live longer are renewed less often."
                 ) from None
         return token
 

@@ -1,7 +1,9 @@
 """Emulated AWS starts, deploys the real template, and leaves nothing behind."""
 
+import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,26 @@ def test_a_stack_is_updated_with_a_changed_parameter(aws: Engine) -> None:
     )
     assert function["Environment"]["Variables"]["WAIT_SECONDS"] == "5"
     assert stack.resources["LedgerTable"] == before["LedgerTable"]
+
+
+def test_a_function_that_is_asleep_wakes_some_time_after_its_first_invocation(aws: Engine) -> None:
+    stack = aws.deploy(PROJECT, "asleep", {"PortalUrl": "https://portal.example.com"})
+    name = stack.resources["NextBatchFunction"]
+    aws.refuse_invocations(name, "Lambda.ResourceNotReadyException", seconds=0.5)
+
+    def error() -> str:
+        answer = aws.client("lambda").invoke(FunctionName=name, Payload=b"{}")
+        return str(json.load(answer["Payload"])["errorType"])
+
+    time.sleep(0.5)
+    assert error() == error() == "Lambda.ResourceNotReadyException"
+    time.sleep(0.5)
+    assert error() == "KeyError"  # its own handler's: there is no run in this event
+
+    aws.refuse_invocations(name, "Lambda.TooManyRequestsException")
+    assert error() == "Lambda.TooManyRequestsException"
+    aws.accept_invocations()
+    assert error() == "KeyError"
 
 
 @pytest.mark.parametrize(

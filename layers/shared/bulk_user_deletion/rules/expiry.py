@@ -1,13 +1,16 @@
 """When a portal token ends, from the many ways a portal may say it."""
 
+import math
 from datetime import UTC, datetime
 
-_LONGEST_LIFE = 24 * 3600
+_DAY = 24 * 3600
+_LONGEST_LIFE = _DAY
+_LONGEST_REST = 30.0
 
-# Secrets Manager wants no more than a new version every 10 minutes, over a day; a token is renewed
-# some time before it ends.
-# https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
-SHORTEST_LIFE = 12 * 60
+# "Secrets Manager removes unlabeled versions when there are more than 100, but it does not remove
+# versions created less than 24 hours ago": so many can be stored in a day, then it refuses.
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+MOST_VERSIONS_A_DAY = 100
 
 
 def parse_expires(expires: object, *, now: float, fallback_seconds: int) -> float:
@@ -50,16 +53,28 @@ def outlives_margin(
     every new token is good for something. It only saves requests: one that is under way when the
     token ends is not affected, and one that comes late is rejected before it has any effect.
     """
-    life = expires_at - issued_at
-    return expires_at - now > min(min(30.0, life / 10) + seconds_per_delete, life / 2)
+    return expires_at - now > _margin(expires_at - issued_at, seconds_per_delete)
 
 
-def short_life_warning(life_seconds: float) -> str:
-    """Warn of tokens that have to be renewed more often than Secrets Manager likes, or nothing."""
-    if life_seconds >= SHORTEST_LIFE:
+def _margin(life: float, seconds_per_delete: float) -> float:
+    return min(min(_LONGEST_REST, life / 10) + seconds_per_delete, life / 2)
+
+
+def renewals_warning(*, run_seconds: float, life_seconds: float, seconds_per_delete: float) -> str:
+    """Warn of a run that renews its token more often than Secrets Manager allows, or nothing.
+
+    `run_seconds` is how long the run is expected to take, `life_seconds` how long a token lives.
+    See docs/adr/0014-token-versions.md.
+    """
+    used = life_seconds - _margin(life_seconds, seconds_per_delete)
+    in_a_day = min(run_seconds, _DAY)
+    if in_a_day <= MOST_VERSIONS_A_DAY * used:
         return ""
+    enough = in_a_day / MOST_VERSIONS_A_DAY + _LONGEST_REST + seconds_per_delete
     return (
-        f"The portal's tokens live {life_seconds:.0f} s. Secrets Manager wants no more than a new"
-        " one every 10 minutes: raise API_TOKEN_LIFE_TIME in the portal to 15 minutes or more, or a"
-        " long run may stop on the way, to be resumed a day later."
+        f"This takes about {run_seconds / 3600:.0f} hours, and the portal's tokens live"
+        f" {life_seconds:.0f} s. Secrets Manager takes {MOST_VERSIONS_A_DAY} new ones a day, so the"
+        f" run will stop after about {MOST_VERSIONS_A_DAY * used / 3600:.0f} hours, to be resumed a"
+        " day later. To avoid that, raise API_TOKEN_LIFE_TIME in the portal to"
+        f" {math.ceil(enough / 60)} minutes or more."
     )

@@ -35,12 +35,13 @@ from bulk_user_deletion.models import (
     UserState,
     fold,
 )
+from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
-from bulk_user_deletion.rules.expiry import short_life_warning
+from bulk_user_deletion.rules.expiry import renewals_warning
 from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
 from bulk_user_deletion.rules.planning import (
     check_entries,
@@ -138,9 +139,11 @@ class FetchUserIds:
         if isinstance(request.source, Resume):
             return self._resume(request, request.source)
         # The run first, then its event: who is cut off in between is missed, and closed.
-        self.ledger.open_run(
+        is_new = self.ledger.open_run(
             self.run_id, execution_arn=self.execution_arn, request=request, now=self._now()
         )
+        if is_new and request.trigger == "schedule":
+            count(Metric.SCHEDULED_RUNS)
         if first := self._taken_before(request):
             self.ledger.close_run(self.run_id, self.execution_arn)
             return self._nothing(f"The same event started run {first} before.")
@@ -473,6 +476,18 @@ class FetchUserIds:
         source_version: str,
     ) -> Plan:
         users = sum(entry.outcome is Outcome.WOULD_DELETE for entry in entries)
+        seconds_per_delete = self.ledger.pace().seconds_per_delete or SECONDS_PER_DELETE
+        estimated = estimate(
+            users,
+            wait_seconds=limits.wait_seconds,
+            concurrency=self.settings.concurrency,
+            seconds_per_delete=seconds_per_delete,
+        )
+        tokens = renewals_warning(
+            run_seconds=estimated.seconds,
+            life_seconds=portal.token_life_seconds,
+            seconds_per_delete=seconds_per_delete,
+        )
         return Plan(
             run_id=self.run_id,
             mode=request.mode,
@@ -486,17 +501,9 @@ class FetchUserIds:
             portal_users=portal_users,
             distinct=distinct,
             last_day=self.ledger.count_intents(since=self._now() - 24 * 3600),
-            estimate=estimate(
-                users,
-                wait_seconds=limits.wait_seconds,
-                concurrency=self.settings.concurrency,
-                seconds_per_delete=self.ledger.pace().seconds_per_delete or SECONDS_PER_DELETE,
-            ),
+            estimate=estimated,
             entries=entries,
-            warnings=(
-                *warnings_of(entries),
-                *filter(None, [short_life_warning(portal.token_life_seconds)]),
-            ),
+            warnings=(*warnings_of(entries), *filter(None, [tokens])),
         )
 
     def _limited(self, plan: Plan, request: Request) -> Plan:

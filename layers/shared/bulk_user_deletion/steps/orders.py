@@ -9,8 +9,6 @@ from bulk_user_deletion.models import CloseOrder, RunRow, Stop, StopOrder
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.reporting import iso
 
-MAX_CLOSINGS = 3
-
 
 def obey_stop(order: StopOrder, *, ledger: Ledger, now: float) -> str:
     """Press the stop button, or lift it; return what was done, for the execution's output.
@@ -51,16 +49,12 @@ def take_over_ended(
     """Take over the run of an execution that ended without a report, with its stop flag set.
 
     From then on nothing that is left of that execution can begin a user. Returns the run to
-    report, or why there is none: most executions that end have closed their run themselves. One
-    that was to close a run may be cut off itself, and then the next one does.
+    report, or why there is none: most executions that end have closed their run themselves.
+
+    How many executions may try to close a run is no question for this code, which may be what
+    cannot run: the rule that starts them leaves out those that were closings themselves.
     """
-    name, closings = _execution_to_close(order, execution_arn, executions)
-    if closings >= MAX_CLOSINGS:
-        return (
-            f"{closings} executions could not close run {name}: see the log of ReportRun. When that"
-            f' is mended, start {{"close": "{name}"}}.'
-        )
-    run_id = ledger.run_of(name)
+    run_id = ledger.run_of(_execution_to_close(order, execution_arn, executions))
     run = ledger.run(run_id)
     if run is None:
         return f"There is no run {run_id} to close."
@@ -77,20 +71,20 @@ def take_over_ended(
     return run
 
 
-def _execution_to_close(
-    order: CloseOrder, execution_arn: str, executions: Executions
-) -> tuple[str, int]:
-    """Return the execution that an order is about, and how many have ended that were to close it.
+def _execution_to_close(order: CloseOrder, execution_arn: str, executions: Executions) -> str:
+    """Return the execution that an order is about.
 
-    The end of an execution that was to close another one leads to that one.
+    An order may name an execution that was to close another one itself, and could not: an alarm
+    tells of that name. It leads to the other one.
     """
     machine, name = execution_arn.rpartition(":")[0], order.name
-    for closings in range(MAX_CLOSINGS):
-        asked = executions.request(f"{machine}:{name}")
-        if "close" not in asked:
-            return name, closings
-        name = str(asked["close"])
-    return name, MAX_CLOSINGS
+    passed = {name}
+    while True:
+        named = executions.request(f"{machine}:{name}").get("close")
+        if not isinstance(named, str) or named in passed:
+            return name
+        name = named
+        passed.add(name)
 
 
 def check_portal(

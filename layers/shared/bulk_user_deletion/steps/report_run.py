@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bulk_user_deletion.bucket import Bucket, report_key, result_key
+from bulk_user_deletion.bucket import OLD_VERSION_DAYS, Bucket, report_key, result_key
 from bulk_user_deletion.errors import sentence_of
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import (
@@ -229,7 +229,7 @@ def _edit_warning(plan: Plan, rows: Mapping[str, UserRow]) -> str:
     return (
         "The plan of this run is not the one that was made: somebody edited it, and this report may"
         f" lack entries. Begun, and not in it: {begun or 'nobody'}. Find"
-        " out who did; the bucket keeps the version that was made."
+        f" out who did; the bucket keeps the version that was made for {OLD_VERSION_DAYS} days."
     )
 
 
@@ -240,8 +240,6 @@ def _measure(report: Report) -> None:
     else:
         refused = report.status is RunStatus.REFUSED
         count(Metric.RUNS_REFUSED if refused else Metric.RUNS_FAILED)
-    if report.trigger == "schedule":
-        count(Metric.SCHEDULED_RUNS)
     if report.mode == Mode.APPLY:
         for outcome, number in report.counts.items():
             count(Metric[f"USERS_{Outcome(outcome).name}"], number)

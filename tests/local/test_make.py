@@ -1,0 +1,71 @@
+"""Which Python the Makefile sets up with."""
+
+import os
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.definition.loading import TEMPLATE
+
+PROJECT = Path(__file__).resolve().parents[2]
+DEPLOYED = str(TEMPLATE["Globals"]["Function"]["Runtime"])
+
+
+def python_of(machine: Path, *arguments: str) -> str:
+    """The Python that make takes on a machine with just these programs."""
+    environment = {"PATH": f"{machine}:{os.defpath}"}
+    ended = subprocess.run(
+        ["make", "--eval", "show: ; @echo $(PYTHON)", "show", *arguments],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ended.stdout.strip()
+
+
+def program(folder: Path, name: str, *, exits: int) -> None:
+    file = folder / name
+    file.write_text(f"#!/bin/sh\nexit {exits}\n")
+    file.chmod(0o755)
+
+
+def test_the_python_that_is_deployed_is_taken_where_there_is_one(tmp_path: Path) -> None:
+    program(tmp_path, DEPLOYED, exits=0)
+
+    assert python_of(tmp_path) == DEPLOYED
+
+
+def test_one_that_does_not_run_is_as_good_as_none(tmp_path: Path) -> None:
+    program(tmp_path, DEPLOYED, exits=127)
+
+    assert python_of(tmp_path) == "python3"
+
+
+def test_whoever_names_one_gets_it(tmp_path: Path) -> None:
+    program(tmp_path, DEPLOYED, exits=0)
+
+    assert python_of(tmp_path, "PYTHON=python3.12") == "python3.12"
+
+
+def test_the_workflow_tests_every_python_from_the_oldest_that_is_promised_to_the_deployed_one() -> (
+    None
+):
+    workflow = yaml.safe_load((PROJECT / ".github/workflows/check.yml").read_text())
+    tested = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    oldest = int(project["requires-python"].removeprefix(">=3."))
+    deployed = int(DEPLOYED.removeprefix("python3."))
+
+    assert tested == [f"3.{minor}" for minor in range(oldest, deployed + 1)]
+
+
+@pytest.mark.parametrize("file", ["layers/shared/Makefile"])
+def test_the_layer_is_built_for_the_python_that_is_deployed(file: str) -> None:
+    version = DEPLOYED.removeprefix("python")
+
+    assert f"--python-version {version}" in (PROJECT / file).read_text(encoding="utf-8")
