@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -174,6 +175,13 @@ class Engine:
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         return [event["message"] for page in pages for event in page["events"]]
 
+    def upload_template(self, template: str) -> str:
+        """Store a template, and return its address for CloudFormation."""
+        body = template.encode()
+        key = f"{sha256(body).hexdigest()}.template.json"
+        self._upload(key, body)
+        return f"{self.endpoint}/{_PACKAGES}/{key}"
+
     def _upload(self, key: str, body: bytes) -> str:
         self.client("s3").put_object(Bucket=_PACKAGES, Key=key, Body=body)
         return f"s3://{_PACKAGES}/{key}"
@@ -213,6 +221,7 @@ class Stack:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._client = engine.client("cloudformation")
+        self._upload_template = engine.upload_template
         self.name = name
 
     @property
@@ -238,7 +247,9 @@ class Stack:
             )
         settings: Any = {
             "StackName": self.name,
-            "TemplateBody": template,
+            # By its address: a body may have 51,200 bytes, and this template is larger.
+            # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+            "TemplateURL": self._upload_template(template),
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             "Parameters": [
                 {"ParameterKey": name, "ParameterValue": value}

@@ -72,7 +72,8 @@ class NextBatch:
             users = [planned[user_id] for user_id in still_open if user_id in planned]
         first = self._canaries(users, wanted=run.canary_users)
         if first.problem:
-            self._stop(f"The {first.problem}: the rest was not attempted.", by="canary")
+            if self.number < len(users):
+                self._stop(f"The {first.problem}: the rest was not attempted.", by="canary")
             return nothing
         singles = first.handed_out if first.is_enough else number
         chosen = [users[index] for index in batch_range(number, singles=singles, users=len(users))]
