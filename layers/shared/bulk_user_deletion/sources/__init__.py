@@ -26,7 +26,7 @@ class Reading:
     """What a file says: whom it names, and what its other columns hint at."""
 
     entries: list[Entry]
-    hints: tuple[Hint, ...]
+    hints: tuple[Hint, ...] = ()
 
 
 def entries_from_list(users: Sequence[str]) -> list[Entry]:

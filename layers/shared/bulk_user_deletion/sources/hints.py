@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import Mode, Request
 from bulk_user_deletion.sources.columns import letters, words
 
 _LINES = 20
@@ -178,21 +180,36 @@ def doubts(hints: Iterable[Hint], *, today: date) -> tuple[list[str], list[str]]
     """
     against, to_know = [], []
     for hint in hints:
-        column = f"column {hint.column}" if hint.column else "a key of its objects"
+        column = f"Column {hint.column}" if hint.column else "A key of the file"
         if hint.last_day and hint.last_day > today:
             against.append(
-                f"{column} has a last day that is still to come (line {hint.last_day_line})"
+                f"{column} holds last days, and one is still to come (line {hint.last_day_line})."
             )
         if not hint.staying:
             continue
         lines = ", ".join(map(str, hint.lines)) + (", …" if hint.staying > _LINES else "")
         if hint.meaning is Meaning.ACTION:
-            against.append(f"{column} is an action, and in some lines no deletion (lines {lines})")
+            against.append(f"{column} holds actions, and some are no deletion (lines {lines}).")
         elif hint.staying < hint.rows:
-            against.append(f"{column} is a status, and says that some are staying (lines {lines})")
+            against.append(f"{column} holds a status, and some are staying by it (lines {lines}).")
         else:
-            to_know.append(f"{column} is a status, and says of everybody that they are active")
+            to_know.append(f"{column} holds a status, and everybody is active by it.")
     return against, to_know
+
+
+def check_hints(hints: Iterable[Hint], request: Request, *, today: date) -> tuple[str, ...]:
+    """Return what a reader of the plan should know of a file's other columns.
+
+    Raises:
+        RequestRefused: something speaks against deleting, and nobody is there to look at it.
+    """
+    against, to_know = doubts(hints, today=today)
+    if against and request.mode is Mode.APPLY and not request.is_attended:
+        raise RequestRefused(
+            f"{' '.join(against)} Nobody was deleted. Leave only those in the list who are to be"
+            " deleted now, or preview it and apply that plan."
+        )
+    return (*against, *to_know)
 
 
 @lru_cache(maxsize=256)

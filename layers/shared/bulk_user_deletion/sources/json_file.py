@@ -33,7 +33,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 # list may be of people who are to stay.
 _PEOPLE = words(
     """
-    users user members people persons employees workers leavers accounts usernames userids emails
+    users members people persons employees workers leavers accounts usernames userids emails
     profiles terminated terminatedusers terminations deprovisioned benutzer mitarbeiter
     """
 )
@@ -202,7 +202,9 @@ def _names_nobody(value: Mapping[str, Any], where: str) -> str:
             "The file is the plan, the report or the answer of a run, and no list. To delete whom a"
             " preview planned, apply its plan: bulk-user-deletion apply RUN-ID."
         )
-    if keys & _ERRORS:
+    if keys & _ERRORS or (
+        "message" in keys and keys <= {"status", "statuscode", "code", "message"}
+    ):
         return "The file is a saved error answer, and no list. Export the list again."
     return (
         f"The object in {where} names nobody: it has none of {KNOWN}. An id of another system is no"

@@ -111,6 +111,11 @@ def _refuse_unknown_header(head: Sequence[Row]) -> None:
     line, cells = next(row for row in head if len(_used(row[1])) == width)
     used = _used(cells)
     filled = [cell for cell in used if cell]
+    if len(head) == 1 or all("@" in cell.strip("@") for cell in filled):
+        raise RequestRefused(
+            f"Line {line} has {len(used)} values, and no line above says what they are. If they are"
+            " users, put each into a line of its own."
+        )
     if any("@" in cell or _NUMBER.fullmatch(cell) or is_nothing(cell) for cell in filled):
         raise RequestRefused(
             f"Line {line} has {len(used)} columns, and no line above says what they hold. Put one"

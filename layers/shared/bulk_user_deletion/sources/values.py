@@ -96,6 +96,7 @@ _CHANGED = (
     "a spreadsheet or a script changed the number, which has a fraction, an exponent, a sign or"
     " separators. Export it again as text."
 )
+_SENTENCE = 5  # words and more
 _TWO_NAMES = "has two names in one cell. Put each into a line of its own"
 
 
@@ -161,6 +162,7 @@ def read_user_id(value: str, where: str) -> str:
         return value
     if _CHANGED_NUMBER.fullmatch(value) and not value.startswith("-"):
         raise RequestRefused(f"The user_id in {where} is not a user id: {_CHANGED}")
+    _refuse_total("user_id", value, where)
     raise RequestRefused(
         f"The user_id in {where} is not a user id: it must be a whole number from 1. If it is"
         " another system's id, remove that column and name users by username or email."
@@ -206,7 +208,7 @@ def read_email(value: str, where: str) -> str:
             f"The value in {where} is no e-mail address: it has no @. If the column holds"
             " usernames, call it username."
         )
-    if re.search(r"[\s,()<>]", value):
+    if re.search(r"[\s,()<>]|[.:!?/]$", value):
         raise RequestRefused(
             f"The value in {where} is more than an e-mail address. Leave the address alone."
         )
@@ -249,13 +251,17 @@ def _read_name(value: str, where: str) -> str:
         )
     if _CHANGED_NUMBER.fullmatch(value):
         raise RequestRefused(f"The value in {where} {_NEITHER}: {_CHANGED}")
+    _refuse_total("value", value, where)
     if not _PLAIN_NAME.fullmatch(value):
         _refuse_no_name(value, where)
+    return value
+
+
+def _refuse_total(what: str, value: str, where: str) -> None:
     if _TOTAL.fullmatch(value) and not value.isdecimal():
         raise RequestRefused(
-            f"The value in {where} may be a total, and is nobody's name. Remove that line."
+            f"The {what} in {where} may be a total, and is nobody's name. Remove that line."
         )
-    return value
 
 
 def _refuse_no_name(value: str, where: str) -> None:
@@ -274,6 +280,10 @@ def _refuse_no_name(value: str, where: str) -> None:
         raise RequestRefused(f"The value in {where} {_NEITHER}: it is a path. Remove it.")
     if value.count("@") > 1 or _two_names(value):
         raise RequestRefused(f"The value in {where} {_TWO_NAMES}.")
+    if ("@" in value.strip("@") and re.search(r"\s", value)) or value.count(" ") >= _SENTENCE:
+        raise RequestRefused(
+            f"The value in {where} is a text of several words, and no name. Leave the name alone."
+        )
 
 
 def _two_names(value: str) -> bool:

@@ -59,10 +59,12 @@ from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.sources import (
     LARGEST_FILE,
+    Reading,
     entries_from_dataset,
-    entries_from_file,
     entries_from_list,
+    read_file,
 )
+from bulk_user_deletion.sources.hints import check_hints
 from bulk_user_deletion.steps.orders import (
     check_portal,
     end_quiet,
@@ -276,10 +278,14 @@ class FetchUserIds:
 
     def _plan(self, request: Request, source: Source, limits: Limits) -> tuple[Plan, Control]:
         # What needs no portal comes first: a malformed list is refused before the portal is called.
-        entries = self._entries_at_hand(source)
+        today = datetime.fromtimestamp(self._now(), UTC).date()
+        reading = self._read_at_hand(source)
+        hints = check_hints(reading.hints if reading else (), request, today=today)
         listed = self.bucket.read_protected(self.settings.protected_list)
         portal = self.connect()
-        if entries is None:
+        if reading:
+            entries = reading.entries
+        else:
             entries = entries_from_dataset(portal.dataset_rows(source.dataset_id or 0))
         directory = Directory(portal.users())
         control = control_looks(portal, directory.users)
@@ -288,7 +294,7 @@ class FetchUserIds:
             entries,
             directory,
             protected=Protected(portal.user, listed, control.self_ids),
-            today=datetime.fromtimestamp(self._now(), UTC).date(),
+            today=today,
             deleted_before=self._deleted_before(entries, directory),
         )
         plan = self._new_plan(
@@ -299,6 +305,7 @@ class FetchUserIds:
             distinct=distinct_entries(entries),
             portal_users=len(directory.users),
             source_version=source.version(),
+            hints=hints,
         )
         return self._looked_at(self._limited(plan, request), Looks(portal, control)), control
 
@@ -474,6 +481,7 @@ class FetchUserIds:
         distinct: int,
         portal_users: int,
         source_version: str,
+        hints: Iterable[str] = (),
     ) -> Plan:
         users = sum(entry.outcome is Outcome.WOULD_DELETE for entry in entries)
         seconds_per_delete = self.ledger.pace().seconds_per_delete or SECONDS_PER_DELETE
@@ -503,7 +511,7 @@ class FetchUserIds:
             last_day=self.ledger.count_intents(since=self._now() - 24 * 3600),
             estimate=estimated,
             entries=entries,
-            warnings=(*warnings_of(entries), *filter(None, [tokens])),
+            warnings=(*hints, *warnings_of(entries), *filter(None, [tokens])),
         )
 
     def _limited(self, plan: Plan, request: Request) -> Plan:
@@ -524,11 +532,11 @@ class FetchUserIds:
             return replace(plan, refusal=str(error))
         return plan
 
-    def _entries_at_hand(self, source: Source) -> list[Entry] | None:
+    def _read_at_hand(self, source: Source) -> Reading | None:
         if source.users is not None:
-            return entries_from_list(source.users)
+            return Reading(entries_from_list(source.users))
         if source.s3 is not None:
-            return entries_from_file(self.bucket.read(source.s3, limit=LARGEST_FILE))
+            return read_file(self.bucket.read(source.s3, limit=LARGEST_FILE))
         return None
 
     def _deleted_before(self, entries: list[Entry], directory: Directory) -> set[str]:
