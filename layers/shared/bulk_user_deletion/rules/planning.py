@@ -25,6 +25,8 @@ from bulk_user_deletion.rules.identity import (
 )
 from bulk_user_deletion.rules.protection import Protected
 
+EMPTY = "The source is empty: it names nobody. Check where it comes from."
+
 # Lists of leavers are often cumulative: they go on naming somebody who went long ago. A colleague
 # may have been given that username or e-mail since, or single sign-on created the leaver again.
 _CAME_BACK = Why(
@@ -228,7 +230,7 @@ def check_size(*, distinct: int, portal_users: int, last_day: int, limits: Limit
         RequestRefused: naming the cap, its figure and the figure found.
     """
     if distinct == 0:
-        raise RequestRefused("The source is empty: it names nobody. Check where it comes from.")
+        raise RequestRefused(EMPTY)
     if distinct > limits.max_users:
         raise RequestRefused(
             f"The source names {distinct} different entries, and MaxUsers allows"

@@ -7,10 +7,25 @@ from unicodedata import category, combining, name, normalize
 
 from bulk_user_deletion.errors import RequestRefused
 
+_NOT_ALNUM = re.compile("[^a-z0-9]+")
+
+
+@lru_cache(maxsize=256)
+def _without_accents(text: str) -> str:
+    text = normalize("NFKD", text.casefold())
+    return "".join(c for c in text if not combining(c) and c.isalnum())
+
+
+def letters(text: str) -> str:
+    """Return the small letters and the digits of a header's name, without accents."""
+    if text.isascii():
+        return _NOT_ALNUM.sub("", text.lower())
+    return _without_accents(text[:100])
+
 
 def words(text: str) -> frozenset[str]:
-    """Return the words of a text, for a table."""
-    return frozenset(text.split())
+    """Return the words of a text, for a table of what `letters` returns."""
+    return frozenset(map(letters, text.split()))
 
 
 USER_ID = "user_id"
@@ -110,22 +125,8 @@ _HEADER_WORDS = words(
 
 _COLUMN_OF = {word: column for column, words in NAMES.items() for word in words}
 _NO_HEADER = re.compile("[0-9@,;\t|]")  # or several
-_NOT_ALNUM = re.compile("[^a-z0-9]+")
 
 KNOWN = "user_id, username or email"
-
-
-@lru_cache(maxsize=256)
-def _without_accents(text: str) -> str:
-    text = normalize("NFKD", text.casefold())
-    return "".join(c for c in text if not combining(c) and c.isalnum())
-
-
-def letters(text: str) -> str:
-    """Return the small letters and the digits of a header's name, without accents."""
-    if text.isascii():
-        return _NOT_ALNUM.sub("", text.lower())
-    return _without_accents(text[:100])
 
 
 def column_called(header: str) -> str:

@@ -59,7 +59,7 @@ _COLUMNS: dict[str, Meaning] = {
             ultimogiorno datadesaida datademissao datumuitdienst uitdiensttreding einddatum
         """,
     }.items()
-    for word in names.split()
+    for word in words(names)
 }
 
 # What says that somebody stays, as `letters` has it. Whatever else stands there may be a leaver's.
@@ -187,11 +187,12 @@ def doubts(hints: Iterable[Hint], *, today: date) -> tuple[list[str], list[str]]
             )
         if not hint.staying:
             continue
-        lines = ", ".join(map(str, hint.lines)) + (", …" if hint.staying > _LINES else "")
+        numbers = ", ".join(map(str, hint.lines)) + (", …" if hint.staying > _LINES else "")
+        lines = f"line {numbers}" if hint.staying == 1 else f"lines {numbers}"
         if hint.meaning is Meaning.ACTION:
-            against.append(f"{column} holds actions, and some are no deletion (lines {lines}).")
+            against.append(f"{column} holds actions, and some are no deletion ({lines}).")
         elif hint.staying < hint.rows:
-            against.append(f"{column} holds a status, and some are staying by it (lines {lines}).")
+            against.append(f"{column} holds a status, and some are staying by it ({lines}).")
         else:
             to_know.append(f"{column} holds a status, and everybody is active by it.")
     return against, to_know

@@ -53,6 +53,11 @@ _OWN = words(
 
 _ERRORS = frozenset({"error", "errors", "errormessage", "exception", "fault"})
 
+_UNKNOWN_LIST = (
+    "The file holds a list of people under a key that is not known, which may say anything of them."
+    " Send the list alone."
+)
+
 _NEXT = re.compile(
     "next.*|.*next(?:page|link|token|cursor|url|uri|marker)|continuation(?:token)?|cursor|scrollid"
     "|more|.*hasmore.*|hasnext.*|moreavailable|.*truncated|incomplete.*|morerecords"
@@ -265,6 +270,7 @@ class _Found:
     rest: dict[str, Any] = field(default_factory=dict)
     lists: list["_List"] = field(default_factory=list)
     names_within: bool = False  # not at its top
+    people_elsewhere: bool = False  # in lists that are none of `lists`
     says_more: bool = False
     totals: list[int] = field(default_factory=list)
 
@@ -287,30 +293,29 @@ def _document(reader: "_Reader", hints: Hints) -> Iterator[Entry]:
     people = [each for each in found.lists if each.people]
     where = f"line {line}"
     if any(map(column_called, _with_profile(found.rest))):
-        if people:
+        if people or found.people_elsewhere:
             raise RequestRefused(_names_and_lists(where))
         yield _person(line, found.rest, where, hints)
         return
     if people and found.names_within:
         raise RequestRefused(_names_and_lists(where))
-    if len(people) > 1:
+    if len(people) + found.people_elsewhere > 1:
         raise RequestRefused(
-            f"The file holds {len(people)} lists of people: which is meant cannot be told. Send the"
+            f"The file holds {len(people) + found.people_elsewhere} or more lists of people: which is meant cannot be told. Send the"
             " one list alone."
         )
     usual = [each for each in found.lists if letters(each.key) in _LISTS]
     is_error = any(value and letters(key) in _ERRORS for key, value in found.rest.items())
-    if not people and (is_error or not usual):
+    if not people and not found.people_elsewhere and (is_error or not usual):
         if isinstance(user := found.rest.get("user"), dict):  # as the portal answers for one
             yield _person(line, user, where, hints)
             return
         raise RequestRefused(_names_nobody(found.rest, where))
+    if found.people_elsewhere:
+        raise RequestRefused(_UNKNOWN_LIST)
     chosen = people[0] if people else max(usual, key=lambda each: each.length)
     if letters(chosen.key) not in _LISTS:
-        raise RequestRefused(
-            "The file holds a list of people under a key that is not known, which may say anything"
-            " of them. Send the list alone."
-        )
+        raise RequestRefused(_UNKNOWN_LIST)
     if "runid" in map(letters, found.rest):
         raise RequestRefused(_names_nobody({**found.rest, "rows": []}, where))
     if found.says_more or any(total > chosen.length for total in found.totals):
@@ -342,6 +347,7 @@ def _read_members(reader: "_Reader", found: _Found, hints: Hints, *, depth: int)
         else:
             value = reader.value(f"the object in line {reader.line()}")
             _note_pages(found, key, value)
+            found.people_elsewhere = found.people_elsewhere or _holds_people(key, value)
             if depth == 0:
                 found.rest[key] = value
             else:

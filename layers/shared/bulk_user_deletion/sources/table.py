@@ -70,7 +70,8 @@ def _named_columns(
     width = len(header)
     numbers = [index for column, index in columns.items() if column in {USER_ID, USERNAME, SIGN_IN}]
     first = next(index for column, index in columns.items() if column != OTHER_ID)
-    others_are_filled = False
+    filled: set[int] = set()  # columns, in the rows above
+    is_first = True
     for line, cells in rows:
         if len(cells) > width and not any(cells[width:]):
             del cells[width:]
@@ -78,17 +79,29 @@ def _named_columns(
             raise RequestRefused(_other_width(line, len(cells), width))
         if column_called(cells[first]) and columns_of(cells, f"Line {line}") == columns:
             continue  # the header once more, as a second one for people, or of a file put below
-        is_alone = len(cells) > 1 and sum(map(bool, cells)) == 1
-        if is_alone and others_are_filled and any(cells[index].isdecimal() for index in numbers):
+        if is_first and any(is_header_word(cells[index]) for index in numbers):
             raise RequestRefused(
-                f"The number in line {line} stands alone below rows that fill other columns: it may"
-                " be a total. Remove that line, or fill its other columns."
+                f"Line {line} may be a second header, below the first. If it is, remove one of the"
+                " two; if it is somebody's name, put it further down."
             )
-        others_are_filled = others_are_filled or not is_alone
+        is_first = False
+        in_row = [index for index, cell in enumerate(cells) if cell]
+        if len(in_row) == 1 and in_row[0] in numbers and filled - {*in_row}:
+            _refuse_total(line, cells[in_row[0]])
+        filled.update(in_row)
         values = {column: cells[index] for column, index in columns.items()}
         for index, word in seen_beside:
             hints.see(line, word, index, cells[index])
         yield read_entry(line, values, f"line {line}")
+
+
+def _refuse_total(line: int, value: str) -> None:
+    what = "number" if value.isdecimal() else "word"
+    if value.isdecimal() or is_header_word(value):
+        raise RequestRefused(
+            f"The {what} in line {line} stands alone below rows that fill other columns: it may be a"
+            " total. Remove that line, or fill its other columns."
+        )
 
 
 def _other_width(line: int, cells: int, width: int) -> str:
@@ -145,7 +158,8 @@ def _used(cells: Sequence[str]) -> Sequence[str]:
 
 def _bare_column(rows: Iterator[Row]) -> Iterator[Entry]:
     title_line = 0
-    is_word = False
+    word_line = line = 0
+    value = ""
     may_be_a_header = False
     above: int | None = None  # how many lines without @ stand above the first e-mail address
     names = emails = numbers = 0
@@ -164,7 +178,8 @@ def _bare_column(rows: Iterator[Row]) -> Iterator[Entry]:
                 raise RequestRefused(
                     f"Line {line} has an invisible character: {unseen}. Remove it."
                 )
-            is_word = is_header_word(value)
+        if not word_line and is_header_word(value):
+            word_line = line
         value = read_bare(value, f"line {line}")
         if may_be_a_header and is_user_id(value):
             raise RequestRefused(
@@ -178,12 +193,19 @@ def _bare_column(rows: Iterator[Row]) -> Iterator[Entry]:
             names += 1
             numbers += value.isdecimal()
         yield Entry(line, bare=value)
-    if is_word or (emails and names and names == above and not numbers):
+    if numbers == 1 and value == str(names + emails - 1):
+        raise RequestRefused(
+            f"The number in line {line} is how many lines stand above it, and none of them is a"
+            " number: it may be a total. Remove that line."
+        )
+    if word_line:
+        raise RequestRefused(_may_be_a_header(word_line))
+    if emails and names and names == above and not numbers:
         raise RequestRefused(_may_be_a_header(title_line))
 
 
 def _may_be_a_header(line: int) -> str:
     return (
         f"Line {line} may be a header that is not known. If it is one, call it email or username;"
-        " if it is somebody's name, put a line above it that says login."
+        " if it is somebody's name, put a line on top of the file that says login."
     )

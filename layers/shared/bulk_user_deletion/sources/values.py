@@ -16,18 +16,20 @@ from bulk_user_deletion.sources.columns import (
     USERNAME,
     character,
     column_called,
-    words,
 )
 
 _LONGEST_NAME = 320  # the longest e-mail address there can be (RFC 3696, erratum 1690)
 
 # What systems write where there is nothing.
-_NOTHING = words(
-    r"""
+_NOTHING = frozenset(
+    re.findall(
+        r"\S+",
+        r"""
     null \n none n/a na n.a. n.a nil #n/a #na #nv #n/d nan nat undefined - -- --- – — . .. ?
     (null) <null> [null] {null} (none) <none> [none] (empty) <empty> (blank) (leer) <unset> (unset)
     keine k.a. aucun ninguno nessuno nenhum geen brak
-    """
+    """,
+    )
 )
 _TOTAL = re.compile(
     r"(?:grand[ -]?|sub[ -]?|over)?(?:total(?:e|es|en|s|summe)?|sum|summe|gesamt(?:summe)?|insgesamt"

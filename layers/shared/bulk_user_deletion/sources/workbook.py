@@ -154,7 +154,7 @@ class _Parts:
             self._zip = ZipFile(BytesIO(content))
         except _BROKEN:
             raise RequestRefused(
-                f"The file is a damaged ZIP archive or workbook. Save it again. {_SAVE}"
+                f"The file is an Excel workbook or a ZIP archive, and damaged. {_SAVE}"
             ) from None
         self.names = set(self._zip.namelist())
         self._left = _MOST_BYTES
@@ -244,9 +244,11 @@ def _sheets(parts: _Parts) -> Iterator[tuple[bool, str]]:
     if len(found) > _MOST_SHEETS:
         raise RequestRefused(f"The workbook has over {_MOST_SHEETS} sheets. {_SAVE}")
     targets = _targets(parts, _relations_of(book), dirname(book))
+    if not found or any(relation not in targets for _, relation in found):
+        raise RequestRefused(_DAMAGED)
     for hidden, relation in found:
-        kind, path = targets.get(relation, ("", ""))
-        if kind == "worksheet":
+        kind, path = targets[relation]
+        if kind == "worksheet":  # others hold charts
             yield hidden, path
 
 
@@ -366,7 +368,7 @@ class _SheetReader:
                 hidden = attributes.get("hidden")
                 self._is_hidden = (
                     _is_true(hidden) if hidden is not None else self._rows_are_hidden
-                ) or attributes.get("ht") in {"0", "0.0"}
+                ) or _is_zero(attributes.get("ht"))
             case "c":
                 self._column = _column_of(attributes.get("r", ""), self._column + 1)
                 self._kind = attributes.get("t", "n")
@@ -431,7 +433,7 @@ class _SheetReader:
         self.sheet.rows.append((self._row, [self._cells.get(at, "") for at in range(width)]))
 
     def _see_column(self, attributes: dict[str, str]) -> None:
-        is_hidden = _is_true(attributes.get("hidden")) or attributes.get("width") in {"0", "0.0"}
+        is_hidden = _is_true(attributes.get("hidden")) or _is_zero(attributes.get("width"))
         if is_hidden:
             first, last = _number(attributes.get("min")), _number(attributes.get("max"))
             self.sheet.hidden_columns.append((max(first - 1, 0), max(last - 1, 0)))
@@ -485,6 +487,11 @@ def _number(text: str | None, default: int = 0) -> int:
 
 def _is_true(text: str | None) -> bool:
     return text in {"1", "true"}
+
+
+def _is_zero(size: str | None) -> bool:
+    """Tell whether a row's height or a column's width leaves nothing to see."""
+    return size is not None and float(size) < 1
 
 
 def _unescaped(text: str) -> str:
