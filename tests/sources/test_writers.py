@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -287,37 +288,43 @@ def test_a_page_of_several_is_refused(
     assert whom(json.dumps(document).encode()) is None
 
 
-@settings(max_examples=100, deadline=None)
+def workbook(rows: list[list[Any]]) -> bytes:
+    """The same bytes for the same rows: without the time at which they were written."""
+    book, file = Workbook(), io.BytesIO()
+    for row in rows:
+        book.worksheets[0].append(row)
+    book.save(file)
+    target = io.BytesIO()
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            if not name.startswith("docProps/"):
+                new.writestr(zipfile.ZipInfo(name), old.read(name), zipfile.ZIP_DEFLATED)
+    return target.getvalue()
+
+
+@settings(max_examples=100)
 @given(tables(), st.booleans())
 def test_a_workbook_names_exactly_its_people(
     table: tuple[list[str], list[list[str]]], numbers: bool
 ) -> None:
     who, rows = table
-    book = Workbook()
-    sheet = book.worksheets[0]
-    for row in rows:
-        sheet.append([int(cell) if numbers and cell.isdecimal() else cell for cell in row])
-    content = io.BytesIO()
-    book.save(content)
+    as_numbers = [
+        [int(cell) if numbers and cell.isdecimal() else cell for cell in row] for row in rows
+    ]
 
-    found = whom(content.getvalue())
+    found = whom(workbook(as_numbers))
 
     if found is not None:
         assert found == who
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tables(), st.data())
 def test_a_damaged_workbook_is_read_or_refused(
     table: tuple[list[str], list[list[str]]], data: st.DataObject
 ) -> None:
     who, rows = table
-    book = Workbook()
-    for row in rows:
-        book.worksheets[0].append(row)
-    file = io.BytesIO()
-    book.save(file)
-    content = bytearray(file.getvalue())
+    content = bytearray(workbook(rows))
     for _ in range(data.draw(st.integers(1, 5))):
         content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
 
