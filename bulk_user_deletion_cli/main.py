@@ -158,24 +158,24 @@ def check(file: Path, as_json: bool) -> None:
     console = _console(as_json)
     found = check_file(file, today=datetime.now(UTC).date())
     if found.refusal:
-        console.print(escape(found.refusal), soft_wrap=True)
+        console.print(shown(found.refusal), soft_wrap=True)
     else:
         table = _table("line", *COLUMNS.values())
         for entry in found.entries[:_SHOWN]:
             cells = (str(entry.line), *(getattr(entry, name) for name in COLUMNS))
-            table.add_row(*map(escape, cells))
+            table.add_row(*map(shown, cells))
         console.print(table)
         if len(found.entries) > _SHOWN:
             console.print(f"These are the first {_SHOWN}; --json has all of them.")
         by = "; ".join(f"{number} by {columns}" for columns, number in found.by.items())
         console.print(
-            escape(f"{found.file} names {len(found.entries)} {_entries(found.entries)}: {by}.")
+            shown(f"{found.file} names {len(found.entries)} {_entries(found.entries)}: {by}.")
         )
     for doubt in found.doubts:
-        said = f"[yellow]Refused when nobody watches:[/yellow] {escape(doubt)}"
+        said = f"[yellow]Refused when nobody watches:[/yellow] {shown(doubt)}"
         console.print(said, soft_wrap=True)
     for note in found.notes:
-        console.print(f"[yellow]Note:[/yellow] {escape(note)}", soft_wrap=True)
+        console.print(f"[yellow]Note:[/yellow] {shown(note)}", soft_wrap=True)
     if as_json:
         click.echo(json.dumps(found.as_json()))
     raise SystemExit(REFUSED if found.refusal else SUCCEEDED)

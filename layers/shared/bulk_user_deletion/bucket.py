@@ -16,6 +16,7 @@ from bulk_user_deletion.documents import (
 )
 from bulk_user_deletion.errors import PlanEdited, RequestRefused
 from bulk_user_deletion.models import Plan, PortalUser, S3Object
+from bulk_user_deletion.rules.drops import Version
 from bulk_user_deletion.rules.protection import Protection, read_protected_list
 from bulk_user_deletion.rules.text import showable_json
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
@@ -56,6 +57,9 @@ def check_key(run_id: str) -> str:
 def result_key(dropped_key: str) -> str:
     """Return where the answer to a dropped file is kept: beside the inbox, under its name."""
     return f"results/{dropped_key}.json"
+
+
+LONGEST_KEY = 1_024  # bytes, by S3's documentation
 
 
 class Bucket:
@@ -105,6 +109,37 @@ class Bucket:
         if s3_object.version_id:
             return now.get("VersionId") == s3_object.version_id
         return now["ETag"].strip('"') == s3_object.etag
+
+    def versions(self, s3_object: S3Object, *, now: float) -> list[Version]:
+        """Return the versions of a dropped file's key, the newest first."""
+        with store_errors(f"Listing the versions of s3://{s3_object.bucket}/{s3_object.key}"):
+            # A prefix: other keys may begin so too, but this one comes first.
+            page = self._s3.list_object_versions(Bucket=s3_object.bucket, Prefix=s3_object.key)
+        found = [
+            (each["LastModified"], Version(each["VersionId"], each["Size"], _age(each, now)))
+            for each in page.get("Versions", [])
+            if each["Key"] == s3_object.key
+        ] + [
+            (each["LastModified"], Version(each["VersionId"], 0, _age(each, now), is_deletion=True))
+            for each in page.get("DeleteMarkers", [])
+            if each["Key"] == s3_object.key
+        ]
+        # S3 lists each kind with the newest first; a stable sort keeps that within a second.
+        return [version for _, version in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+    def are_equal(self, s3_object: S3Object, version_id: str) -> bool:
+        """Tell whether a dropped file has the content of another version of it."""
+        return self._digest(s3_object, s3_object.version_id) == self._digest(s3_object, version_id)
+
+    def _digest(self, s3_object: S3Object, version_id: str) -> str:
+        digest = sha256()
+        with store_errors(f"Reading s3://{s3_object.bucket}/{s3_object.key}"):
+            body = self._s3.get_object(
+                Bucket=s3_object.bucket, Key=s3_object.key, VersionId=version_id
+            )["Body"]
+            for chunk in body.iter_chunks(2**20):
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def write_plan(self, plan: Plan) -> bytes:
         """Store a plan and return its bytes, which its sha256 is taken of."""
@@ -193,6 +228,12 @@ class Bucket:
         found: dict[str, Any] = json.loads(self._get(check_key(run_id)) or b"{}")
         return found
 
+    def write_answer(self, dropped_key: str, said: Mapping[str, Any]) -> None:
+        """Store the answer beside a dropped file, unless its key would be longer than a key is."""
+        key = result_key(dropped_key)
+        if len(key.encode()) <= LONGEST_KEY:
+            self.write_json(key, said)
+
     def write_json(self, key: str, data: Mapping[str, Any]) -> None:
         """Store a JSON document; what a terminal would obey is escaped."""
         text = showable_json(json.dumps(data, ensure_ascii=False, indent=2))
@@ -226,6 +267,10 @@ def _refusal(error: ClientError, where: str) -> RequestRefused | None:
     if error_code(error) in {"AccessDenied", "403"}:
         return RequestRefused(f"{where} may not be read by this stack. Use the stack's own bucket.")
     return None
+
+
+def _age(version: Mapping[str, Any], now: float) -> float:
+    return now - float(version["LastModified"].timestamp())
 
 
 def _by_id(body: bytes) -> dict[str, PortalUser]:

@@ -367,6 +367,15 @@ class Ledger:
                 return False
         return True
 
+    def begin_waiting_for_content(self, run_id: str) -> bool:
+        """Note that a run waits for content under its drop's key; False when it did before."""
+        return self._update_run(
+            run_id,
+            "SET waited_for_content = :yes",
+            {":yes": True},
+            condition="attribute_exists(pk) AND attribute_not_exists(waited_for_content)",
+        )
+
     # Users
 
     def run_and_user(

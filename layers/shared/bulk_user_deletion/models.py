@@ -209,12 +209,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class S3Object:
-    """A file in S3; `version_id` or, where S3 gave none, `etag` pins what was dropped."""
+    """A file in S3; `version_id` or, where S3 gave none, `etag` pins what was dropped.
+
+    `written_by` is what S3 calls that: PutObject, CopyObject and so on; empty when it is not said.
+    """
 
     bucket: str
     key: str
     version_id: str = ""
     etag: str = ""
+    written_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.deletion import leases_left
+from bulk_user_deletion.rules.drops import Nothing, Wait, nothing_in
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
 from bulk_user_deletion.rules.expiry import renewals_warning
 from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
@@ -65,6 +66,7 @@ from bulk_user_deletion.sources import (
     read_file,
 )
 from bulk_user_deletion.sources.hints import check_hints
+from bulk_user_deletion.steps.drops import look_at_drop
 from bulk_user_deletion.steps.orders import (
     check_portal,
     end_quiet,
@@ -84,7 +86,7 @@ class Planned:
     """What the state machine is told: `next_step` is preview, apply, close, wait or nothing.
 
     `run_id` is the run that it is about from now on: its own, or one that it resumes or closes.
-    `nothing_because` says why there is nothing to do for it: the event names a folder, another run
+    `nothing_because` says why there is nothing to do for it: the event names no list, another run
     has taken it, or it was an order, and is obeyed. To wait is to call again after `wait_seconds`.
     """
 
@@ -122,7 +124,7 @@ class FetchUserIds:
         request = read_request(self.event, file_drop_mode=self.settings.file_drop_mode)
         match request:
             case None:
-                return self._nothing("The event names a folder, not a file.")
+                return self._nothing(nothing_in(str(self.event["detail"]["object"]["key"])))
             case StopOrder():
                 return self._nothing(obey_stop(request, ledger=self.ledger, now=self.clock()))
             case EndQuietOrder():
@@ -149,6 +151,12 @@ class FetchUserIds:
         if first := self._taken_before(request):
             self.ledger.close_run(self.run_id, self.execution_arn)
             return self._nothing(f"The same event started run {first} before.")
+        match self._look_at_drop(request):
+            case Wait(seconds):
+                return Planned(self.run_id, "wait", wait_seconds=seconds)
+            case Nothing(because):
+                self.ledger.close_run(self.run_id, self.execution_arn)
+                return self._nothing(because)
         limits = stricter(self.settings.limits, request.options)
         if request.mode is Mode.APPLY:
             self._may_apply(is_sealed=isinstance(request.source, SealedPlan))
@@ -190,6 +198,15 @@ class FetchUserIds:
             return ""
         first = self.ledger.claim_event(request.fingerprint, self.run_id, now=self._now())
         return "" if first == self.run_id else first
+
+    def _look_at_drop(self, request: Request) -> Wait | Nothing | None:
+        return look_at_drop(
+            request,
+            run_id=self.run_id,
+            bucket=self.bucket,
+            ledger=self.ledger,
+            now=self.clock(),
+        )
 
     def _may_apply(self, *, is_sealed: bool) -> None:
         if self.settings.apply_only_plans and not is_sealed:
