@@ -78,8 +78,6 @@ def _wanted(
     match service:
         case "dynamodb":
             yield from _wanted_of_table(operation, given)
-        case "s3" if operation == "ListObjectVersions":
-            yield "s3:ListBucketVersions", f"arn:aws:s3:::{given['Bucket']}", None
         case "s3":
             resource = f"arn:aws:s3:::{given['Bucket']}/{given['Key']}"
             # To look at an object takes the right to read it.

@@ -74,23 +74,36 @@ def test_the_same_file_dropped_anew_is_a_run_of_its_own(stack: Stack) -> None:
     assert answer(stack)["run_id"] == "run-2"
 
 
-def test_a_copy_of_another_content_or_after_a_deletion_is_read(stack: Stack) -> None:
+def test_a_copy_with_another_content_is_read(stack: Stack) -> None:
     machine = Machine(stack)
     machine.execute(written_by(dropped(stack, LIST), "PutObject"), "run-1")
     other = written_by(dropped(stack, b"user_id\n119\n"), "CopyObject")
 
     assert machine.execute(other, "run-2")["counts"] == {"deleted": 1}
 
-    stack.s3.delete_object(Bucket="data", Key=KEY)
-    back = written_by(dropped(stack, b"user_id\n119\n"), "CopyObject")
-    assert machine.execute(back, "run-3")["status"] == "NOBODY_DELETED"
-
 
 def test_of_contents_in_turn_each_counts(stack: Stack) -> None:
     machine = Machine(stack)
     for number, content in enumerate([LIST, b"user_id\n120\n", LIST]):
-        ended = machine.execute(written_by(dropped(stack, content), "CopyObject"), f"run-{number}")
-        assert "counts" in ended
+        event = written_by(dropped(stack, content), "CopyObject")
+        assert "counts" in machine.execute(event, f"run-{number}")
+
+
+def test_copies_of_a_copy_are_nothing_to_do_either(stack: Stack) -> None:
+    machine = Machine(stack)
+    machine.execute(dropped(stack, LIST), "run-1")
+
+    for name in ("run-2", "run-3"):
+        assert "counts" not in machine.execute(copied_onto_itself(stack), name)
+
+
+def test_a_copy_of_a_refused_list_is_read_again(stack: Stack) -> None:
+    machine = Machine(stack)
+    stack.ledger.press_stop("", reason="portal upgrade", by="platform team", now=1)
+    assert not machine.execute(dropped(stack, LIST), "run-1")["succeeded"]
+    stack.ledger.lift_stop("")
+
+    assert machine.execute(copied_onto_itself(stack), "run-2")["counts"] == {"deleted": 1}
 
 
 # Empty objects

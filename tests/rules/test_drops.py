@@ -2,56 +2,50 @@
 
 import pytest
 
+from bulk_user_deletion.models import Mode
 from bulk_user_deletion.rules.drops import (
     WAIT_SECONDS,
+    EarlierDrop,
     Nothing,
-    Version,
     Wait,
-    may_be_a_copy,
+    is_a_copy,
     of_empty,
 )
 
-OURS = Version("3", 10, 0)
-BEFORE = Version("2", 10, 60)
+
+def copied(
+    status: str, mode: Mode = Mode.APPLY, *, is_open: bool = False, written_by: str = "CopyObject"
+) -> bool:
+    return is_a_copy(EarlierDrop("a", is_open, status), "a", written_by=written_by, mode=mode)
 
 
-def test_a_copy_may_be_one_of_the_version_before_it_alone() -> None:
-    older = Version("1", 10, 90)
+def test_a_copy_of_what_is_being_done_or_was_done_is_one() -> None:
+    assert copied("", is_open=True)
+    assert copied("SUCCEEDED")
+    assert copied("NOBODY_DELETED")
+    assert copied("PREVIEWED", Mode.PREVIEW)
 
-    assert may_be_a_copy([OURS, BEFORE, older], "3", written_by="CopyObject") == "2"
-    assert may_be_a_copy([OURS, BEFORE, older], "2", written_by="CopyObject") == "1"
-    assert may_be_a_copy([OURS, BEFORE, older], "1", written_by="CopyObject") == ""
-    assert may_be_a_copy([OURS, BEFORE], "9", written_by="CopyObject") == ""
+
+@pytest.mark.parametrize("status", ["REFUSED", "FAILED", "STOPPED", "INCOMPLETE", "PREVIEWED", ""])
+def test_one_of_what_came_to_nothing_is_read(status: str) -> None:
+    assert not copied(status)
 
 
 @pytest.mark.parametrize("written_by", ["PutObject", "CompleteMultipartUpload", "POST Object"])
 def test_what_somebody_wrote_anew_is_meant(written_by: str) -> None:
-    assert may_be_a_copy([OURS, BEFORE], "3", written_by=written_by) == ""
+    assert not copied("SUCCEEDED", written_by=written_by)
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
-        [Version("2", 11, 60)],
-        [Version("d", 0, 30, is_deletion=True), BEFORE],
-        [BEFORE, Version("d", 0, 0, is_deletion=True)],  # in the same second as ours
-        [],
-    ],
-)
-def test_another_size_a_deletion_between_or_no_version_before_make_it_none(
-    before: list[Version],
-) -> None:
-    assert may_be_a_copy([OURS, *before], "3", written_by="CopyObject") == ""
+def test_another_content_is_no_copy() -> None:
+    earlier = EarlierDrop("a", is_open=True, status="")
+
+    assert not is_a_copy(earlier, "b", written_by="CopyObject", mode=Mode.APPLY)
 
 
 def test_an_empty_object_is_waited_for_while_it_is_new() -> None:
-    assert of_empty([Version("1", 0, 1)], "1") == Wait(WAIT_SECONDS)
-    assert of_empty([Version("1", 0, WAIT_SECONDS)], "1") is None
-    assert of_empty([Version("1", 5, 1)], "1") is None
+    assert of_empty(is_newest=True, age_seconds=1) == Wait(WAIT_SECONDS)
+    assert of_empty(is_newest=True, age_seconds=WAIT_SECONDS) is None
 
 
 def test_newer_content_is_for_its_own_run() -> None:
-    empty = Version("1", 0, 70)
-
-    assert isinstance(of_empty([Version("2", 10, 5), empty], "1"), Nothing)
-    assert of_empty([Version("d", 0, 5, is_deletion=True), empty], "1") is None
+    assert isinstance(of_empty(is_newest=False, age_seconds=1), Nothing)

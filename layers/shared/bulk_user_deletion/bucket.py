@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from bulk_user_deletion.documents import (
 )
 from bulk_user_deletion.errors import PlanEdited, RequestRefused
 from bulk_user_deletion.models import Plan, PortalUser, S3Object
-from bulk_user_deletion.rules.drops import Version
 from bulk_user_deletion.rules.protection import Protection, read_protected_list
 from bulk_user_deletion.rules.text import showable_json
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
@@ -60,6 +60,14 @@ def result_key(dropped_key: str) -> str:
 
 
 LONGEST_KEY = 1_024  # bytes, by S3's documentation
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest version of an object, and when it was written; an epoch, as everywhere."""
+
+    version_id: str
+    written_at: float
 
 
 class Bucket:
@@ -110,36 +118,16 @@ class Bucket:
             return now.get("VersionId") == s3_object.version_id
         return now["ETag"].strip('"') == s3_object.etag
 
-    def versions(self, s3_object: S3Object, *, now: float) -> list[Version]:
-        """Return the versions of a dropped file's key, the newest first."""
-        with store_errors(f"Listing the versions of s3://{s3_object.bucket}/{s3_object.key}"):
-            # A prefix: other keys may begin so too, but this one comes first.
-            page = self._s3.list_object_versions(Bucket=s3_object.bucket, Prefix=s3_object.key)
-        found = [
-            (each["LastModified"], Version(each["VersionId"], each["Size"], _age(each, now)))
-            for each in page.get("Versions", [])
-            if each["Key"] == s3_object.key
-        ] + [
-            (each["LastModified"], Version(each["VersionId"], 0, _age(each, now), is_deletion=True))
-            for each in page.get("DeleteMarkers", [])
-            if each["Key"] == s3_object.key
-        ]
-        # S3 lists each kind with the newest first; a stable sort keeps that within a second.
-        return [version for _, version in sorted(found, key=lambda pair: pair[0], reverse=True)]
-
-    def are_equal(self, s3_object: S3Object, version_id: str) -> bool:
-        """Tell whether a dropped file has the content of another version of it."""
-        return self._digest(s3_object, s3_object.version_id) == self._digest(s3_object, version_id)
-
-    def _digest(self, s3_object: S3Object, version_id: str) -> str:
-        digest = sha256()
-        with store_errors(f"Reading s3://{s3_object.bucket}/{s3_object.key}"):
-            body = self._s3.get_object(
-                Bucket=s3_object.bucket, Key=s3_object.key, VersionId=version_id
-            )["Body"]
-            for chunk in body.iter_chunks(2**20):
-                digest.update(chunk)
-        return digest.hexdigest()
+    def newest(self, s3_object: S3Object) -> Newest | None:
+        """Return which version of a dropped file is the newest; None when it is deleted."""
+        with store_errors(f"Looking at s3://{s3_object.bucket}/{s3_object.key}"):
+            try:
+                found = self._s3.head_object(Bucket=s3_object.bucket, Key=s3_object.key)
+            except ClientError as error:
+                if error_code(error) in {"NoSuchKey", "404"}:
+                    return None
+                raise
+        return Newest(found.get("VersionId", ""), found["LastModified"].timestamp())
 
     def write_plan(self, plan: Plan) -> bytes:
         """Store a plan and return its bytes, which its sha256 is taken of."""
@@ -234,6 +222,11 @@ class Bucket:
         if len(key.encode()) <= LONGEST_KEY:
             self.write_json(key, said)
 
+    def read_answer(self, dropped_key: str) -> dict[str, Any]:
+        """Return the answer beside a dropped file, empty when there is none."""
+        found: dict[str, Any] = json.loads(self._get(result_key(dropped_key)) or b"{}")
+        return found
+
     def write_json(self, key: str, data: Mapping[str, Any]) -> None:
         """Store a JSON document; what a terminal would obey is escaped."""
         text = showable_json(json.dumps(data, ensure_ascii=False, indent=2))
@@ -267,10 +260,6 @@ def _refusal(error: ClientError, where: str) -> RequestRefused | None:
     if error_code(error) in {"AccessDenied", "403"}:
         return RequestRefused(f"{where} may not be read by this stack. Use the stack's own bucket.")
     return None
-
-
-def _age(version: Mapping[str, Any], now: float) -> float:
-    return now - float(version["LastModified"].timestamp())
 
 
 def _by_id(body: bytes) -> dict[str, PortalUser]:

@@ -222,6 +222,14 @@ class S3Object:
 
 
 @dataclass(frozen=True, slots=True)
+class DropRow:
+    """What was dropped last under a key, in the ledger: the sha256 of its content, and its run."""
+
+    digest: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SealedPlan:
     """A plan to be applied, as its preview named it: the sha256 is of the very bytes."""
 

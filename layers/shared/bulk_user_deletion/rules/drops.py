@@ -1,8 +1,9 @@
 """What gateways and desktops leave in the inbox, and when a drop is no list, or none yet."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+from bulk_user_deletion.models import Mode, RunStatus
 
 WAIT_SECONDS = 60  # for content to come under the key of an empty object
 
@@ -36,16 +37,6 @@ def nothing_in(key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """One version of an object. A delete marker is one without content."""
-
-    version_id: str
-    size: int
-    age_seconds: float
-    is_deletion: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Wait:
     """Call again after so long: content may come."""
 
@@ -59,41 +50,34 @@ class Nothing:
     because: str
 
 
-def may_be_a_copy(versions: Sequence[Version], version_id: str, *, written_by: str) -> str:
-    """Return the version that a drop may be a copy of, onto itself; empty when it is none.
+@dataclass(frozen=True, slots=True)
+class EarlierDrop:
+    """What was dropped under a key before, and how its run stands: open, or ended with `status`."""
 
-    `versions` are those of the key, the newest first. A file that somebody wrote anew is meant, the
-    same content or not: that is how a run is asked for once more.
+    digest: str
+    is_open: bool
+    status: str
+
+
+def is_a_copy(earlier: EarlierDrop, digest: str, *, written_by: str, mode: Mode) -> bool:
+    """Tell whether a drop is only a copy of the one before it, whose run counts.
+
+    A file that somebody wrote anew is meant, the same content or not: that is how a run is asked
+    for once more. So is one whose earlier run came to nothing, or was a preview and is not now.
     """
-    at = _position(versions, version_id)
-    if written_by in _WRITTEN_ANEW or at is None:
-        return ""
-    ours = versions[at]
-    before = next((each for each in versions[at + 1 :] if not each.is_deletion), None)
-    if before is None or ours.size != before.size or not ours.size:
-        return ""
-    # S3 tells times in whole seconds: of one and the same, which came first cannot be told.
-    is_deleted_between = any(
-        each.is_deletion and ours.age_seconds <= each.age_seconds <= before.age_seconds
-        for each in versions
-    )
-    return "" if is_deleted_between else before.version_id
+    if digest != earlier.digest or written_by in _WRITTEN_ANEW:
+        return False
+    if earlier.is_open:
+        return True
+    counts = {RunStatus.SUCCEEDED, RunStatus.NOBODY_DELETED}
+    return earlier.status in (counts if mode is Mode.APPLY else {*counts, RunStatus.PREVIEWED})
 
 
-def of_empty(versions: Sequence[Version], version_id: str) -> Wait | Nothing | None:
+def of_empty(*, is_newest: bool, age_seconds: float) -> Wait | Nothing | None:
     """Decide about an empty object: gateways make one first, and write its content after.
 
-    None when it is not empty, or has been for so long that nothing will come.
+    None when it has been empty for so long that nothing will come.
     """
-    at = _position(versions, version_id)
-    if at is None or versions[at].size > 0:
-        return None
-    if any(not newer.is_deletion for newer in versions[:at]):
+    if not is_newest:
         return Nothing("The object was empty, and newer content has come: its own run reads it.")
-    if versions[at].age_seconds < WAIT_SECONDS:
-        return Wait(WAIT_SECONDS)
-    return None
-
-
-def _position(versions: Sequence[Version], version_id: str) -> int | None:
-    return next((n for n, each in enumerate(versions) if each.version_id == version_id), None)
+    return Wait(WAIT_SECONDS) if age_seconds < WAIT_SECONDS else None

@@ -48,7 +48,8 @@ NAMES: Mapping[str, frozenset[str]] = {
         nomedeusuario nomedoutilizador nomedeutilizador nomeusuario gebruikersnaam inlognaam
         anvandarnamn brugernavn brukernavn kayttajanimi kayttajatunnus nazwauzytkownika
         uzivatelskejmeno uzivatelskemeno pouzivatelskemeno felhasznalonev numeutilizator
-        numedeutilizator korisnickoime kullaniciadi имяпользователя логин ユーザー名 ユーザ名 用户名 使用者名稱 用戶名
+        numedeutilizator korisnickoime kullaniciadi имяпользователя логин
+        ユーザー名 ユーザ名 用户名 使用者名稱 用戶名
         사용자이름 사용자명
         """
     ),
@@ -72,7 +73,8 @@ NAMES: Mapping[str, frozenset[str]] = {
         zakelijkemail werkemail epost epostadress epostadresse mejladress sahkoposti
         sahkopostiosoite adresemail adrespocztyelektronicznej emailovaadresa emailcim
         adresadeemail adresaemail eposta epostaadresi почта электроннаяпочта адресэлектроннойпочты
-        емейл メール メールアドレス eメール 电子邮件 电子邮箱 邮箱 電子郵件 電子信箱 이메일 이메일주소
+        емейл メール メールアドレス eメール
+        电子邮件 电子邮箱 邮箱 電子郵件 電子信箱 이메일 이메일주소
         """
     ),
     # The portal may know it as the username or as the e-mail: it is taken for either, and only in

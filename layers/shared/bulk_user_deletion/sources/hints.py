@@ -1,4 +1,4 @@
-"""Columns beside the names that may say that somebody is to stay: a status, an action, a last day."""
+"""Columns beside the names that may say that somebody stays: a status, an action, a last day."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -301,7 +301,7 @@ def _document(reader: "_Reader", hints: Hints) -> Iterator[Entry]:
         raise RequestRefused(_names_and_lists(where))
     if len(people) + found.people_elsewhere > 1:
         raise RequestRefused(
-            f"The file holds {len(people) + found.people_elsewhere} or more lists of people: which is meant cannot be told. Send the"
+            "The file holds more than one list of people: which is meant cannot be told. Send the"
             " one list alone."
         )
     usual = [each for each in found.lists if letters(each.key) in _LISTS]

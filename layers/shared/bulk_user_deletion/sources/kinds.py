@@ -35,9 +35,11 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             f"The file is LDIF. {_EXPORT}",
         ),
         (
-            r"\A(?:From |(?:Return-Path|Received|Delivered-To|MIME-Version|Message-ID|Subject|From"
-            r"|To|Date|X-[\w-]+|Content-Type|Von|An|Betreff|De|À|Objet|Gesendet|Sent): )[^\n]*"
-            r"\n(?:[\w-]+: |\s)",
+            (
+                r"\A(?:From |(?:Return-Path|Received|Delivered-To|MIME-Version|Message-ID|Subject|From"
+                r"|To|Date|X-[\w-]+|Content-Type|Von|An|Betreff|De|À|Objet|Gesendet|Sent): )[^\n]*"
+                r"\n(?:[\w-]+: |\s)"
+            ),
             "The file is the text of a mail. Send the list alone.",
         ),
         (r"\ABEGIN:V(?:CARD|CALENDAR)", f"The file is a vCard or a calendar. {_EXPORT}"),
@@ -51,21 +53,27 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             f"The file is YAML. {_EXPORT}",
         ),
         (
-            r"\A\s*(?:SELECT\s[^;]*\sFROM\s|INSERT INTO\s|UPDATE\s\S+\sSET\s|DELETE FROM\s"
-            r"|CREATE TABLE\s)",
+            (
+                r"\A\s*(?:SELECT\s[^;]*\sFROM\s|INSERT INTO\s|UPDATE\s\S+\sSET\s|DELETE FROM\s"
+                r"|CREATE TABLE\s)"
+            ),
             f"The file is SQL. Run it, and send what it lists: {_EXPORT}",
         ),
         (r"\A#!", "The file is a program, and no list. Send what it lists."),
         (
             r"\A\s*[\[{(]\s*'",
-            "The file is a program's own notation, and not JSON: its texts stand in single quotes."
-            " Export it as JSON or CSV.",
+            (
+                "The file is a program's own notation, and not JSON: its texts stand in single quotes."
+                " Export it as JSON or CSV."
+            ),
         ),
         (
-            r"\A\s*(?:HTTP/\d|[45]\d\d [A-Z][a-z]+|access (?:is )?denied|unauthori[sz]ed|forbidden"
-            r"|bad gateway|gateway time-?out|service unavailable|internal server error"
-            r"|(?:page )?not found|error:? |exception|traceback|session (?:has )?expired)"
-            r"[^\n,;]*(?:\n[^\n]*){0,3}\s*\Z",
+            (
+                r"\A\s*(?:HTTP/\d|[45]\d\d [A-Z][a-z]+|access (?:is )?denied|unauthori[sz]ed|forbidden"
+                r"|bad gateway|gateway time-?out|service unavailable|internal server error"
+                r"|(?:page )?not found|error:? |exception|traceback|session (?:has )?expired)"
+                r"[^\n,;]*(?:\n[^\n]*){0,3}\s*\Z"
+            ),
             "The file is a saved error message, and no list. Export the list again.",
         ),
         (

@@ -99,8 +99,8 @@ def _refuse_total(line: int, value: str) -> None:
     what = "number" if value.isdecimal() else "word"
     if value.isdecimal() or is_header_word(value):
         raise RequestRefused(
-            f"The {what} in line {line} stands alone below rows that fill other columns: it may be a"
-            " total. Remove that line, or fill its other columns."
+            f"The {what} in line {line} stands alone below rows that fill other columns: it may be"
+            " a total. Remove that line, or fill its other columns."
         )
 
 

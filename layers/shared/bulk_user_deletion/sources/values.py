@@ -1,4 +1,4 @@
-"""What may stand in a cell, or behind a key, that names somebody; and what is told as something else.
+"""What may stand in a cell, or behind a key, that names somebody; and what is told as no name.
 
 No message repeats what stands there.
 """

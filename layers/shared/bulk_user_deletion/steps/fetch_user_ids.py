@@ -66,7 +66,7 @@ from bulk_user_deletion.sources import (
     read_file,
 )
 from bulk_user_deletion.sources.hints import check_hints
-from bulk_user_deletion.steps.drops import look_at_drop
+from bulk_user_deletion.steps.drops import DropLook
 from bulk_user_deletion.steps.orders import (
     check_portal,
     end_quiet,
@@ -151,7 +151,7 @@ class FetchUserIds:
         if first := self._taken_before(request):
             self.ledger.close_run(self.run_id, self.execution_arn)
             return self._nothing(f"The same event started run {first} before.")
-        match self._look_at_drop(request):
+        match DropLook(request, self.run_id, self.bucket, self.ledger, self.clock()).instead():
             case Wait(seconds):
                 return Planned(self.run_id, "wait", wait_seconds=seconds)
             case Nothing(because):
@@ -198,15 +198,6 @@ class FetchUserIds:
             return ""
         first = self.ledger.claim_event(request.fingerprint, self.run_id, now=self._now())
         return "" if first == self.run_id else first
-
-    def _look_at_drop(self, request: Request) -> Wait | Nothing | None:
-        return look_at_drop(
-            request,
-            run_id=self.run_id,
-            bucket=self.bucket,
-            ledger=self.ledger,
-            now=self.clock(),
-        )
 
     def _may_apply(self, *, is_sealed: bool) -> None:
         if self.settings.apply_only_plans and not is_sealed:
