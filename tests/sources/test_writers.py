@@ -39,8 +39,11 @@ columns = st.lists(
     unique=True,
 )
 besides = st.sampled_from(
-    [("id", "4711"), ("Manager", "hr"), ("Manager Email", "hr@example.com"), ("Name", "Jo Doe")]
-    + [("Department", "x"), ("Private E-Mail", "hr@example.com"), ("Employee ID", "3")]
+    [
+        *(("id", "4711"), ("Manager", "hr"), ("Manager Email", "hr@example.com")),
+        *(("Name", "Jo Doe"), ("Department", "x"), ("Private E-Mail", "hr@example.com")),
+        ("Employee ID", "3"),
+    ]
 )
 
 

@@ -11,7 +11,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.MULTILINE), said)
     for pattern, said in (
         (
-            r"\A\s*<(?:!doctype html|html|head|body|table|meta|div|script|style|tr|td|p|br|h[1-6])\b",
+            r"\A\s*<(?:!doctype html|html|head|body|table|meta|div|script|style|tr|td|p|h[1-6])\b",
             f"The file is a web page (HTML), whatever it is called. {_EXPORT}",
         ),
         (r"\A\s*<!--[^\0]*?<html", f"The file is a web page (HTML). {_EXPORT}"),
@@ -36,8 +36,8 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (
             (
-                r"\A(?:From |(?:Return-Path|Received|Delivered-To|MIME-Version|Message-ID|Subject|From"
-                r"|To|Date|X-[\w-]+|Content-Type|Von|An|Betreff|De|À|Objet|Gesendet|Sent): )[^\n]*"
+                r"\A(?:From |(?:Return-Path|Received|Delivered-To|MIME-Version|Message-ID|Subject"
+                r"|From|To|Date|X-[\w-]+|Content-Type|Von|An|Betreff|De|À|Objet|Gesendet|Sent): )[^\n]*"
                 r"\n(?:[\w-]+: |\s)"
             ),
             "The file is the text of a mail. Send the list alone.",
@@ -63,14 +63,14 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             r"\A\s*[\[{(]\s*'",
             (
-                "The file is a program's own notation, and not JSON: its texts stand in single quotes."
-                " Export it as JSON or CSV."
+                "The file is a program's own notation, and not JSON: its texts stand in single"
+                " quotes. Export it as JSON or CSV."
             ),
         ),
         (
             (
-                r"\A\s*(?:HTTP/\d|[45]\d\d [A-Z][a-z]+|access (?:is )?denied|unauthori[sz]ed|forbidden"
-                r"|bad gateway|gateway time-?out|service unavailable|internal server error"
+                r"\A\s*(?:HTTP/\d|[45]\d\d [A-Z][a-z]+|access (?:is )?denied|unauthori[sz]ed"
+                r"|forbidden|bad gateway|gateway time-?out|service unavailable|internal server error"
                 r"|(?:page )?not found|error:? |exception|traceback|session (?:has )?expired)"
                 r"[^\n,;]*(?:\n[^\n]*){0,3}\s*\Z"
             ),

@@ -32,9 +32,9 @@ _NOTHING = frozenset(
     )
 )
 _TOTAL = re.compile(
-    r"(?:grand[ -]?|sub[ -]?|over)?(?:total(?:e|es|en|s|summe)?|sum|summe|gesamt(?:summe)?|insgesamt"
-    r"|somme|suma|soma|totaal|summa|razem|count|anzahl|nombre|numero|number of (?:users|rows)|итого"
-    r"|合計|总计|합계)"
+    r"(?:grand[ -]?|sub[ -]?|over)?(?:total(?:e|es|en|s|summe)?|sum|summe|gesamt(?:summe)?"
+    r"|insgesamt|somme|suma|soma|totaal|summa|razem|count|anzahl|nombre|numero"
+    r"|number of (?:users|rows)|итого|合計|总计|합계)"
     r"(?: (?:general|général|users|rows|records|count|leavers))?\s*[:=]?\s*\d*"
     r"|\(?\d+ (?:rows?|records?|users?|lines?|zeilen?|lignes?|filas?|righe)\b[^@]*",
     re.IGNORECASE,

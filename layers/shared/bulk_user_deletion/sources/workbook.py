@@ -1,4 +1,4 @@
-"""Excel workbooks (.xlsx): the one sheet with people in it, read row by row with nothing but bounds.
+"""Excel workbooks (.xlsx): the one sheet with people in it, read row by row and within bounds.
 
 Only FetchUserIds imports this, and only for such a file. Why there is no library: docs/adr.
 """
@@ -127,8 +127,8 @@ def _refuse_hidden_columns(sheet: _Sheet) -> None:
             if any(cells[start : end + 1]):
                 raise RequestRefused(
                     f"Column {_column_name(start)} or one up to {_column_name(end)} is hidden, and"
-                    f" something stands there (line {line}): the file holds more than it shows. Copy"
-                    " what is shown into a new workbook."
+                    f" something stands there (line {line}): the file holds more than it shows."
+                    " Copy what is shown into a new workbook."
                 )
 
 
@@ -322,8 +322,8 @@ def _read_sheet(parts: _Parts, path: str, shared: list[str]) -> _Sheet:
 
 
 _FILTERED = (
-    "The sheet has a filter: the file holds more people than it shows. Copy what is shown into a new"
-    " workbook."
+    "The sheet has a filter: the file holds more people than it shows. Copy what is shown into a"
+    " new workbook."
 )
 
 
