@@ -1,10 +1,13 @@
 """Drops as gateways make them: copies onto themselves, empty objects first, what systems leave."""
 
+import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from openpyxl import Workbook
 
 from bulk_user_deletion.bucket import LONGEST_KEY, Bucket, result_key
 from bulk_user_deletion.errors import RequestRefused, StoreUnavailable
@@ -222,3 +225,46 @@ def test_an_answer_that_fails_holds_back_nothing(
     run = stack.ledger.run("run-1")
     assert run
     assert not run.is_open
+
+
+# What the other columns say
+
+MIXED = b"username,Status\nuser0118,left\nuser0119,Active\n"
+
+
+def test_a_drop_by_which_somebody_stays_deletes_nobody_unseen(stack: Stack) -> None:
+    ended = Machine(stack).execute(dropped(stack, MIXED), "run-1")
+
+    assert "some are staying by it (line 3)" in ended["sentence"]
+    assert stack.portal.requests == []
+
+
+def test_in_a_preview_it_is_a_note(stack: Stack, set_parameter: Callable[[str, str], None]) -> None:
+    set_parameter("FILE_DROP_MODE", "preview")
+
+    ended = Machine(stack).execute(dropped(stack, MIXED), "run-1")
+
+    assert ended["status"] == "PREVIEWED"
+    warnings = stack.read_json("runs/run-1/report.json")["warnings"]
+    assert [w for w in warnings if "some are staying by it (line 3)" in w]
+
+
+def test_columns_that_disagree_refuse_by_whom_each_of_them_names(stack: Stack) -> None:
+    content = b"User name,email\nJo Doe,user0118@example.com\n"
+
+    ended = Machine(stack).execute(dropped(stack, content), "run-1")
+
+    assert "line 2: the e-mail names user 118, the username nobody" in ended["sentence"]
+    assert stack.writes() == []
+
+
+def test_a_workbook_that_is_dropped_is_read(stack: Stack) -> None:
+    book = Workbook()
+    for row in (["user_id", "E-Mail"], [118, "user0118@example.com"]):
+        book.worksheets[0].append(row)
+    file = io.BytesIO()
+    book.save(file)
+
+    ended = Machine(stack).execute(dropped(stack, file.getvalue(), "inbox/leavers.xlsx"), "run-1")
+
+    assert ended["counts"] == {"deleted": 1}

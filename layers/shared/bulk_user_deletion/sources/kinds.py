@@ -37,7 +37,8 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             (
                 r"\A(?:From |(?:Return-Path|Received|Delivered-To|MIME-Version|Message-ID|Subject"
-                r"|From|To|Date|X-[\w-]+|Content-Type|Von|An|Betreff|De|À|Objet|Gesendet|Sent): )[^\n]*"
+                r"|From|To|Date|X-[\w-]+|Content-Type|Von|An|Betreff|De|À|Objet|Gesendet|Sent): )"
+                r"[^\n]*"
                 r"\n(?:[\w-]+: |\s)"
             ),
             "The file is the text of a mail. Send the list alone.",
@@ -70,7 +71,8 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             (
                 r"\A\s*(?:HTTP/\d|[45]\d\d [A-Z][a-z]+|access (?:is )?denied|unauthori[sz]ed"
-                r"|forbidden|bad gateway|gateway time-?out|service unavailable|internal server error"
+                r"|forbidden|bad gateway|gateway time-?out|service unavailable"
+                r"|internal server error"
                 r"|(?:page )?not found|error:? |exception|traceback|session (?:has )?expired)"
                 r"[^\n,;]*(?:\n[^\n]*){0,3}\s*\Z"
             ),
