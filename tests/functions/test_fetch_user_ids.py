@@ -155,7 +155,7 @@ def test_a_malformed_request_is_refused_before_the_portal_is_called(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "empty"),
+        (b"\n", "empty"),
         (b"user_id\n", "empty"),
         (b"user_id\n118\n../1\n", "line 3"),
         (b"user_id\n1e3\n", "line 2"),
@@ -344,7 +344,7 @@ def test_a_deletion_that_was_recorded_under_the_older_folding_is_found(stack: St
     """Records from before names were compared strictly last as long as any."""
     stack.table.put_item(
         Item={
-            "pk": f"deleted#{sha256('username:strasse'.encode()).hexdigest()}",
+            "pk": f"deleted#{sha256(b'username:strasse').hexdigest()}",
             "sk": "deleted",
             "run_id": "run-0",
         }

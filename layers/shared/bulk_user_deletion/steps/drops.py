@@ -6,7 +6,7 @@ from hashlib import sha256
 from bulk_user_deletion.bucket import LONGEST_KEY, Bucket, result_key
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import Request, S3Object, Source
+from bulk_user_deletion.models import DropRow, Request, S3Object, Source
 from bulk_user_deletion.rules.drops import EarlierDrop, Nothing, Wait, is_a_copy, of_empty
 from bulk_user_deletion.sources import LARGEST_FILE
 
@@ -39,26 +39,30 @@ class DropLook:
                 "The name of the dropped file is too long for an answer beside it: that would have"
                 f" {length} bytes, and S3 allows {LONGEST_KEY}. Drop it again under a shorter name."
             )
-        content = self.bucket.read(dropped, limit=LARGEST_FILE)
-        return self._of_copy(dropped, content) if content else self._of_empty(dropped)
-
-    def _of_copy(self, dropped: S3Object, content: bytes) -> Nothing | None:
-        digest = sha256(content).hexdigest()
+        if not dropped.version_id:
+            return None  # without versions there is none before it, and none is pinned
         before = self.ledger.last_drop(dropped)
         if before and before.run_id == self.run_id:
             return None  # decided by an earlier invocation for this run
-        if before:
-            run = self.ledger.run(before.run_id)
-            answer = self.bucket.read_answer(dropped.key)
-            status = answer.get("status", "") if answer.get("run_id") == before.run_id else ""
-            earlier = EarlierDrop(before.digest, bool(run and run.is_open), str(status))
-            if is_a_copy(earlier, digest, written_by=dropped.written_by, mode=self.request.mode):
-                return Nothing(
-                    "The file was copied onto itself: it has the content of the version before it,"
-                    f" and run {before.run_id} of that one counts."
-                )
+        content = self.bucket.read(dropped, limit=LARGEST_FILE)
+        if not content:
+            return self._of_empty(dropped)
+        digest = sha256(content).hexdigest()
+        if before and self._counts(before, digest, dropped):
+            return Nothing(
+                "The file was copied onto itself: it has the content of the version before it, and"
+                f" run {before.run_id} of that one counts."
+            )
         self.ledger.note_drop(dropped, digest=digest, run_id=self.run_id, now=int(self.now))
         return None
+
+    def _counts(self, before: DropRow, digest: str, dropped: S3Object) -> bool:
+        """Tell whether this drop is a copy of the one before it, whose run counts."""
+        run = self.ledger.run(before.run_id)
+        answer = self.bucket.read_answer(dropped.key)
+        status = str(answer.get("status", "")) if answer.get("run_id") == before.run_id else ""
+        earlier = EarlierDrop(before.digest, bool(run and run.is_open), status)
+        return is_a_copy(earlier, digest, written_by=dropped.written_by, mode=self.request.mode)
 
     def _of_empty(self, dropped: S3Object) -> Wait | Nothing | None:
         newest = self.bucket.newest(dropped)
