@@ -3,7 +3,8 @@
 import getpass
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -17,6 +18,8 @@ from bulk_user_deletion.errors import BulkUserDeletionError
 from bulk_user_deletion.models import Mode, Plan, RunRow, UserState
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.store import error_code
+from bulk_user_deletion_cli.check import COLUMNS
+from bulk_user_deletion_cli.check import check as check_file
 from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError
 from bulk_user_deletion_cli.doctor import Finding, State, findings
 from bulk_user_deletion_cli.runs import (
@@ -35,6 +38,7 @@ from bulk_user_deletion_cli.runs import (
 )
 
 _LISTED = 20
+_SHOWN = 1_000
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -141,6 +145,40 @@ def preview(
         console.print(f"See who: bulk-user-deletion plan {name}", soft_wrap=True)
         console.print(f"Delete them: bulk-user-deletion apply {name}", soft_wrap=True)
     raise SystemExit(status)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_as_json
+def check(file: Path, as_json: bool) -> None:
+    """Read FILE here, without AWS: who is named in it, or why it would be refused.
+
+    Whether the portal knows them, a preview says.
+    """
+    console = _console(as_json)
+    found = check_file(file, today=datetime.now(UTC).date())
+    if found.refusal:
+        console.print(shown(found.refusal), soft_wrap=True)
+    else:
+        table = _table("line", *COLUMNS.values())
+        for entry in found.entries[:_SHOWN]:
+            cells = (str(entry.line), *(getattr(entry, name) for name in COLUMNS))
+            table.add_row(*map(shown, cells))
+        console.print(table)
+        if len(found.entries) > _SHOWN:
+            console.print(f"These are the first {_SHOWN}; --json has all of them.")
+        by = "; ".join(f"{number} by {columns}" for columns, number in found.by.items())
+        console.print(
+            shown(f"{found.file} names {len(found.entries)} {_entries(found.entries)}: {by}.")
+        )
+    for doubt in found.doubts:
+        said = f"[yellow]Refused when nobody watches:[/yellow] {shown(doubt)}"
+        console.print(said, soft_wrap=True)
+    for note in found.notes:
+        console.print(f"[yellow]Note:[/yellow] {shown(note)}", soft_wrap=True)
+    if as_json:
+        click.echo(json.dumps(found.as_json()))
+    raise SystemExit(REFUSED if found.refusal else SUCCEEDED)
 
 
 @main.command()
@@ -399,6 +437,10 @@ def doctor(stack_name: str, as_json: bool) -> None:
 
 
 # What the commands share
+
+
+def _entries(found: Sized) -> str:
+    return "entry" if len(found) == 1 else "entries"
 
 
 def _console(as_json: bool) -> Console:

@@ -49,7 +49,18 @@ def test_its_command_runs_from_the_package_alone(wheel: Path, tmp_path: Path) ->
 
     assert ended.returncode == 0, ended.stderr
     for command in (
-        *("preview", "plan", "apply", "status", "stop", "resume", "report", "runs", "doctor"),
+        *(
+            "check",
+            "preview",
+            "plan",
+            "apply",
+            "status",
+            "stop",
+            "resume",
+            "report",
+            "runs",
+            "doctor",
+        ),
     ):
         assert f"  {command} " in ended.stdout
     [points] = tmp_path.glob("*.dist-info/entry_points.txt")

@@ -90,6 +90,8 @@ class Machine:
         run_id, failure = name, None
         try:
             planned = self._step(lambda: self.stack.fetch_user_ids(request, name))
+            if planned["next_step"] == "wait":  # for content under the key of an empty drop
+                planned = self._step(lambda: self.stack.fetch_user_ids(request, name))
             assert planned["next_step"] != "wait", "nobody else is there to wait for"
             run_id = planned["run_id"]
             if planned["next_step"] == "nothing":

@@ -1,6 +1,7 @@
 """FetchUserIds: from a request to a sealed plan, or a refusal. Nobody is touched."""
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -154,7 +155,7 @@ def test_a_malformed_request_is_refused_before_the_portal_is_called(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "empty"),
+        (b"\n", "empty"),
         (b"user_id\n", "empty"),
         (b"user_id\n118\n../1\n", "line 3"),
         (b"user_id\n1e3\n", "line 2"),
@@ -337,3 +338,19 @@ def test_a_run_that_needs_more_tokens_a_day_than_can_be_stored_is_warned_of_in_t
     assert plan_of(stack, "two")["warnings"] == []
     [*_, warning] = plan_of(stack, "ten")["warnings"]
     assert warning.startswith("This takes about 10 hours, and the portal's tokens live 300 s.")
+
+
+def test_a_deletion_that_was_recorded_under_the_older_folding_is_found(stack: Stack) -> None:
+    """Records from before names were compared strictly last as long as any."""
+    stack.table.put_item(
+        Item={
+            "pk": f"deleted#{sha256(b'username:strasse').hexdigest()}",
+            "sk": "deleted",
+            "run_id": "run-0",
+        }
+    )
+
+    stack.plan(["straße"], mode="preview")
+
+    [entry] = plan_of(stack)["entries"]
+    assert entry["outcome"] == "already_absent"

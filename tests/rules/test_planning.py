@@ -156,7 +156,9 @@ def test_rule_3_an_entry_that_names_nothing_is_unresolved() -> None:
 
 
 def test_rule_3_columns_that_disagree_are_unresolved() -> None:
-    assert plan(Entry(1, user_id="118", username="bob")) == [("unresolved", "columns_disagree")]
+    assert plan(Entry(1, user_id="118", username="bob")) == [
+        ("unresolved", "columns_disagree: the id names user 118, the username user 119")
+    ]
 
 
 def test_rule_3_somebody_we_deleted_before_is_already_absent() -> None:

@@ -141,3 +141,13 @@ def test_whatever_the_list_holds_it_is_read_or_refused(content: bytes) -> None:
             read_protected_list(start + content)
         except RequestRefused:
             continue
+
+
+@pytest.mark.parametrize(
+    ("listed", "there"), [("strasse", "Straße"), ("straße", "STRASSE"), ("\u212aim", "kim")]
+)
+def test_whoever_the_list_may_mean_is_kept(listed: str, there: str) -> None:
+    """Names that only full case folding makes equal delete nobody; they protect all the same."""
+    assert kept(a_user(118, there), f"{listed},,").startswith("protected: line 2")
+    assert kept(a_user(118, there), f"{listed[:-1]}*,,").startswith("protected: line 2")
+    assert Protected(listed).reason_to_keep(a_user(118, there), today=TODAY)

@@ -8,8 +8,11 @@ from typing import Any
 
 Named = tuple[str, str, str, str]  # bare, user_id, username, email
 
+_OTHER_ID = 4
+_NOTHING = {"null", "\\n", "none", "n/a", "nil", "#n/a", "-", "?", "."}
+
 _WORDS = {
-    "userid": 1,
+    "userid": _OTHER_ID,
     "username": 2,
     "samaccountname": 2,
     "loginname": 2,
@@ -31,19 +34,34 @@ def whom(content: bytes) -> list[Named]:
     text = content.decode()
     if text.startswith("\ufeff"):
         text = text[1:]
-    if text.strip()[:1] in ("[", "{"):
+    if text.strip()[:1] in ("[", "{") and not text.strip()[1:2].isalpha():
         return [_of_value(value) for value in _values(text)]
     return _of_csv(text)
 
 
 def _kind(name: str) -> int | None:
-    letters = "".join(c for c in name.lower() if c not in " \u00a0\n_-.:*()[]")
-    return _WORDS.get(letters)
+    if name.strip() in {"user_id", "[user_id]"}:
+        return 1
+    if any(mark in name for mark in ",;|"):
+        return None
+    return _WORDS.get("".join(c for c in name.lower() if c.isalnum() and c.isascii()))
 
 
 def _named(cells: dict[int, str]) -> Named:
-    bare, user_id, username, email = (cells.get(kind, "").strip() for kind in range(4))
-    return bare, user_id, username, email
+    """Whom a row names: a sign-in name counts where there is neither username nor e-mail."""
+    text = [cells.get(kind, "").strip() for kind in range(5)]
+    bare, user_id, username, email, other = [
+        "" if cell.lower() in _NOTHING else cell for cell in text
+    ]
+    if username or email:
+        bare = ""
+    if "@" in username.strip("@") and email.lower() in {"", username.lower()}:
+        return username, user_id or _number(other), "", ""
+    return bare, user_id or _number(other), username, email
+
+
+def _number(text: str) -> str:
+    return text if text.isdecimal() else ""
 
 
 # CSV
@@ -51,7 +69,7 @@ def _named(cells: dict[int, str]) -> Named:
 
 def _of_csv(text: str) -> list[Named]:
     first = text.replace("\r", "\n").split("\n")[0]
-    delimiters = [",", ";", "\t"]
+    delimiters = [",", ";", "\t", "|"]
     if first[1:-1] in {f"sep={delimiter}" for delimiter in delimiters} and first[0] == '"':
         first = first[1:-1]
     if first.lower() in {f"sep={delimiter}" for delimiter in delimiters}:
@@ -71,10 +89,10 @@ def _of_csv(text: str) -> list[Named]:
 
 def _of_columns(table: list[list[str]]) -> list[Named]:
     kinds = [_kind(cell) for cell in table[0]]
-    if any(kind in (1, 2, 3) for kind in kinds):
-        kinds = [None if kind == 0 else kind for kind in kinds]
     named = []
     for row in table[1:]:
+        if [_kind(cell) for cell in row[: len(kinds)]] == kinds:
+            continue  # the header once more
         cells = {kind: cell for kind, cell in zip(kinds, row, strict=False) if kind is not None}
         named.append(_named(cells))
     return named
@@ -140,7 +158,4 @@ def _values(text: str) -> list[Any]:
 def _of_value(value: Any) -> Named:
     if not isinstance(value, dict):
         return str(value).strip(), "", "", ""
-    cells = {kind: value[key] or "" for key in value if (kind := _kind(key)) is not None}
-    if any(kind in cells for kind in (1, 2, 3)):
-        cells.pop(0, None)
-    return _named(cells)
+    return _named({kind: value[key] or "" for key in value if (kind := _kind(key)) is not None})

@@ -148,7 +148,7 @@ def filled(scrap: bytes, head: bytes = b"") -> bytes:
         (b"", "é😀".encode(), "Line 1 is longer than 65536 characters"),
         (b"", b",", "Line 1 is longer than 65536 characters"),
         (b'username\n"', b"x\n", "more than 1000000 lines"),
-        (b'username\n"', b"x" * 99 + b"\n", "is not CSV: field larger than"),
+        (b'username\n"', b"x" * 99 + b"\n", "is not CSV: a cell has over 131072"),
         (b"", b"\n", "more than 1000000 lines"),
         (b"", b"\r", "more than 1000000 lines"),
         (b"", b"\0", "NUL byte"),
@@ -158,7 +158,7 @@ def filled(scrap: bytes, head: bytes = b"") -> bytes:
         (b"[", b"[],", "neither a name, nor a whole number, nor an object"),
         (b"[[", b"[],", "entry 1 is no value, or has more than 65536 characters"),
         (b'["', b"x", "entry 1 is no value, or has more than 65536 characters"),
-        (b"[", b"1", "The value in entry 1 is empty, longer than 320 characters"),
+        (b"[", b"1", "The value in entry 1 is empty, or longer than 320 characters"),
         (b"[", b" ", "entry 1 is no value"),
     ],
 )

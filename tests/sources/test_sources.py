@@ -17,7 +17,8 @@ from bulk_user_deletion.sources import (
     entries_from_file,
     entries_from_list,
 )
-from bulk_user_deletion.sources.columns import columns_of
+from bulk_user_deletion.sources.columns import is_header_word
+from bulk_user_deletion.sources.values import is_nothing
 
 BOM = "\ufeff"
 
@@ -62,7 +63,7 @@ def refusal(read: Callable[[], object]) -> str:
         ("user_id\r\n118\r\n", [Entry(2, user_id="118")]),
         ("user_id\r118\r", [Entry(2, user_id="118")]),
         ("user_id\n118", [Entry(2, user_id="118")]),
-        ("User_ID\n118\n", [Entry(2, user_id="118")]),
+        ("[user_id]\n118\n", [Entry(2, user_id="118")]),
         (' "user_id" \n"118"\n'.replace(" ", ""), [Entry(2, user_id="118")]),
         ("user_id\n 118\t\n\u00a0119\u00a0\n", [Entry(2, user_id="118"), Entry(3, user_id="119")]),
         ("\n\nuser_id\n\n118\n  \n", [Entry(5, user_id="118")]),
@@ -97,20 +98,21 @@ def test_a_file_without_entries_has_none(content: bytes) -> None:
     [
         (b"user_id\n118\n\xff\n", "Line 3 is not UTF-8"),
         (BOM.encode() + b"a\n\xff", "Line 2 is not UTF-8"),
-        ("user_id\n118\n".encode("utf-16"), "The file is UTF-16, as Excel's"),
+        ("user_id\n118\n".encode("utf-16") + b"x", "The file is UTF-16, and damaged"),
+        ("user_id\n\0\n".encode("utf-16"), "Line 2 has a NUL character"),
         ("user_id\n118\n".encode("utf-16-be"), "Line 1 has a NUL byte"),
         ("user_id\nMüller\n".encode("latin-1"), "Line 2 is not UTF-8"),
         (b'username\n"jdoe', "Line 2 is not CSV"),
         (b'username\n"jdoe"x\n', "Line 2 is not CSV"),
         (b"username\n" + b"x" * 65_537, "Line 2 is longer than 65536"),
-        (b'username\n"' + b"x\n" * 80_000, "Line 65538 is not CSV: field larger than"),
-        (b"user_id,username\n118\n", "Line 2 has 1 cells, and the header has 2"),
+        (b'username\n"' + b"x\n" * 80_000, "Line 65538 is not CSV: a cell has over"),
+        (b"user_id,username\n118\n", "Line 2 has 1 cell, and the header has 2"),
         (b"user_id\n118,x\n", "Line 2 has 2 cells, and the header has 1"),
         (b"user_id,notes\n,left\n", "Line 2 names nobody: user_id is empty"),
         (b"username,user_id,n\n,,x\n", "Line 2 names nobody: user_id, username is empty"),
         (b"user_id,user_id\n118,119\n", "Line 1 names the column user_id twice"),
         (b"email,Email \na@b,c@d\n", "Line 1 names the column email twice"),
-        (b"first,last\njane,doe\n", "Line 1 has 2 columns, and no header names user_id"),
+        (b"first,last\njane,doe\n", "Line 1 looks like a header, and none of its 2"),
         (b"118\n119,jdoe\n", "Line 2 has 2 columns"),
     ],
 )
@@ -186,10 +188,11 @@ ids = st.integers(1, 10**18).map(str)
 names = st.text(
     st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.just(" "), max_size=20
 ).map(str.strip)
+emails = st.just("") | st.text("abcÄé+.-", min_size=1, max_size=9).map(lambda name: f"u{name}@x.y")
 
 
 @given(
-    rows=st.lists(st.tuples(st.just("") | ids, names, names, st.text('a,\n"\r'))),
+    rows=st.lists(st.tuples(st.just("") | ids, names, emails, st.text('a,\n"\r'))),
     order=st.permutations([0, 1, 2, 3]),
     style=st.sampled_from(
         [
@@ -212,9 +215,13 @@ def test_what_is_accepted_is_what_was_written(
     for row in [("user_id", "username", "email", "notes"), *rows]:
         writer.writerow([row[column] for column in order])
 
-    entries = entries_from_file((bom + text.getvalue()).encode())
+    try:
+        entries = entries_from_file((bom + text.getvalue()).encode())
+    except RequestRefused:
+        return
 
-    assert [(entry.user_id, entry.username, entry.email) for entry in entries] == [
+    # An address in the username's column may be the username or the e-mail.
+    assert [(entry.user_id, entry.username or entry.bare, entry.email) for entry in entries] == [
         row[:3] for row in rows
     ]
 
@@ -225,7 +232,7 @@ def test_a_bare_column_is_read_as_it_was_written(numbers: list[str], words: list
     text = io.StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([value] for value in values)
 
-    if not any(columns_of([value], "") for value in values):
+    if not any(is_header_word(word) or is_nothing(word) for word in words):
         assert [e.bare for e in entries_from_file(text.getvalue().encode())] == values
 
 
@@ -234,7 +241,6 @@ def test_numbers_below_what_may_be_a_header_of_another_systems_ids_are_refused(h
     said = refusal(lambda: entries_from_file(f"{header}\njane\n118\n".encode()))
 
     assert said.startswith("The number in line 3 may be another system's id, because line 1 may")
-    assert len(entries_from_file(f"{header}\njane\n".encode())) == 2  # no harm: nobody's name
 
 
 # A request's list
@@ -252,7 +258,12 @@ def test_a_list_holds_ids_usernames_and_emails_by_their_position() -> None:
 def test_a_list_with_a_value_that_is_no_name_is_refused_by_its_position(value: str) -> None:
     said = refusal(lambda: entries_from_list(["118", value]))
 
-    assert said.startswith("The value in source.users, entry 2 is empty")
+    assert said.startswith(
+        (
+            "The value in source.users, entry 2 is empty",
+            "The value in source.users, entry 2 has an invisible character",
+        )
+    )
 
 
 @pytest.mark.parametrize("value", ["-5", "+5", "1e3", "118.0", "1,000", "1" * 40, "../1"])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,17 @@ def result_key(dropped_key: str) -> str:
     return f"results/{dropped_key}.json"
 
 
+LONGEST_KEY = 1_024  # bytes, by S3's documentation
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest version of an object, and when it was written; an epoch, as everywhere."""
+
+    version_id: str
+    written_at: float
+
+
 class Bucket:
     """Objects of the data bucket, by key."""
 
@@ -105,6 +117,17 @@ class Bucket:
         if s3_object.version_id:
             return now.get("VersionId") == s3_object.version_id
         return now["ETag"].strip('"') == s3_object.etag
+
+    def newest(self, s3_object: S3Object) -> Newest | None:
+        """Return which version of a dropped file is the newest; None when it is deleted."""
+        with store_errors(f"Looking at s3://{s3_object.bucket}/{s3_object.key}"):
+            try:
+                found = self._s3.head_object(Bucket=s3_object.bucket, Key=s3_object.key)
+            except ClientError as error:
+                if error_code(error) in {"NoSuchKey", "404"}:
+                    return None
+                raise
+        return Newest(found.get("VersionId", ""), found["LastModified"].timestamp())
 
     def write_plan(self, plan: Plan) -> bytes:
         """Store a plan and return its bytes, which its sha256 is taken of."""
@@ -191,6 +214,17 @@ class Bucket:
     def read_check(self, run_id: str) -> dict[str, Any]:
         """Return what a check of the portal found."""
         found: dict[str, Any] = json.loads(self._get(check_key(run_id)) or b"{}")
+        return found
+
+    def write_answer(self, dropped_key: str, said: Mapping[str, Any]) -> None:
+        """Store the answer beside a dropped file, unless its key would be longer than a key is."""
+        key = result_key(dropped_key)
+        if len(key.encode()) <= LONGEST_KEY:
+            self.write_json(key, said)
+
+    def read_answer(self, dropped_key: str) -> dict[str, Any]:
+        """Return the answer beside a dropped file, empty when there is none."""
+        found: dict[str, Any] = json.loads(self._get(result_key(dropped_key)) or b"{}")
         return found
 
     def write_json(self, key: str, data: Mapping[str, Any]) -> None:

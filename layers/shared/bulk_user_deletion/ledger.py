@@ -10,6 +10,7 @@ Every promise about crashes and repetitions rests on the conditions of the write
 | `run#NAME`      | `turn`         | the run whose end an execution of this name waits for     |
 | `run#RUN_ID`    | `renewal#TIME` | a renewal of the token while the run went on              |
 | `event#…`       | `event`        | a trigger's fingerprint: the run that took it             |
+| `event#…`       | `drop`         | a dropped key: the hash of what came last, and its run    |
 | `deleted#…`     | `deleted`      | somebody we deleted, by a hash of id, username or e-mail  |
 | `intent`        | `TIME#…`       | a user's first DELETE, and the first after each resume    |
 | `lock`          | `lock`         | the run that may delete from this portal                  |
@@ -32,6 +33,7 @@ from botocore.exceptions import ClientError
 from bulk_user_deletion.errors import RunClosed, StoreUnavailable
 from bulk_user_deletion.models import (
     Control,
+    DropRow,
     Limits,
     Lock,
     Mode,
@@ -42,6 +44,7 @@ from bulk_user_deletion.models import (
     ReasonKind,
     Request,
     RunRow,
+    S3Object,
     Stop,
     UserRow,
     UserState,
@@ -366,6 +369,15 @@ class Ledger:
                     raise
                 return False
         return True
+
+    def begin_waiting_for_content(self, run_id: str) -> bool:
+        """Note that a run waits for content under its drop's key; False when it did before."""
+        return self._update_run(
+            run_id,
+            "SET waited_for_content = :yes",
+            {":yes": True},
+            condition="attribute_exists(pk) AND attribute_not_exists(waited_for_content)",
+        )
 
     # Users
 
@@ -845,6 +857,24 @@ class Ledger:
                 return str(item["run_id"])
         return run_id
 
+    def last_drop(self, s3_object: S3Object) -> DropRow | None:
+        """Return what was dropped last under a key, and looked at."""
+        with store_errors("Reading what was dropped before"):
+            item = self._table.get_item(Key=_drop_key(s3_object), ConsistentRead=True).get("Item")
+        return DropRow(str(item["digest"]), str(item["run_id"])) if item else None
+
+    def note_drop(self, s3_object: S3Object, *, digest: str, run_id: str, now: int) -> None:
+        """Note what was dropped under a key, and the run that it started."""
+        with store_errors("Noting what was dropped"):
+            self._table.put_item(
+                Item={
+                    **_drop_key(s3_object),
+                    "digest": digest,
+                    "run_id": run_id,
+                    "expires_at": now + self._kept_seconds,
+                }
+            )
+
     def take_lock(self, run_id: str, execution_arn: str, *, instead_of: str = "") -> Lock:
         """Take the portal's lock; return who has it now.
 
@@ -945,6 +975,11 @@ def _closed(run_id: str) -> RunClosed:
         f"Run {run_id} is not open for this execution: it has ended, or another execution has"
         " it. Start a new execution under a new name."
     )
+
+
+def _drop_key(s3_object: S3Object) -> dict[str, str]:
+    where = f"drop {s3_object.bucket} {s3_object.key}"
+    return {"pk": f"event#{sha256(where.encode()).hexdigest()}", "sk": "drop"}
 
 
 def _deleted_pk(key: str) -> str:

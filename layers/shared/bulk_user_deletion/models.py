@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import groupby
 from unicodedata import normalize
 
 
@@ -208,12 +209,24 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class S3Object:
-    """A file in S3; `version_id` or, where S3 gave none, `etag` pins what was dropped."""
+    """A file in S3; `version_id` or, where S3 gave none, `etag` pins what was dropped.
+
+    `written_by` is what S3 calls that: PutObject, CopyObject and so on; empty when it is not said.
+    """
 
     bucket: str
     key: str
     version_id: str = ""
     etag: str = ""
+    written_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DropRow:
+    """What was dropped last under a key, in the ledger: the sha256 of its content, and its run."""
+
+    digest: str
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -557,8 +570,35 @@ class Report:
 
 
 def fold(text: str) -> str:
-    """Trim and case-fold, as the portal's own database compares names.
+    """Trim and lower-case: what is equal under this names one user, and may be deleted by it.
 
-    However a letter is put together: files from some systems write é as e and an accent.
+    However a letter is put together: files from some systems write é as e and an accent. A letter
+    whose small form is another letter's too (the Kelvin sign, İ) stays as it is.
     """
-    return normalize("NFC", normalize("NFC", text.strip()).casefold())
+    text = text.strip()
+    if text.isascii():
+        return text.lower()
+    runs = groupby(text, key=_stands_alone)
+    return "".join(
+        letters if alone else normalize("NFC", normalize("NFC", letters).lower())
+        for alone, run in runs
+        for letters in ("".join(run),)
+    )
+
+
+def fold_loosely(text: str) -> str:
+    """Trim and case-fold fully: ß is ss, a ligature is its letters, the long s is s.
+
+    What is equal under this alone protects, and finds deletions that were recorded before `fold`
+    was as strict as it is. Nobody is deleted by it.
+    """
+    text = text.strip()
+    if text.isascii():
+        return text.lower()
+    return normalize("NFC", normalize("NFC", text).casefold())
+
+
+def _stands_alone(letter: str) -> bool:
+    """Tell whether composing or lower-casing makes another letter of this one."""
+    small = letter.lower()
+    return normalize("NFC", letter) != letter or (small != letter and small.upper() != letter)

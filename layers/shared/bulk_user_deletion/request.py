@@ -26,6 +26,7 @@ from bulk_user_deletion.models import (
     Source,
     StopOrder,
 )
+from bulk_user_deletion.rules.drops import nothing_in
 
 INBOX = "inbox/"
 
@@ -171,7 +172,7 @@ _SCHEDULE_SCHEMA: dict[str, Any] = {
 def read_request(
     event: Mapping[str, Any], *, file_drop_mode: Mode
 ) -> Request | StopOrder | EndQuietOrder | CloseOrder | CheckOrder | None:
-    """Read an execution's input; None when it asks for nothing (the event of a folder).
+    """Read an execution's input; None when it asks for nothing (`nothing_in`).
 
     `event` is a request, an EventBridge "Object Created" event, `{"scheduled_time": …, "request":
     …}` as the schedule sends it, a stop order: `{"stop": {"reason", "by"}}`, with a `run_id` for
@@ -283,13 +284,14 @@ def _from_object_created(event: dict[str, Any], mode: Mode) -> Request | None:
     # Not `dropped.key`, which URL-decodes it: unlike S3's own notifications, EventBridge sends the
     # key as it is, and `a+b.csv` would become `a b.csv`.
     key = str(dropped["key"])
-    if key.endswith("/"):  # the console's way of making a folder
+    if nothing_in(key):
         return None
     s3_object = S3Object(
         bucket=detail.bucket.name,
         key=key,
         version_id=str(dropped.get("version-id") or ""),
         etag=str(dropped.get("etag") or ""),
+        written_by=str(event["detail"].get("reason") or ""),
     )
     request = Request(mode=mode, trigger="s3", source=Source(s3=s3_object))
     which = s3_object.version_id or s3_object.etag

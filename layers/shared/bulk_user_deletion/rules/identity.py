@@ -1,11 +1,11 @@
 """Which user an entry names: exactly one, or nobody."""
 
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
-from bulk_user_deletion.models import Entry, PortalUser, ReasonKind, fold
+from bulk_user_deletion.models import Entry, PortalUser, ReasonKind, fold, fold_loosely
 
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}")
 
@@ -18,15 +18,16 @@ def is_user_id(text: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Match:
     """The user an entry names, or why there is none: `problem` is then not_found, ambiguous or
-    columns_disagree.
+    columns_disagree, and `detail` says of the last which column names which user, by id.
     """
 
     user: PortalUser | None = None
     problem: ReasonKind = ReasonKind.NONE
+    detail: str = field(default="", compare=False)
 
 
 class Directory:
-    """The portal's users, to be found by id, username and e-mail, trimmed and case-folded.
+    """The portal's users, to be found by id, username and e-mail, as `fold` has them.
 
     Raises:
         PortalAnswerUnusable: two different users are listed under one id.
@@ -61,7 +62,7 @@ class Directory:
         e-mail; when it is one user's id and another's username, it is ambiguous. So is a number
         that is somebody's username alone: it may be the id of a user who has left.
         """
-        named: list[Collection[PortalUser]] = []
+        named: dict[str, Collection[PortalUser]] = {}
         if entry.bare:
             name = fold(entry.bare)
             found = {user.user_id: user for user in self._with_id(name)}
@@ -69,22 +70,23 @@ class Directory:
             found |= {user.user_id: user for user in self._by_email.get(name, ())}
             if found and is_user_id(name) and name not in self._by_id:
                 return Match(problem=ReasonKind.AMBIGUOUS)
-            named.append(found.values())
+            named["name"] = found.values()
         if entry.user_id:
-            named.append(self._with_id(fold(entry.user_id)))
+            named["id"] = self._with_id(fold(entry.user_id))
         if entry.username:
-            named.append(self._by_username.get(fold(entry.username), ()))
+            named["username"] = self._by_username.get(fold(entry.username), ())
         if entry.email:
-            named.append(self._by_email.get(fold(entry.email), ()))
+            named["e-mail"] = self._by_email.get(fold(entry.email), ())
 
-        if not any(named):
+        if not any(named.values()):
             return Match(problem=ReasonKind.NOT_FOUND)
-        in_all = list(named[0])
-        for users in named[1:]:
-            in_all = [user for user in in_all if user in users]
+        first, *others = named.values()
+        in_all = [user for user in first if all(user in users for users in others)]
         if len(in_all) == 1:
             return Match(user=in_all[0])
-        return Match(problem=ReasonKind.AMBIGUOUS if in_all else ReasonKind.COLUMNS_DISAGREE)
+        if in_all:
+            return Match(problem=ReasonKind.AMBIGUOUS)
+        return Match(problem=ReasonKind.COLUMNS_DISAGREE, detail=_who_names_whom(named))
 
     def lists(self, user_id: str) -> bool:
         """Tell whether somebody holds this id."""
@@ -95,22 +97,33 @@ class Directory:
         return (user,) if user else ()
 
 
+def _who_names_whom(named: Mapping[str, Collection[PortalUser]]) -> str:
+    """Say which column names which user, by id, and which names nobody."""
+    said: list[str] = []
+    for column, users in sorted(named.items(), key=lambda named: not named[1]):
+        ids = [user.user_id for user in users]
+        whom = f"user {ids[0]}" if len(ids) == 1 else f"{len(ids)} users" if ids else "nobody"
+        said.append(f"the {column} {'' if said else 'names '}{whom}")
+    return ", ".join(said)
+
+
 def api_users(users: Iterable[PortalUser], name: str, *, user_id: str = "") -> tuple[str, ...]:
     """Return the ids of the users that a token acts as which was asked for under `name`.
 
     Whatever the credentials secret calls that user: by username, by e-mail, or by id.
     """
-    folded = fold(name)
+    folded = fold_loosely(name)
     return tuple(
         user.user_id
         for user in users
-        if user.user_id == user_id or (folded and folded in {fold(user.username), fold(user.email)})
+        if user.user_id == user_id
+        or (folded and folded in {fold_loosely(user.username), fold_loosely(user.email)})
     )
 
 
 def only_an_id(entry: Entry) -> str:
     """Return the id that an entry gives and nothing else; empty for any other entry."""
-    if entry.username or entry.email or not names_by_id(entry):
+    if entry.username or entry.email or not names_by_id(entry) or (entry.bare and entry.user_id):
         return ""
     return fold(entry.user_id or entry.bare)
 
@@ -125,21 +138,37 @@ def id_key(user_id: str) -> str:
     return f"id:{user_id}"
 
 
-def identity_keys(entry: Entry) -> list[str]:
-    """Return the keys under which an earlier deletion of this entry's user is on record."""
-    keys = []
-    if entry.bare:
-        name = fold(entry.bare)
-        keys += [id_key(name)] if is_user_id(name) else [f"username:{name}", f"email:{name}"]
+def keys_of_each_value(entry: Entry) -> list[tuple[str, ...]]:
+    """Return under which keys an earlier deletion of this entry's user may be on record.
+
+    There is one tuple for each value of the entry; any key in it records that value. A name may be
+    on record as it was folded before, too.
+    """
+    keys: list[tuple[str, ...]] = []
+    if entry.bare and is_user_id(fold(entry.bare)):
+        keys.append((id_key(fold(entry.bare)),))
+    elif entry.bare:
+        keys.append((*_name_keys("username", entry.bare), *_name_keys("email", entry.bare)))
     if entry.user_id:
-        keys.append(id_key(fold(entry.user_id)))
+        keys.append((id_key(fold(entry.user_id)),))
     if entry.username:
-        keys.append(f"username:{fold(entry.username)}")
+        keys.append(_name_keys("username", entry.username))
     if entry.email:
-        keys.append(f"email:{fold(entry.email)}")
+        keys.append(_name_keys("email", entry.email))
     return keys
+
+
+def _name_keys(column: str, name: str) -> tuple[str, ...]:
+    exact, loose = f"{column}:{fold(name)}", f"{column}:{fold_loosely(name)}"
+    return (exact,) if exact == loose else (exact, loose)
+
+
+def identity_keys(entry: Entry) -> list[str]:
+    """Return all of the keys under which an earlier deletion of this entry's user may be found."""
+    return [key for keys in keys_of_each_value(entry) for key in keys]
 
 
 def user_keys(user: PortalUser) -> list[str]:
     """Return the keys under which the deletion of `user` is recorded."""
-    return identity_keys(Entry(0, user_id=user.user_id, username=user.username, email=user.email))
+    entry = Entry(0, user_id=user.user_id, username=user.username, email=user.email)
+    return [key for key, *_ in keys_of_each_value(entry)]

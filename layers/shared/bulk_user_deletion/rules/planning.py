@@ -18,11 +18,14 @@ from bulk_user_deletion.models import (
 )
 from bulk_user_deletion.rules.identity import (
     Directory,
-    identity_keys,
+    Match,
+    keys_of_each_value,
     names_by_id,
     only_an_id,
 )
 from bulk_user_deletion.rules.protection import Protected
+
+EMPTY = "The source is empty: it names nobody. Check where it comes from."
 
 # Lists of leavers are often cumulative: they go on naming somebody who went long ago. A colleague
 # may have been given that username or e-mail since, or single sign-on created the leaver again.
@@ -66,7 +69,7 @@ def strictest(one: Limits, other: Limits) -> Limits:
 
 
 def distinct_entries(entries: Sequence[Entry]) -> int:
-    """Count the different entries, trimmed and case-folded: what the caps are measured on."""
+    """Count the different entries, trimmed and lower-cased: the caps are measured on these."""
     return len({_folded(entry) for entry in entries})
 
 
@@ -93,7 +96,7 @@ def plan_entries(
     for entry in entries:
         match = directory.match(entry)
         if match.user is None:
-            planned.append(_without_user(entry, match.problem, deleted_before))
+            planned.append(_without_user(entry, match, deleted_before))
             continue
         user = match.user
         why = None
@@ -103,7 +106,7 @@ def plan_entries(
                 ReasonKind.DUPLICATE,
                 f"duplicate: the same user as line {first_line[user.user_id]}",
             )
-        elif not names_by_id(entry) and _on_record(entry, deleted_before, any):
+        elif not names_by_id(entry) and _recorded(entry, deleted_before, any):
             outcome, why = Outcome.UNRESOLVED, _CAME_BACK
         elif keep := protected.reason_to_keep(user, today=today):
             why = keep
@@ -190,30 +193,32 @@ def warnings_of(planned: Sequence[PlannedEntry]) -> tuple[str, ...]:
     )
 
 
-def _without_user(
-    entry: Entry, problem: ReasonKind, deleted_before: Collection[str]
-) -> PlannedEntry:
-    if problem is not ReasonKind.NOT_FOUND:
-        return _ended(entry, Outcome.UNRESOLVED, Why(problem, problem.value))
-    # A bare value is on record as the username or as the e-mail, but columns must all be: an e-mail
-    # may have been shared with somebody else, who is gone.
-    if _on_record(entry, deleted_before, any if entry.bare else all):
+def _without_user(entry: Entry, match: Match, deleted_before: Collection[str]) -> PlannedEntry:
+    if match.problem is not ReasonKind.NOT_FOUND:
+        said = f"{match.problem}: {match.detail}" if match.detail else match.problem.value
+        return _ended(entry, Outcome.UNRESOLVED, Why(match.problem, said))
+    # All its values must be on record: an e-mail may have been shared with somebody else, who is
+    # gone.
+    if _recorded(entry, deleted_before, all):
         why = Why(ReasonKind.DELETED_BEFORE, "deleted by an earlier run")
         return _ended(entry, Outcome.ALREADY_ABSENT, why)
     if only_an_id(entry):
         return _ended(entry, Outcome.NOT_ATTEMPTED, _NOT_LISTED)
-    return _ended(entry, Outcome.UNRESOLVED, Why(problem, problem.value))
+    return _ended(entry, Outcome.UNRESOLVED, Why(match.problem, match.problem.value))
 
 
 def _ended(entry: Entry, outcome: Outcome, why: Why) -> PlannedEntry:
     return PlannedEntry(entry, outcome, why.text, reason_kind=why.kind)
 
 
-def _on_record(
+def _recorded(
     entry: Entry, deleted_before: Collection[str], quantifier: Callable[[Iterable[bool]], bool]
 ) -> bool:
-    keys = identity_keys(entry)
-    return bool(keys) and quantifier(key in deleted_before for key in keys)
+    """Tell whether any, or all, of the entry's values are on record as deleted."""
+    values = keys_of_each_value(entry)
+    return bool(values) and quantifier(
+        any(key in deleted_before for key in keys) for keys in values
+    )
 
 
 def check_size(*, distinct: int, portal_users: int, last_day: int, limits: Limits) -> None:
@@ -225,7 +230,7 @@ def check_size(*, distinct: int, portal_users: int, last_day: int, limits: Limit
         RequestRefused: naming the cap, its figure and the figure found.
     """
     if distinct == 0:
-        raise RequestRefused("The source is empty: it names nobody. Check where it comes from.")
+        raise RequestRefused(EMPTY)
     if distinct > limits.max_users:
         raise RequestRefused(
             f"The source names {distinct} different entries, and MaxUsers allows"
@@ -265,7 +270,10 @@ def check_entries(planned: Sequence[PlannedEntry], request: Request, limits: Lim
         return
     doubtful = [row for row in planned if row.reason_kind in _NOT_ONE_USER]
     if doubtful:
-        lines = ", ".join(f"line {row.entry.line}: {row.reason}" for row in doubtful[:20])
+        lines = ", ".join(
+            f"line {row.entry.line}: {row.reason.removeprefix('columns_disagree: ')}"
+            for row in doubtful[:20]
+        )
         raise RequestRefused(
             f"{len(doubtful)} entries do not name exactly one user ({lines}). Nobody was deleted."
             " Correct them, or start the run by hand to leave them out."

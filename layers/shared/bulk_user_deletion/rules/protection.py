@@ -6,7 +6,7 @@ from datetime import date
 from fnmatch import fnmatchcase
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import PortalUser, ReasonKind, Why, fold
+from bulk_user_deletion.models import PortalUser, ReasonKind, Why, fold_loosely
 from bulk_user_deletion.rules.identity import api_users
 
 _HEADER = ["user", "until", "reason"]
@@ -25,10 +25,10 @@ class Protection:
     until: date | None
 
     def holds_for(self, user: PortalUser, today: date) -> bool:
-        """Tell whether it names `user`, trimmed and case-folded, and has not run out."""
+        """Tell whether it names `user`, however loosely, and has not run out."""
         if self.until and today > self.until:
             return False
-        names = (user.user_id, fold(user.username), fold(user.email))
+        names = (user.user_id, fold_loosely(user.username), fold_loosely(user.email))
         # Equal first: a name may hold what is special in a pattern, such as `[`.
         return any(name == self.user or fnmatchcase(name, self.user) for name in names if name)
 
@@ -51,7 +51,7 @@ class Protected:
             return Why(ReasonKind.SELF, "self: the user our own API token acts as")
         if user.is_administrator:
             return Why(ReasonKind.ADMINISTRATOR, "administrator")
-        if not user.lacks and fold(user.type) not in _KNOWN_TYPES:
+        if not user.lacks and fold_loosely(user.type) not in _KNOWN_TYPES:
             return Why(
                 ReasonKind.PROTECTED,
                 "protected: of a user type that this application does not know",
@@ -82,7 +82,7 @@ def read_protected_list(content: bytes) -> list[Protection]:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise RequestRefused(f"The protected list is not CSV in UTF-8: {error}.") from None
-    if not rows or [fold(cell) for cell in rows[0]] != _HEADER:
+    if not rows or [fold_loosely(cell) for cell in rows[0]] != _HEADER:
         raise RequestRefused("Line 1 of the protected list must be: user,until,reason")
     protections = []
     for line, row in enumerate(rows[1:], start=2):
@@ -95,7 +95,7 @@ def read_protected_list(content: bytes) -> list[Protection]:
                 f"Line {line} of the protected list has characters that cannot be printed, and"
                 " would protect nobody."
             )
-        protections.append(Protection(line, fold(row[0]), _until(row[1], line)))
+        protections.append(Protection(line, fold_loosely(row[0]), _until(row[1], line)))
     return protections
 
 

@@ -1,18 +1,32 @@
 """From a source's raw content to `Entry`s. Malformed content is refused whole, with its line."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import Entry
-from bulk_user_deletion.sources.columns import read_bare, read_user_id
 from bulk_user_deletion.sources.csv_file import entries_from_csv
+from bulk_user_deletion.sources.hints import Hint, Hints
 from bulk_user_deletion.sources.json_file import entries_from_json
+from bulk_user_deletion.sources.text import MOST_ENTRIES as MOST_ENTRIES
 from bulk_user_deletion.sources.text import decoded
+from bulk_user_deletion.sources.values import read_bare, read_user_id
 
 LARGEST_FILE = 50 * 2**20
-MOST_ENTRIES = 100_000
+
+_ZIP = b"PK\x03\x04"
+# Brackets begin names of columns, too: `[user_id],[username]`.
+_JSON = re.compile(r"\s*(?:\{|\[\s*(?:$|[\[{\]\"0-9.\-]|true\b|false\b|null\b|NaN\b|Infinity\b))")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a file says: whom it names, and what its other columns hint at."""
+
+    entries: list[Entry]
+    hints: tuple[Hint, ...] = ()
 
 
 def entries_from_list(users: Sequence[str]) -> list[Entry]:
@@ -48,19 +62,36 @@ def entries_from_dataset(rows: Iterable[Mapping[str, Any]]) -> list[Entry]:
 
 
 def entries_from_file(content: bytes) -> list[Entry]:
-    """Read a file: JSON or JSON Lines when it begins with a bracket, whatever its name; else CSV.
-
-    No user id, username or e-mail address begins with a bracket. One entry is read at a time, and
-    nothing of the file is kept but the entries.
+    """Read whom a file names.
 
     Raises:
         RequestRefused: naming the line or the entry.
     """
-    text = decoded(content)
-    is_json = re.match(r"\s*[\[{]", text)
+    return read_file(content).entries
+
+
+def read_file(content: bytes) -> Reading:
+    """Read a workbook, JSON or JSON Lines when it begins as one, whatever its name; else CSV.
+
+    One entry is read at a time, and nothing of a text is kept but the entries.
+
+    Raises:
+        RequestRefused: naming the line or the entry.
+    """
+    hints = Hints()
     entries: list[Entry] = []
-    for entry in (entries_from_json if is_json else entries_from_csv)(text):
+    for entry in _entries(content, hints):
         if len(entries) == MOST_ENTRIES:
             raise RequestRefused(f"The file has over {MOST_ENTRIES} entries. Send it in parts.")
         entries.append(entry)
-    return entries
+    return Reading(entries, hints.found())
+
+
+def _entries(content: bytes, hints: Hints) -> Iterator[Entry]:
+    if content.startswith(_ZIP):
+        # Here, because few files are workbooks.
+        from bulk_user_deletion.sources.workbook import entries_from_workbook
+
+        return entries_from_workbook(content, hints)
+    text = decoded(content)
+    return entries_from_json(text, hints) if _JSON.match(text) else entries_from_csv(text, hints)

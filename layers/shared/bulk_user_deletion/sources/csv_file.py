@@ -1,97 +1,114 @@
-"""CSV as spreadsheets and directories write it: comma, semicolon or tab, with or without header."""
+"""CSV as spreadsheets, directories and databases write it, with or without header."""
 
 import csv
 import re
-from collections.abc import Iterator
-from itertools import chain, islice
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models import Entry
-from bulk_user_deletion.rules.identity import is_user_id
-from bulk_user_deletion.sources.columns import KNOWN, columns_of, read_bare, read_entry
+from bulk_user_deletion.sources.columns import columns_of
+from bulk_user_deletion.sources.hints import Hints
+from bulk_user_deletion.sources.table import LOOKED_FOR_A_HEADER, Row, entries_from_rows
 from bulk_user_deletion.sources.text import lines
 
-_DELIMITERS = ",;\t"
-_LOOKED_FOR_A_HEADER = 20  # rows
+_DELIMITERS = ",;\t|"
 
-_Row = tuple[int, list[str]]
+_SEP = re.compile(r'("?)sep=([,;\t|])\1[,;\t|]*\r?\n?', re.IGNORECASE)
+_TYPE = re.compile(r'"?#TYPE [^\r\n]*\r?\n?')
+_TEMPLATE = re.compile(r"version:v[0-9.]+[,;\t]*\r?\n?")
+_EXAMPLE = re.compile(r'"?Example:[^\r\n]*')
 
 
-def entries_from_csv(text: str) -> Iterator[Entry]:
-    """Read a header that names users' columns, and a row each; or one bare column.
-
-    Other columns are ignored. An empty last cell more than the header has is nothing; a cell less
-    may be half a row, and is refused.
+def entries_from_csv(text: str, hints: Hints) -> Iterator[Entry]:
+    """Read CSV with comma, semicolon, tab or bar, whichever the header is read with.
 
     Raises:
         RequestRefused: naming the line and the column.
     """
-    text, skipped, told = _without_preamble(text)
+    text, skipped, told, is_template = _without_preamble(text)
     delimiter = told or _delimiter(text, skipped)
     rows = _rows(text, delimiter, skipped)
-    first = next(rows, None)
-    if first is None:
-        return
-    line, header = first
-    columns = columns_of(header, f"Line {line}")
-    if not columns:
-        yield from _bare_column(chain([first], rows), delimiter)
-        return
-    for line, cells in rows:
-        if len(cells) > len(header) and not any(cells[len(header) :]):
-            del cells[len(header) :]
-        if len(cells) != len(header):
-            raise RequestRefused(
-                f"Line {line} has {len(cells)} cells, and the header has {len(header)}. Check that"
-                " the file is whole, and that cells with a delimiter in them are quoted."
-            )
-        values = {column: cells[index] for column, index in columns.items()}
-        yield read_entry(line, values, f"line {line}")
+    yield from entries_from_rows(_without_example(rows) if is_template else rows, hints)
 
 
-def _without_preamble(text: str) -> tuple[str, int, str]:
-    """Cut off the line that Excel (`sep=;`) or PowerShell (`#TYPE …`) writes above the header.
+def _without_preamble(text: str) -> tuple[str, int, str, bool]:
+    """Cut off the line above the header that Excel, PowerShell or Entra's template writes.
 
-    Returns the rest, how many lines were cut off, and the delimiter if the line says it.
+    Returns the rest, how many lines were cut off, the delimiter if the line says it, and whether
+    it is the template.
     """
     first = next(lines(text), "")
-    if match := re.fullmatch(r'("?)sep=([,;\t])\1\r?\n?', first, re.IGNORECASE):
-        return text[len(first) :], 1, match[2]
-    if re.fullmatch(r'"?#TYPE [^\r\n]*\r?\n?', first):
-        return text[len(first) :], 1, ""
-    return text, 0, ""
+    rest = text[len(first) :]
+    if match := _SEP.fullmatch(first.rstrip("\r\n")):
+        return rest, 1, match[2], False
+    if _TYPE.fullmatch(first):
+        return rest, 1, "", False
+    if _TEMPLATE.fullmatch(first.rstrip("\r\n")):
+        return rest, 1, "", True
+    return text, 0, "", False
+
+
+def _without_example(rows: Iterator[Row]) -> Iterator[Row]:
+    """Leave out the template's own example, which stands below the header."""
+    for number, row in enumerate(rows):
+        if number != 1 or not _EXAMPLE.match(row[1][0]):
+            yield row
 
 
 def _delimiter(text: str, skipped: int) -> str:
     """Find the delimiter with which the header names a column, or else makes the most columns.
 
     Raises:
-        RequestRefused: there are two readings of the header.
+        RequestRefused: there are two readings of the header, or rows are quoted as a whole.
     """
     named: dict[str, list[str]] = {}
     columns: dict[str, int] = {}
+    first_rows: list[Row] = []
     for delimiter in _DELIMITERS:
-        try:
-            line, cells = next(_rows(text, delimiter, skipped), (0, []))
-        except RequestRefused:
+        head = _readable(text, delimiter, skipped)
+        if not head:
             continue
+        line, cells = head[0]
         if columns_of(cells, f"Line {line}"):
             named[delimiter] = cells
-        columns[delimiter] = len(cells)
+        columns[delimiter] = max(len(cells) for _, cells in head)
+        first_rows.append((line, cells))
+    if first_rows and all(_is_quoted_as_a_whole(cells) for _, cells in first_rows):
+        raise RequestRefused(
+            f"Line {first_rows[0][0]} stands in one pair of quotes as a whole, and so may every"
+            " row: it has one cell. Save it with each cell quoted by itself, or none."
+        )
     if len({tuple(cells) for cells in named.values()}) > 1:
         raise RequestRefused(
             "The header can be read with more than one delimiter. Quote the cells that have a"
-            " comma, a semicolon or a tab in them."
+            " comma, a semicolon, a tab or a bar in them."
         )
     if named:
         return next(iter(named))
-    if 0 in columns.values():  # nothing but delimiters
-        return min(columns, key=columns.__getitem__)
     widest = max(columns, key=columns.__getitem__, default=",")
     return widest if columns.get(widest, 0) > 1 else ","
 
 
-def _rows(text: str, delimiter: str, skipped: int) -> Iterator[_Row]:
+def _readable(text: str, delimiter: str, skipped: int) -> list[Row]:
+    """Return the first rows, up to one that cannot be read."""
+    found: list[Row] = []
+    with suppress(RequestRefused):
+        found.extend(islice(_rows(text, delimiter, skipped), LOOKED_FOR_A_HEADER))
+    return found
+
+
+def _is_quoted_as_a_whole(cells: Sequence[str]) -> bool:
+    """Tell whether a row has one cell that is a header by itself: `"user_id,username"`."""
+    [first, *others] = cells
+    return not any(others) and any(
+        delimiter in first and len(columns_of(first.split(delimiter), "")) > 0
+        for delimiter in _DELIMITERS
+    )
+
+
+def _rows(text: str, delimiter: str, skipped: int) -> Iterator[Row]:
     """Yield the rows that are not blank, trimmed, with the number of their last line."""
     reader = csv.reader(lines(text), delimiter=delimiter, strict=True)
     try:
@@ -101,38 +118,22 @@ def _rows(text: str, delimiter: str, skipped: int) -> Iterator[_Row]:
                 yield reader.line_num + skipped, cells
     except csv.Error as error:
         raise RequestRefused(
-            f"Line {reader.line_num + skipped} is not CSV: {error}. Check the quotes: a quote"
-            " inside a quoted cell is doubled."
+            f"Line {reader.line_num + skipped} is not CSV: {_said(str(error))}"
         ) from None
 
 
-def _bare_column(rows: Iterator[_Row], delimiter: str) -> Iterator[Entry]:
-    head = list(islice(rows, _LOOKED_FOR_A_HEADER))
-    for line, cells in head:
-        # What stands above it, and the header too, would be read as names.
-        if columns_of(re.split(f"[{_DELIMITERS}]", ",".join(cells)), f"Line {line}"):
-            raise RequestRefused(
-                f"Line {line} looks like the header, but other lines stand above it. Remove them."
-            )
-    title = head[0][1][0]
-    may_be_a_header = not title.isdecimal() and "@" not in title
-    for line, cells in chain(head, rows):
-        while len(cells) > 1 and not cells[-1]:
-            del cells[-1]
-        if len(cells) > 1:
-            raise RequestRefused(
-                f"Line {line} has {len(cells)} columns, and no header names {KNOWN}. Add a header"
-                " line."
-            )
-        if ";" in cells[0] or (delimiter != "," and "," in cells[0]):
-            raise RequestRefused(
-                f"Line {line} has a delimiter in its only column. Add a header line that names"
-                f" {KNOWN}."
-            )
-        value = read_bare(cells[0], f"line {line}")
-        if may_be_a_header and is_user_id(value):
-            raise RequestRefused(
-                f"The number in line {line} may be another system's id, because line {head[0][0]}"
-                " may be a header. If it is a user id, make that line say user_id."
-            )
-        yield Entry(line, bare=value)
+def _said(error: str) -> str:
+    """Say in our own words what the csv module says in Python's."""
+    if "new-line character" in error:
+        return (
+            "it has a carriage return, and other lines end with line feeds. Save the file with one"
+            " kind of line end."
+        )
+    if "field larger" in error:
+        return "a cell has over 131072 characters. Check that its quote is closed."
+    if "unexpected end" in error:
+        return "a quote is opened in it or above it, and never closed. Close it."
+    return (
+        "something follows a closing quote. Check the quotes: a quote inside a quoted cell is"
+        " doubled."
+    )

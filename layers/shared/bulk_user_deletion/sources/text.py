@@ -1,32 +1,47 @@
 """A file's bytes as text, and the text as lines: what is no list of users ends here, cheaply."""
 
+import codecs
 from collections.abc import Iterator
 
 from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.sources.kinds import no_list_of_bytes, no_list_of_text
 
 LONGEST_LINE = 65_536
+MOST_ENTRIES = 100_000
 _MOST_LINES = 1_000_000
 
 _SAVE = "Save it as 'CSV UTF-8'."
-_OTHER_KINDS = {
-    b"PK\x03\x04": f"The file is an Excel workbook or a ZIP archive. {_SAVE}",
-    b"\xd0\xcf\x11\xe0": f"The file is an old Excel workbook. {_SAVE}",
-    b"\x1f\x8b": "The file is compressed. Unpack it first.",
-    b"%PDF": "The file is a PDF document. Export the list as CSV.",
-    b"\xff\xfe": f"The file is UTF-16, as Excel's 'Unicode Text' is. {_SAVE}",
-    b"\xfe\xff": f"The file is UTF-16. {_SAVE}",
-}
 
 
 def decoded(content: bytes) -> str:
-    """Decode UTF-8, with or without a byte order mark.
+    """Decode UTF-8, with or without a byte order mark, or UTF-16 with one.
 
     Raises:
         RequestRefused: it is something else; what, where that can be told.
     """
-    for beginning, said in _OTHER_KINDS.items():
-        if content.startswith(beginning):
-            raise RequestRefused(said)
+    if said := no_list_of_bytes(content):
+        raise RequestRefused(said)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = _from_utf16(content)
+    else:
+        text = _from_utf8(content)
+    if said := no_list_of_text(text):
+        raise RequestRefused(said)
+    return text
+
+
+def _from_utf16(content: bytes) -> str:
+    try:
+        text = content.decode("utf-16")
+    except UnicodeDecodeError:
+        raise RequestRefused(f"The file is UTF-16, and damaged. {_SAVE}") from None
+    if (at := text.find("\0")) >= 0:
+        line = text.count("\n", 0, at) + 1
+        raise RequestRefused(f"Line {line} has a NUL character: the file is no text. {_SAVE}")
+    return text.removeprefix("\ufeff")
+
+
+def _from_utf8(content: bytes) -> str:
     if (at := content.find(b"\0")) >= 0:
         line = content.count(b"\n", 0, at) + 1
         raise RequestRefused(

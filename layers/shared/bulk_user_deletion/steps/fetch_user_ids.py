@@ -40,6 +40,7 @@ from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.deletion import leases_left
+from bulk_user_deletion.rules.drops import Nothing, Wait, nothing_in
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
 from bulk_user_deletion.rules.expiry import renewals_warning
 from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
@@ -59,10 +60,13 @@ from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.sources import (
     LARGEST_FILE,
+    Reading,
     entries_from_dataset,
-    entries_from_file,
     entries_from_list,
+    read_file,
 )
+from bulk_user_deletion.sources.hints import check_hints
+from bulk_user_deletion.steps.drops import DropLook
 from bulk_user_deletion.steps.orders import (
     check_portal,
     end_quiet,
@@ -82,7 +86,7 @@ class Planned:
     """What the state machine is told: `next_step` is preview, apply, close, wait or nothing.
 
     `run_id` is the run that it is about from now on: its own, or one that it resumes or closes.
-    `nothing_because` says why there is nothing to do for it: the event names a folder, another run
+    `nothing_because` says why there is nothing to do for it: the event names no list, another run
     has taken it, or it was an order, and is obeyed. To wait is to call again after `wait_seconds`.
     """
 
@@ -120,7 +124,7 @@ class FetchUserIds:
         request = read_request(self.event, file_drop_mode=self.settings.file_drop_mode)
         match request:
             case None:
-                return self._nothing("The event names a folder, not a file.")
+                return self._nothing(nothing_in(str(self.event["detail"]["object"]["key"])))
             case StopOrder():
                 return self._nothing(obey_stop(request, ledger=self.ledger, now=self.clock()))
             case EndQuietOrder():
@@ -147,6 +151,12 @@ class FetchUserIds:
         if first := self._taken_before(request):
             self.ledger.close_run(self.run_id, self.execution_arn)
             return self._nothing(f"The same event started run {first} before.")
+        match DropLook(request, self.run_id, self.bucket, self.ledger, self.clock()).instead():
+            case Wait(seconds):
+                return Planned(self.run_id, "wait", wait_seconds=seconds)
+            case Nothing(because):
+                self.ledger.close_run(self.run_id, self.execution_arn)
+                return self._nothing(because)
         limits = stricter(self.settings.limits, request.options)
         if request.mode is Mode.APPLY:
             self._may_apply(is_sealed=isinstance(request.source, SealedPlan))
@@ -276,10 +286,14 @@ class FetchUserIds:
 
     def _plan(self, request: Request, source: Source, limits: Limits) -> tuple[Plan, Control]:
         # What needs no portal comes first: a malformed list is refused before the portal is called.
-        entries = self._entries_at_hand(source)
+        today = datetime.fromtimestamp(self._now(), UTC).date()
+        reading = self._read_at_hand(source)
+        hints = check_hints(reading.hints if reading else (), request, today=today)
         listed = self.bucket.read_protected(self.settings.protected_list)
         portal = self.connect()
-        if entries is None:
+        if reading:
+            entries = reading.entries
+        else:
             entries = entries_from_dataset(portal.dataset_rows(source.dataset_id or 0))
         directory = Directory(portal.users())
         control = control_looks(portal, directory.users)
@@ -288,7 +302,7 @@ class FetchUserIds:
             entries,
             directory,
             protected=Protected(portal.user, listed, control.self_ids),
-            today=datetime.fromtimestamp(self._now(), UTC).date(),
+            today=today,
             deleted_before=self._deleted_before(entries, directory),
         )
         plan = self._new_plan(
@@ -299,6 +313,7 @@ class FetchUserIds:
             distinct=distinct_entries(entries),
             portal_users=len(directory.users),
             source_version=source.version(),
+            hints=hints,
         )
         return self._looked_at(self._limited(plan, request), Looks(portal, control)), control
 
@@ -474,6 +489,7 @@ class FetchUserIds:
         distinct: int,
         portal_users: int,
         source_version: str,
+        hints: Iterable[str] = (),
     ) -> Plan:
         users = sum(entry.outcome is Outcome.WOULD_DELETE for entry in entries)
         seconds_per_delete = self.ledger.pace().seconds_per_delete or SECONDS_PER_DELETE
@@ -503,7 +519,7 @@ class FetchUserIds:
             last_day=self.ledger.count_intents(since=self._now() - 24 * 3600),
             estimate=estimated,
             entries=entries,
-            warnings=(*warnings_of(entries), *filter(None, [tokens])),
+            warnings=(*hints, *warnings_of(entries), *filter(None, [tokens])),
         )
 
     def _limited(self, plan: Plan, request: Request) -> Plan:
@@ -524,11 +540,11 @@ class FetchUserIds:
             return replace(plan, refusal=str(error))
         return plan
 
-    def _entries_at_hand(self, source: Source) -> list[Entry] | None:
+    def _read_at_hand(self, source: Source) -> Reading | None:
         if source.users is not None:
-            return entries_from_list(source.users)
+            return Reading(entries_from_list(source.users))
         if source.s3 is not None:
-            return entries_from_file(self.bucket.read(source.s3, limit=LARGEST_FILE))
+            return read_file(self.bucket.read(source.s3, limit=LARGEST_FILE))
         return None
 
     def _deleted_before(self, entries: list[Entry], directory: Directory) -> set[str]:

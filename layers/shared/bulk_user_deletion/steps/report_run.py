@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bulk_user_deletion.bucket import OLD_VERSION_DAYS, Bucket, report_key, result_key
-from bulk_user_deletion.errors import sentence_of
+from bulk_user_deletion.bucket import OLD_VERSION_DAYS, Bucket, report_key
+from bulk_user_deletion.errors import StoreUnavailable, sentence_of
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models import (
     Mode,
@@ -87,7 +87,9 @@ class ReportRun:
             report = self._report(run, plan, digest, rows, losses, warnings)
         said = summary(report, report_address=self._address("json"))
         if not run or run.execution_arn == self.execution_arn:
-            self._publish(report, said, dropped_key=run.dropped_key if run else "")
+            if run and run.dropped_key:
+                report = self._answered(report, said, run.dropped_key)
+            self._publish(report)
         if run and run.execution_arn == self.execution_arn:
             self.ledger.close_run(self.run_id, self.execution_arn)
         self.ledger.release_lock(self.execution_arn)
@@ -180,12 +182,19 @@ class ReportRun:
             return "The function for this user ended before it began: its log says more."
         return ""
 
-    def _publish(self, report: Report, said: Mapping[str, Any], *, dropped_key: str) -> None:
+    def _answered(self, report: Report, said: Mapping[str, Any], dropped_key: str) -> Report:
+        """Write the answer beside a drop; when that fails, the report says so, and is written."""
+        try:
+            self.bucket.write_answer(dropped_key, said)
+        except StoreUnavailable as error:
+            warning = f"The answer beside the dropped file could not be written: {error}"
+            return replace(report, warnings=[*report.warnings, warning])
+        return report
+
+    def _publish(self, report: Report) -> None:
         self.bucket.write_text(report_key(self.run_id, "csv"), report_csv(report), "text/csv")
         self.bucket.write_json(report_key(self.run_id, "json"), report_json(report))
         self.bucket.write_text(report_key(self.run_id, "html"), report_page(report), "text/html")
-        if dropped_key:
-            self.bucket.write_json(result_key(dropped_key), said)
         link = object_link(
             self.bucket.name, report_key(self.run_id, "html"), execution_arn=self.execution_arn
         )

@@ -1,0 +1,83 @@
+"""Reads a list of leavers on the spot, as a drop of it would be read."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import Entry, RunStatus
+from bulk_user_deletion.rules.planning import EMPTY
+from bulk_user_deletion.rules.reporting import sentence
+from bulk_user_deletion.sources import LARGEST_FILE, Reading, read_file
+from bulk_user_deletion.sources.hints import doubts
+
+# What an entry may be named by, and what that is called.
+COLUMNS = {
+    "user_id": "user_id",
+    "username": "username",
+    "email": "email",
+    "bare": "id, username or e-mail",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a file says: whom it names, or the `refusal` that a drop would be answered with.
+
+    `doubts` refuse a run that nobody watches; `notes` are only to be known.
+    """
+
+    file: str
+    refusal: str = ""
+    entries: list[Entry] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def by(self) -> dict[str, int]:
+        """Count what the entries are named by."""
+        found: Counter[str] = Counter()
+        for entry in self.entries:
+            found[" and ".join(named_by(entry).values())] += 1
+        return dict(found)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, as one JSON document."""
+        return {
+            "file": self.file,
+            "refused": self.refusal or None,
+            "by": self.by,
+            "entries": [
+                {"line": entry.line, **{name: getattr(entry, name) for name in named_by(entry)}}
+                for entry in self.entries
+            ],
+            "doubts": self.doubts,
+            "notes": self.notes,
+        }
+
+
+def named_by(entry: Entry) -> dict[str, str]:
+    """Return which fields of an entry are filled, and what they are called."""
+    return {name: called for name, called in COLUMNS.items() if getattr(entry, name)}
+
+
+def check(path: Path, *, today: date) -> Checked:
+    """Read a file; what a drop of it would be refused for becomes its `refusal`."""
+    try:
+        reading = _read(path)
+    except RequestRefused as refusal:
+        return Checked(path.name, sentence(RunStatus.REFUSED, {}, why=str(refusal)))
+    against, to_know = doubts(reading.hints, today=today)
+    return Checked(path.name, entries=reading.entries, doubts=against, notes=to_know)
+
+
+def _read(path: Path) -> Reading:
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise RequestRefused(f"{path.name} has {size} bytes, and {LARGEST_FILE} are allowed.")
+    reading = read_file(path.read_bytes())
+    if not reading.entries:
+        raise RequestRefused(EMPTY)
+    return reading

@@ -1,0 +1,302 @@
+"""Columns beside the names that may say that somebody stays: a status, an action, a last day."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from functools import lru_cache
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import Mode, Request
+from bulk_user_deletion.sources.columns import letters, words
+
+_LINES = 20
+
+
+class Meaning(StrEnum):
+    """What a column says of somebody."""
+
+    STATUS = "status"  # active, terminated
+    IS_THERE = "status of yes and no"  # enabled: true
+    IS_GONE = "status of yes and no, the other way"  # suspended: true
+    ACTION = "action"  # delete, update
+    LAST_DAY = "last day"
+
+
+_COLUMNS: dict[str, Meaning] = {
+    word: meaning
+    for meaning, names in {
+        Meaning.STATUS: """
+            status state userstatus accountstatus employmentstatus employeestatus workerstatus
+            memberstatus statusreadonly currentstatus employmentstate accountstate lifecyclestatus
+            hrstatus jobstatus signinstatus zustand mitarbeiterstatus benutzerstatus statut etat
+            estado estatus situacion stato situacao
+        """,
+        Meaning.IS_THERE: """
+            active isactive enabled isenabled accountenabled useractive signinallowed aktiv
+            aktiviert actif active activo activa ativo attivo actief aktywny
+        """,
+        Meaning.IS_GONE: """
+            suspended issuspended disabled isdisabled inactive isinactive deactivated isdeactivated
+            blocked isblocked blockcredential signinblocked blocksignin locked deleted isdeleted
+            terminated isterminated archived isarchived gesperrt deaktiviert inaktiv bloque
+            desactive inactif inactivo bloqueado inattivo
+        """,
+        Meaning.ACTION: """
+            action useraction requestedaction operation change changetype event eventtype activity
+            eventreason aktion vorgang massnahme accion operacion azione actie
+        """,
+        Meaning.LAST_DAY: """
+            lastday lastdayofwork lastworkingday lastdayworked lastworkday finalday
+            terminationdate termdate dateofleaving leavedate leavingdate leaveron exitdate enddate
+            employmentenddate contractenddate contractend dateend effectivedate effectiveon
+            separationdate departuredate offboardingdate deletiondate validto validuntil expirydate
+            expirationdate accountexpirationdate accountexpires deactivationdate
+            austrittsdatum austritt austrittam letzterarbeitstag letztertag vertragsende enddatum
+            gultigbis kundigungsdatum datedesortie datededepart datedefin dernierjour
+            fechadebaja fechadesalida fechafin fechadecese ultimodia datadicessazione datafine
+            ultimogiorno datadesaida datademissao datumuitdienst uitdiensttreding einddatum
+        """,
+    }.items()
+    for word in words(names)
+}
+
+# What says that somebody stays, as `letters` has it. Whatever else stands there may be a leaver's.
+_STAYS = words(
+    """
+    active aktiv actif activo activa ativo attivo actief aktywny enabled aktiviert true yes y 1 ja
+    oui si sim wahr vrai on current employed hired present working staying stay stays remains
+    provisioned staged recovery lockedout passwordexpired invited pending onleave leaveofabsence
+    loa probation paid unpaidleave paidleave inservice imdienst enactivite enposte signinallowed
+    allowed activeonleave activeemployee ausstehend onboarding prehire newhire transferred
+    """
+)
+_GONE_NOT = words(
+    """
+    false no n 0 nein non falsch faux off
+    """
+)
+_OTHER_ACTIONS = words(
+    """
+    add added create created new insert hire hired hiring newhire join joined joiner onboard
+    onboarding rehire rehired update updated modify modified change changed edit move moved mover
+    transfer transferred promote promotion demotion keep stay none noaction nochange no skip
+    ignore retain activate activated reactivate enable enabled unlock invite invited
+    leaveofabsence returnfromleave datachange payratechange import review nothing behalten anlegen
+    neu andern aendern eintritt versetzung garder conserver creer embauche modifier mantener crear
+    alta modificar mantenere creare assunzione modificare
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a column says of the rows: how many it says stay, in which lines, the latest last day.
+
+    `column` is its number, from 1; 0 in JSON. `lines` are the first of those who stay.
+    """
+
+    meaning: Meaning
+    column: int
+    rows: int
+    staying: int
+    lines: tuple[int, ...]
+    last_day: date | None = None
+    last_day_line: int = 0
+
+
+@dataclass(slots=True)
+class _Column:
+    meaning: Meaning
+    number: int
+    rows: int = 0
+    staying: int = 0
+    lines: tuple[int, ...] = ()
+    # By how a date of digits alone is read: the day first, or the month.
+    latest: tuple[tuple[date, int] | None, tuple[date, int] | None] = (None, None)
+    is_day_first: bool | None = None
+
+
+def hint_columns(header: Sequence[str], named: Iterable[int]) -> list[tuple[int, str]]:
+    """Return where in a header the columns stand that may say something, and their names."""
+    besides = set(named)
+    return [
+        (index, word)
+        for index, name in enumerate(header)
+        if name and index not in besides and (word := letters(name)) in _COLUMNS
+    ]
+
+
+class Hints:
+    """Collects what the columns beside the names say, in a few figures."""
+
+    def __init__(self) -> None:
+        self._columns: dict[tuple[str, int], _Column] = {}
+
+    def see(self, line: int, word: str, index: int, value: object) -> None:
+        """Take note of what the column called `word` says in a line."""
+        column = self._columns.get((word, index))
+        if column is None:
+            column = self._columns[word, index] = _Column(_COLUMNS[word], index + 1)
+        column.rows += 1
+        text = value if isinstance(value, str) else str(value)
+        if column.meaning is Meaning.LAST_DAY:
+            _see_date(column, line, text)
+        elif _stays(column.meaning, text):
+            column.staying += 1
+            if len(column.lines) < _LINES:
+                column.lines = (*column.lines, line)
+
+    def found(self) -> tuple[Hint, ...]:
+        """Return what was seen, the columns that say nothing left out."""
+        found = []
+        for column in self._columns.values():
+            dates = [latest for latest in column.latest if latest]
+            if column.is_day_first is not None and len(dates) > 1:
+                dates = [dates[0 if column.is_day_first else 1]]
+            last_day, line = max(dates, default=(None, 0), key=lambda found: found[0])
+            if column.staying or last_day:
+                found.append(
+                    Hint(
+                        column.meaning,
+                        column.number,
+                        column.rows,
+                        column.staying,
+                        column.lines,
+                        last_day,
+                        line,
+                    )
+                )
+        return tuple(found)
+
+
+def doubts(hints: Iterable[Hint], *, today: date) -> tuple[list[str], list[str]]:
+    """Return what speaks against deleting unseen, and what somebody should only know.
+
+    A column that says of some that they stay, and not of others, speaks against it; so does an
+    action that is no deletion, and a last day to come. That all are active is only to be known:
+    lists are often made before the accounts are switched off.
+    """
+    against, to_know = [], []
+    for hint in hints:
+        column = f"Column {hint.column}" if hint.column else "A key of the file"
+        if hint.last_day and hint.last_day > today:
+            against.append(
+                f"{column} holds last days, and one is still to come (line {hint.last_day_line})."
+            )
+        if not hint.staying:
+            continue
+        numbers = ", ".join(map(str, hint.lines)) + (", …" if hint.staying > _LINES else "")
+        lines = f"line {numbers}" if hint.staying == 1 else f"lines {numbers}"
+        if hint.meaning is Meaning.ACTION:
+            against.append(f"{column} holds actions, and some are no deletion ({lines}).")
+        elif hint.staying < hint.rows:
+            against.append(f"{column} holds a status, and some are staying by it ({lines}).")
+        else:
+            to_know.append(f"{column} holds a status, and everybody is active by it.")
+    return against, to_know
+
+
+def check_hints(hints: Iterable[Hint], request: Request, *, today: date) -> tuple[str, ...]:
+    """Return what a reader of the plan should know of a file's other columns.
+
+    Raises:
+        RequestRefused: something speaks against deleting, and nobody is there to look at it.
+    """
+    against, to_know = doubts(hints, today=today)
+    if against and request.mode is Mode.APPLY and not request.is_attended:
+        raise RequestRefused(
+            f"{' '.join(against)} Nobody was deleted. Leave only those in the list who are to be"
+            " deleted now, or preview it and apply that plan."
+        )
+    return (*against, *to_know)
+
+
+@lru_cache(maxsize=256)
+def _stays(meaning: Meaning, text: str) -> bool:
+    word = letters(text)
+    match meaning:
+        case Meaning.IS_GONE:
+            return word in _GONE_NOT
+        case Meaning.ACTION:
+            return word in _OTHER_ACTIONS
+        case _:
+            return word in _STAYS or word.startswith(("active", "aktiv"))
+
+
+_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ].*)?")
+_COMPACT = re.compile(r"((?:19|20)\d\d)([01]\d)([0-3]\d)(?:\d{6}.*)?")
+_TWO_WAYS = re.compile(r"(\d{1,2})([-/. ])(\d{1,2})\2(\d{4}|\d\d)(?:,?[T ].*)?")
+_WORDS = re.compile(
+    r"(?:(\d{1,2})[-. ]+)?([a-zé]{3})[a-zé]*[-. ,]+(?:(\d{1,2}),? +)?(\d{4}|\d\d)(?:[T ].*)?",
+    re.IGNORECASE,
+)
+_MONTHS = {
+    month: number
+    for number, months in enumerate(
+        [
+            "jan ene",
+            "feb fév fev",
+            "mar mär mrz",
+            "apr avr abr",
+            "may mai maj mag",
+            "jun jui giu",
+            "jul lug",
+            "aug aoû ago",
+            "sep set",
+            "oct okt ott out",
+            "nov",
+            "dec dez déc dic",
+        ],
+        start=1,
+    )
+    for month in months.split()
+}
+_SERIAL = re.compile(r"([2-9]\d{4})(?:\.\d+)?")
+_SPREADSHEETS_EPOCH = date(1899, 12, 30)
+
+
+def _see_date(column: _Column, line: int, text: str) -> None:
+    day_first, month_first, is_day_first = _dates(text)
+    if is_day_first is not None:
+        column.is_day_first = is_day_first
+    column.latest = (
+        _later(column.latest[0], day_first, line),
+        _later(column.latest[1], month_first, line),
+    )
+
+
+@lru_cache(maxsize=256)
+def _dates(text: str) -> tuple[date | None, date | None, bool | None]:
+    """Return a date as read with the day first and with the month first, and which it must be."""
+    found = None
+    if match := _ISO.fullmatch(text) or _COMPACT.fullmatch(text):
+        found = _date(*match.groups())
+    elif match := _TWO_WAYS.fullmatch(text):
+        one, sign, other, year = match.groups()
+        day_first, month_first = _date(year, other, one), _date(year, one, other)
+        if sign == ".":
+            return day_first, day_first, None
+        if day_first and month_first:
+            return day_first, month_first, None
+        return day_first, month_first, month_first is None if day_first or month_first else None
+    elif (match := _WORDS.fullmatch(text)) and (month := _MONTHS.get(match[2].lower())):
+        found = _date(match[4], str(month), match[1] or match[3] or "1")
+    elif match := _SERIAL.fullmatch(text):
+        found = _SPREADSHEETS_EPOCH + timedelta(days=int(match[1]))
+    return found, found, None
+
+
+def _later(
+    before: tuple[date, int] | None, found: date | None, line: int
+) -> tuple[date, int] | None:
+    return (found, line) if found and (before is None or found > before[0]) else before
+
+
+def _date(year: str, month: str, day: str) -> date | None:
+    number = int(year) + (2000 if len(year) == 2 else 0)
+    try:
+        return date(number, int(month), int(day))
+    except ValueError:
+        return None

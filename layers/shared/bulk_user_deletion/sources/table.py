@@ -1,0 +1,211 @@
+"""Rows of cells, from CSV or a workbook, to entries: where the header is, and what is no person."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import Entry
+from bulk_user_deletion.rules.identity import is_user_id
+from bulk_user_deletion.sources.columns import (
+    KNOWN,
+    OTHER_ID,
+    SIGN_IN,
+    USER_ID,
+    USERNAME,
+    column_called,
+    columns_of,
+    invisible,
+    is_header_word,
+    is_second_email,
+    letters,
+    names_of,
+)
+from bulk_user_deletion.sources.hints import Hints, hint_columns
+from bulk_user_deletion.sources.values import is_nothing, read_bare, read_entry
+
+LOOKED_FOR_A_HEADER = 20  # rows
+
+Row = tuple[int, list[str]]  # its line, and its cells, trimmed; not blank
+
+_OUR_REPORT = {"line", "entry", "outcome", "reason"}
+_NUMBER = re.compile(r"[0-9.,:/\- ]+")
+
+
+def entries_from_rows(rows: Iterator[Row], hints: Hints) -> Iterator[Entry]:
+    """Read a header that names users' columns, and a row each; or one bare column.
+
+    Other columns are ignored, but for what they hint at. An empty last cell more than the header
+    has is nothing; a cell less may be half a row, and is refused.
+
+    Raises:
+        RequestRefused: naming the line and the column.
+    """
+    head = list(islice(rows, LOOKED_FOR_A_HEADER))
+    if not head:
+        return
+    line, header = head[0]
+    columns = columns_of(header, f"Line {line}")
+    if {letters(cell) for cell in header} >= _OUR_REPORT:
+        raise RequestRefused(
+            "The file is the report of a run, and no list. To delete whom a preview planned, apply"
+            " its plan: bulk-user-deletion apply RUN-ID."
+        )
+    if not columns:
+        _refuse_unknown_header(head)
+        yield from _bare_column(chain(head, rows))
+        return
+    if not names_of(columns):
+        raise RequestRefused(
+            f"Line {line} has a column of ids that is not spelled user_id, and no other that names"
+            " anybody: they may be another system's. If they are the portal's, call it user_id."
+        )
+    yield from _named_columns(chain(head[1:], rows), header, columns, hints)
+
+
+def _named_columns(
+    rows: Iterator[Row], header: list[str], columns: dict[str, int], hints: Hints
+) -> Iterator[Entry]:
+    seen_beside = hint_columns(header, columns.values())
+    width = len(header)
+    numbers = [index for column, index in columns.items() if column in {USER_ID, USERNAME, SIGN_IN}]
+    first = next(index for column, index in columns.items() if column != OTHER_ID)
+    filled: set[int] = set()  # columns, in the rows above
+    is_first = True
+    for line, cells in rows:
+        if len(cells) > width and not any(cells[width:]):
+            del cells[width:]
+        if len(cells) != width:
+            raise RequestRefused(_other_width(line, len(cells), width))
+        if column_called(cells[first]) and columns_of(cells, f"Line {line}") == columns:
+            continue  # the header once more, as a second one for people, or of a file put below
+        if is_first and any(is_header_word(cells[index]) for index in numbers):
+            raise RequestRefused(
+                f"Line {line} may be a second header, below the first. If it is, remove one of the"
+                " two; if it is somebody's name, put it further down."
+            )
+        is_first = False
+        in_row = [index for index, cell in enumerate(cells) if cell]
+        if len(in_row) == 1 and in_row[0] in numbers and filled - {*in_row}:
+            _refuse_total(line, cells[in_row[0]])
+        filled.update(in_row)
+        values = {column: cells[index] for column, index in columns.items()}
+        for index, word in seen_beside:
+            hints.see(line, word, index, cells[index])
+        yield read_entry(line, values, f"line {line}")
+
+
+def _refuse_total(line: int, value: str) -> None:
+    what = "number" if value.isdecimal() else "word"
+    if value.isdecimal() or is_header_word(value):
+        raise RequestRefused(
+            f"The {what} in line {line} stands alone below rows that fill other columns: it may be"
+            " a total. Remove that line, or fill its other columns."
+        )
+
+
+def _other_width(line: int, cells: int, width: int) -> str:
+    return (
+        f"Line {line} has {cells} {'cell' if cells == 1 else 'cells'}, and the header has {width}."
+        " Check that the file is whole, and that cells with a delimiter in them are quoted."
+    )
+
+
+def _refuse_unknown_header(head: Sequence[Row]) -> None:
+    """Refuse what has no header in its first line, but in a later one, or has several columns."""
+    for line, cells in head:
+        if columns_of(cells, f"Line {line}"):
+            raise RequestRefused(
+                f"Line {line} looks like the header, but other lines stand above it. Remove them."
+            )
+    width = max(len(_used(cells)) for _, cells in head)
+    if width == 1 and all(len(_used(cells)) <= 1 for _, cells in head):
+        return
+    line, cells = next(row for row in head if len(_used(row[1])) == width)
+    used = _used(cells)
+    filled = [cell for cell in used if cell]
+    if len(head) == 1 or all("@" in cell.strip("@") for cell in filled):
+        raise RequestRefused(
+            f"Line {line} has {len(used)} values, and no line above says what they are. If they are"
+            " users, put each into a line of its own."
+        )
+    if any("@" in cell or _NUMBER.fullmatch(cell) or is_nothing(cell) for cell in filled):
+        raise RequestRefused(
+            f"Line {line} has {len(used)} columns, and no line above says what they hold. Put one"
+            f" there, with {KNOWN} above the column that holds it."
+        )
+    above = "" if line == head[0][0] else ", and remove the lines above it"
+    if any(unseen := invisible(cell) for cell in filled):
+        raise RequestRefused(
+            f"Line {line} looks like a header, and has an invisible character: {unseen}. Remove it."
+        )
+    if second := next((n for n, cell in enumerate(cells, 1) if is_second_email(cell)), 0):
+        raise RequestRefused(
+            f"Line {line} looks like a header, and its column {second} is a second e-mail address,"
+            " which is nobody's name here. Export the sign-in name or the work e-mail, too."
+        )
+    raise RequestRefused(
+        f"Line {line} looks like a header, and none of its {len(used)} columns is known: rename"
+        " the one that holds the usernames to username, or the one that holds the e-mail addresses"
+        f" to email{above}."
+    )
+
+
+def _used(cells: Sequence[str]) -> Sequence[str]:
+    """Return the cells up to the last one that is not empty."""
+    return cells[: max((at for at, cell in enumerate(cells, 1) if cell), default=0)]
+
+
+def _bare_column(rows: Iterator[Row]) -> Iterator[Entry]:
+    title_line = 0
+    word_line = line = 0
+    value = ""
+    may_be_a_header = False
+    above: int | None = None  # how many lines without @ stand above the first e-mail address
+    names = emails = numbers = 0
+    for line, cells in rows:
+        used = _used(cells)
+        if len(used) > 1:
+            raise RequestRefused(
+                f"Line {line} has {len(used)} columns, and the lines above it have one. Put a line"
+                f" on top that says what they hold, with {KNOWN} above the column that holds it."
+            )
+        value = used[0]
+        if not title_line:
+            title_line = line
+            may_be_a_header = not value.isdecimal() and "@" not in value
+            if may_be_a_header and (unseen := invisible(value)):
+                raise RequestRefused(
+                    f"Line {line} has an invisible character: {unseen}. Remove it."
+                )
+        if not word_line and is_header_word(value):
+            word_line = line
+        value = read_bare(value, f"line {line}")
+        if may_be_a_header and is_user_id(value):
+            raise RequestRefused(
+                f"The number in line {line} may be another system's id, because line {title_line}"
+                " may be a header. If it is a user id, make that line say user_id."
+            )
+        if "@" in value:
+            above = names if above is None else above
+            emails += 1
+        else:
+            names += 1
+            numbers += value.isdecimal()
+        yield Entry(line, bare=value)
+    if numbers == 1 and value == str(names + emails - 1):
+        raise RequestRefused(
+            f"The number in line {line} is how many lines stand above it, and none of them is a"
+            " number: it may be a total. Remove that line."
+        )
+    if word_line:
+        raise RequestRefused(_may_be_a_header(word_line))
+    if emails and names and names == above and not numbers:
+        raise RequestRefused(_may_be_a_header(title_line))
+
+
+def _may_be_a_header(line: int) -> str:
+    return (
+        f"Line {line} may be a header that is not known. If it is one, call it email or username;"
+        " if it is somebody's name, put a line on top of the file that says login."
+    )

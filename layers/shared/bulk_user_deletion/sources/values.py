@@ -1,0 +1,303 @@
+"""What may stand in a cell, or behind a key, that names somebody; and what is told as no name.
+
+No message repeats what stands there.
+"""
+
+import re
+from collections.abc import Mapping
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models import Entry
+from bulk_user_deletion.rules.identity import is_user_id
+from bulk_user_deletion.sources.columns import (
+    EMAIL,
+    OTHER_ID,
+    USER_ID,
+    USERNAME,
+    character,
+    column_called,
+)
+
+_LONGEST_NAME = 320  # the longest e-mail address there can be (RFC 3696, erratum 1690)
+
+# What systems write where there is nothing.
+_NOTHING = frozenset(
+    re.findall(
+        r"\S+",
+        r"""
+    null \n none n/a na n.a. n.a nil #n/a #na #nv #n/d nan nat undefined - -- --- – — . .. ?
+    (null) <null> [null] {null} (none) <none> [none] (empty) <empty> (blank) (leer) <unset> (unset)
+    keine k.a. aucun ninguno nessuno nenhum geen brak
+    """,
+    )
+)
+_TOTAL = re.compile(
+    r"(?:grand[ -]?|sub[ -]?|over)?(?:total(?:e|es|en|s|summe)?|sum|summe|gesamt(?:summe)?"
+    r"|insgesamt|somme|suma|soma|totaal|summa|razem|count|anzahl|nombre|numero"
+    r"|number of (?:users|rows)|итого|合計|总计|합계)"
+    r"(?: (?:general|général|users|rows|records|count|leavers))?\s*[:=]?\s*\d*"
+    r"|\(?\d+ (?:rows?|records?|users?|lines?|zeilen?|lignes?|filas?|righe)\b[^@]*",
+    re.IGNORECASE,
+)
+
+# What programs and spreadsheets make of numbers, and paths.
+_CHANGED_NUMBER = re.compile(
+    r"[+-]?[0-9]+(?:[.,'\u00a0\u202f ][0-9]+)+|[+-]?[0-9]+[.,]|[+-]?[0-9.,]+e[+-]?[0-9]+"
+    r"|[+-][0-9]+|0x[0-9a-f]+",
+    re.IGNORECASE,
+)
+_PATH = re.compile(r".*\.\.[/\\].*")
+_MAY_BE_A_NAME = re.compile("[0-9]{1,19}")
+
+# Nothing below need be asked of these, which are nearly all.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
+_PLAIN_EMAIL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+\-]{0,99}@[A-Za-z0-9][A-Za-z0-9.\-]{0,99}")
+
+_QUOTES = "\"'`´‘’‚‛“”„‟«»‹›「」『』"
+_NO_NAMES = (
+    (
+        re.compile(r"(?:mailto|smtp|sip|xmpp|https?|tel|x500|x400|file|ldaps?):.*", re.IGNORECASE),
+        "begins with a prefix such as mailto:. Leave the address alone",
+    ),
+    (
+        re.compile(r"[^<>]*<[^<>]*>[;,]?|.*\([^()]*@[^()]*\)"),
+        "is a name and an address, as mail programs write them. Leave the address alone",
+    ),
+    (
+        re.compile(rf"[{_QUOTES}].*[{_QUOTES}]"),
+        "stands in quotes. Remove them",
+    ),
+    (
+        re.compile(r"['’`].*"),
+        "begins with an apostrophe, as spreadsheets mark text. Remove it",
+    ),
+    (
+        re.compile(r"[•·‣◦▪●○■□►✓☐☑→].*|(?:[-–—*+>]|[0-9]{1,6}[.)]|\[[ xX]?\])\s+\S.*"),
+        "begins with a bullet or a number of a list. Remove it",
+    ),
+    (re.compile(r"=.*"), "is a formula. Put its value there"),
+    (
+        re.compile(r"(?:CN|OU|DC|UID|O)=.*", re.IGNORECASE),
+        "is a directory's path. Export the username or the e-mail",
+    ),
+    (
+        re.compile(r"#(?:REF|VALUE|NAME|DIV/0|NUM|NULL|SPILL|CALC|WERT|BEZUG|VALEUR|VALOR)[!?]?.*"),
+        "is a spreadsheet's error. Correct its formula",
+    ),
+    (
+        re.compile(r"[\[{(<].*"),
+        "begins with a bracket. Remove it",
+    ),
+    (
+        re.compile(r"[\w .\-]{1,40}:\s+.*"),
+        "is a word, a colon and a value, as YAML, LDIF and mails have them. Export the list as CSV",
+    ),
+)
+_NEITHER = "is neither a name nor a user id, which is a whole number from 1"
+_CHANGED = (
+    "a spreadsheet or a script changed the number, which has a fraction, an exponent, a sign or"
+    " separators. Export it again as text."
+)
+_SENTENCE = 5  # words and more
+_TWO_NAMES = "has two names in one cell. Put each into a line of its own"
+
+
+def is_nothing(value: str) -> bool:
+    """Tell whether a cell is empty, or has one of the words that systems write for nothing."""
+    return not value or (len(value) < 10 and value.lower() in _NOTHING)
+
+
+def read_entry(line: int, values: Mapping[str, str], where: str) -> Entry:
+    """Make an entry of the cells of one row, by column; empty ones do not count.
+
+    A sign-in name counts where there is neither username nor e-mail, an id that is not called
+    `user_id` where there is a name beside it.
+
+    Raises:
+        RequestRefused: all are empty, or one is not what its column says.
+    """
+    given = {
+        column: value for column, text in values.items() if not is_nothing(value := text.strip())
+    }
+    fields = {}
+    for column, value in given.items():
+        place = f"{where}, column {column}"
+        if column == USER_ID:
+            fields[USER_ID] = read_user_id(value, place)
+        elif column == OTHER_ID:
+            if user_id := _read_other_id(value, place):
+                fields[USER_ID] = user_id
+        elif column == EMAIL:
+            fields[EMAIL] = read_email(value, place)
+        elif column == USERNAME:
+            name = read_username(value, place)
+            is_address = "@" in name.strip("@") and (
+                EMAIL not in given or given[EMAIL].lower() == name.lower()
+            )
+            fields["bare" if is_address else USERNAME] = name
+        elif USERNAME not in given and EMAIL not in given:
+            fields["bare"] = _read_sign_in(value, place)
+    if "bare" in fields:
+        fields.pop(EMAIL, None)  # the same address, called the username
+    if not fields:
+        is_said = any(text.strip() for column, text in values.items() if column != OTHER_ID)
+        are = "says that there is nothing, as NULL does" if is_said else "is empty"
+        named = ", ".join(sorted(column for column in values if column != OTHER_ID))
+        raise RequestRefused(f"{_capital(where)} names nobody: {named} {are}.")
+    if set(fields) == {USER_ID} and OTHER_ID in given:
+        raise RequestRefused(
+            f"{_capital(where)} names somebody by a number alone, and its column is not spelled"
+            " user_id: it may be another system's. If the numbers are the portal's, call the column"
+            " user_id."
+        )
+    return Entry(line, **fields)
+
+
+def read_user_id(value: str, where: str) -> str:
+    """Return a user id, trimmed.
+
+    Raises:
+        RequestRefused: it is none.
+    """
+    value = value.strip()
+    if is_user_id(value):
+        return value
+    if _CHANGED_NUMBER.fullmatch(value) and not value.startswith("-"):
+        raise RequestRefused(f"The user_id in {where} is not a user id: {_CHANGED}")
+    _refuse_total("user_id", value, where)
+    raise RequestRefused(
+        f"The user_id in {where} is not a user id: it must be a whole number from 1. If it is"
+        " another system's id, remove that column and name users by username or email."
+    )
+
+
+def _read_other_id(value: str, where: str) -> str:
+    """Return an id of a column that may be another system's; nothing when it surely is."""
+    if is_user_id(value):
+        return value
+    if _CHANGED_NUMBER.fullmatch(value):
+        raise RequestRefused(f"The id in {where} is not a user id: {_CHANGED}")
+    return ""
+
+
+def read_username(value: str, where: str) -> str:
+    """Return a username, trimmed.
+
+    Raises:
+        RequestRefused: nobody can be called so.
+    """
+    value = _read_name(value, where)
+    if column_called(value):
+        raise RequestRefused(f"The value in {where} is a header, and nobody's name. Remove it.")
+    return value
+
+
+def read_email(value: str, where: str) -> str:
+    """Return an e-mail address, trimmed.
+
+    Raises:
+        RequestRefused: it is none.
+    """
+    if _PLAIN_EMAIL.fullmatch(value):
+        return value
+    if "@" not in value and _TOTAL.fullmatch(value):
+        raise RequestRefused(
+            f"The value in {where} is no e-mail address, and may be a total. Remove that line."
+        )
+    value = _read_name(value, where)
+    if "@" not in value.strip("@"):
+        raise RequestRefused(
+            f"The value in {where} is no e-mail address: it has no @. If the column holds"
+            " usernames, call it username."
+        )
+    if re.search(r"[\s,()<>]|[.:!?/]$", value):
+        raise RequestRefused(
+            f"The value in {where} is more than an e-mail address. Leave the address alone."
+        )
+    return value
+
+
+def _read_sign_in(value: str, where: str) -> str:
+    if is_user_id(value):  # bare, it would be taken for the portal's id
+        raise RequestRefused(f"The value in {where} is a number, and no name to sign in with.")
+    return read_username(value, where)
+
+
+def read_bare(value: str, where: str) -> str:
+    """Return a value that may be an id, a username or an e-mail, trimmed.
+
+    Raises:
+        RequestRefused: it is none of them.
+    """
+    value = value.strip()
+    if value and is_nothing(value):
+        raise RequestRefused(
+            f"The value in {where} is a word for nothing, such as NULL, and nobody's name. Remove"
+            " it."
+        )
+    return _read_name(value, where)
+
+
+def _read_name(value: str, where: str) -> str:
+    value = value.strip()
+    if not value or len(value) > _LONGEST_NAME:
+        raise RequestRefused(
+            f"The value in {where} is empty, or longer than {_LONGEST_NAME} characters."
+        )
+    if _PLAIN_EMAIL.fullmatch(value):
+        return value
+    if value.isdecimal() and not _MAY_BE_A_NAME.fullmatch(value):
+        raise RequestRefused(
+            f"The value in {where} {_NEITHER}: it has more than 19 digits, or others than 0 to 9."
+            " Correct it."
+        )
+    if _CHANGED_NUMBER.fullmatch(value):
+        raise RequestRefused(f"The value in {where} {_NEITHER}: {_CHANGED}")
+    _refuse_total("value", value, where)
+    if not _PLAIN_NAME.fullmatch(value):
+        _refuse_no_name(value, where)
+    return value
+
+
+def _refuse_total(what: str, value: str, where: str) -> None:
+    if _TOTAL.fullmatch(value) and not value.isdecimal():
+        raise RequestRefused(
+            f"The {what} in {where} may be a total, and is nobody's name. Remove that line."
+        )
+
+
+def _refuse_no_name(value: str, where: str) -> None:
+    if not value.isprintable():
+        position, letter = next((n, c) for n, c in enumerate(value, 1) if not c.isprintable())
+        if letter in "\r\n":
+            raise RequestRefused(f"The value in {where} {_TWO_NAMES}: it has a line break.")
+        raise RequestRefused(
+            f"The value in {where} has an invisible character: {character(letter)}, as number"
+            f" {position} of {len(value)}. Remove it."
+        )
+    for kind, said in _NO_NAMES:
+        if kind.fullmatch(value):
+            raise RequestRefused(f"The value in {where} {said}.")
+    if _PATH.fullmatch(value):
+        raise RequestRefused(f"The value in {where} {_NEITHER}: it is a path. Remove it.")
+    if value.count("@") > 1 or _two_names(value):
+        raise RequestRefused(f"The value in {where} {_TWO_NAMES}.")
+    if ("@" in value.strip("@") and re.search(r"\s", value)) or value.count(" ") >= _SENTENCE:
+        raise RequestRefused(
+            f"The value in {where} is a text of several words, and no name. Leave the name alone."
+        )
+
+
+def _two_names(value: str) -> bool:
+    """Tell whether there are two names: `Doe, Jane` is one, though hardly anybody's here."""
+    if ";" in value or "|" in value:
+        return True
+    parts = [part for part in re.split(r"[\s,/&]+", value) if part]
+    return len(parts) > 1 and (
+        "," in value.replace(", ", "")
+        or sum(any(c.isdigit() or c == "@" for c in part) for part in parts) > 1
+    )
+
+
+def _capital(where: str) -> str:
+    return f"{where[:1].upper()}{where[1:]}"
