@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Entry, RunStatus
+from bulk_user_deletion.models.plans import Entry
+from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion.rules.planning import EMPTY
 from bulk_user_deletion.rules.reporting import sentence
 from bulk_user_deletion.sources import LARGEST_FILE, Reading, read_file

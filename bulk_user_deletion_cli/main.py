@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bulk_user_deletion.errors import BulkUserDeletionError
-from bulk_user_deletion.models import Mode, Plan, RunRow, UserState
+from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.runs import Mode, RunRow
+from bulk_user_deletion.models.users import UserState
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.check import COLUMNS

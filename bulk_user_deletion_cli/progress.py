@@ -17,7 +17,8 @@ from rich.progress import Progress as Bar
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import Mode, UserState
+from bulk_user_deletion.models.runs import Mode
+from bulk_user_deletion.models.users import UserState
 
 _PLAIN_LINE_SECONDS = 5
 

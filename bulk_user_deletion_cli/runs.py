@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from bulk_user_deletion.models import Pace, Plan, RunStatus
+from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.runs import Pace, RunStatus
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.text import showable
 from bulk_user_deletion_cli.deployment import Deployment, Execution

@@ -19,7 +19,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bulk_user_deletion.models import Outcome, RunRow
+from bulk_user_deletion.models.runs import RunRow
+from bulk_user_deletion.models.users import Outcome
 from bulk_user_deletion_cli.deployment import Deployment
 from local.deployed import PROJECT, STACK_NAME, PortalAccess, connect
 from local.engine import Engine

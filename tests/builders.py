@@ -6,24 +6,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import (
-    Entry,
-    Estimate,
-    Limits,
-    Mode,
-    Outcome,
-    Plan,
-    PlannedEntry,
-    PortalUser,
-    ReasonKind,
-    Report,
-    ReportRow,
-    Request,
-    RunStatus,
-    Source,
-    UserRow,
-    UserState,
-)
+from bulk_user_deletion.models.plans import Entry, Estimate, Plan, PlannedEntry
+from bulk_user_deletion.models.reports import Report, ReportRow
+from bulk_user_deletion.models.requests import Request, Source
+from bulk_user_deletion.models.runs import Limits, Mode, RunStatus
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.protection import Protected, read_protected_list
 
 API_USER = "api"

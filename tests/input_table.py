@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bulk_user_deletion.models import Entry
+from bulk_user_deletion.models.plans import Entry
 
 PAGE = (Path(__file__).parents[1] / "docs/input.md").read_text(encoding="utf-8")
 

@@ -15,7 +15,7 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     sentence_of,
 )
-from bulk_user_deletion.models import Credentials, Token
+from bulk_user_deletion.models.tokens import Credentials, Token
 
 CLASSES = [
     value

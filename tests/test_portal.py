@@ -15,7 +15,7 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     UserManagementDenied,
 )
-from bulk_user_deletion.models import Credentials, Token
+from bulk_user_deletion.models.tokens import Credentials, Token
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.answers import Step, Transport, Verdict, judge
 from local.portal import Fault, Knobs, PortalSimulator

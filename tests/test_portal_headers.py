@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Credentials, Token
+from bulk_user_deletion.models.tokens import Credentials, Token
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.answers import Step, Verdict, judge
 from local.portal import Fault, Knobs, PortalSimulator

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from bulk_user_deletion.models import Token
+from bulk_user_deletion.models.tokens import Token
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.answers import Transport
 

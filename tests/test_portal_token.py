@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
-from bulk_user_deletion.models import Credentials, Token
+from bulk_user_deletion.models.tokens import Credentials, Token
 from bulk_user_deletion.portal import Portal
 from local.portal import Knobs, PortalSimulator
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Outcome, ReasonKind, Report, ReportRow, RunStatus
+from bulk_user_deletion.models.reports import Report, ReportRow
+from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.users import Outcome, ReasonKind
 from bulk_user_deletion.report_page import report_page
 from bulk_user_deletion.rules.reporting import count_outcomes
 from bulk_user_deletion.rules.text import showable

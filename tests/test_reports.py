@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Outcome, ReportRow, RunStatus
+from bulk_user_deletion.models.reports import ReportRow
+from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.users import Outcome
 from bulk_user_deletion.reports import notification, report_csv, report_json, summary
 from bulk_user_deletion.rules.text import showable
 from tests.builders import a_report, a_report_row

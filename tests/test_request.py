@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import (
+from bulk_user_deletion.models.requests import (
     CheckOrder,
     CloseOrder,
     EndQuietOrder,
-    Mode,
     Request,
     Resume,
     S3Object,
@@ -22,6 +21,7 @@ from bulk_user_deletion.models import (
     Source,
     StopOrder,
 )
+from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
 
 EVENTS = Path(__file__).parents[1] / "events"

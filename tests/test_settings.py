@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bulk_user_deletion.models import Limits, Mode, Pacing
+from bulk_user_deletion.models.runs import Limits, Mode, Pacing
 from bulk_user_deletion.settings import Settings
 
 ENVIRONMENT = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bulk_user_deletion.models import RunStatus
+from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion.rules.planning import EMPTY
 from bulk_user_deletion.rules.reporting import sentence
 from bulk_user_deletion.sources import LARGEST_FILE

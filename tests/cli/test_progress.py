@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import Mode
+from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion_cli.progress import Progress
 
 

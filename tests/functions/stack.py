@@ -14,7 +14,7 @@ import boto3
 from bulk_user_deletion.adapters import adapters
 from bulk_user_deletion.errors import TokenRejected
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import UserRow
+from bulk_user_deletion.models.users import UserRow
 from local.portal import PortalSimulator, Request
 from tests.functions.permissions import acting_as
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Outcome, Pace, UserState
+from bulk_user_deletion.models.runs import Pace
+from bulk_user_deletion.models.users import Outcome, UserState
 from bulk_user_deletion.rules.pace import LONGEST_PATIENCE
 from local.portal import Fault, Knobs
 from tests.functions.stack import Stack

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from bulk_user_deletion import errors
-from bulk_user_deletion.models import Mode
+from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.request import read_request
 from local.portal import Fault, Knobs
 from tests.functions.machine import Machine

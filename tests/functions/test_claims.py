@@ -12,7 +12,7 @@ from bulk_user_deletion.errors import (
     PortalAnswerUnusable,
     RequestRefused,
 )
-from bulk_user_deletion.models import Outcome
+from bulk_user_deletion.models.users import Outcome
 from local.portal import Fault, Knobs
 from tests.functions.machine import Machine
 from tests.functions.stack import Stack

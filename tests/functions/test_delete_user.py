@@ -17,7 +17,8 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     UserManagementDenied,
 )
-from bulk_user_deletion.models import Outcome, Pace, UserState
+from bulk_user_deletion.models.runs import Pace
+from bulk_user_deletion.models.users import Outcome, UserState
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.answers import Answer
 from local.portal import Fault, Knobs

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bulk_user_deletion.models import Pace
+from bulk_user_deletion.models.runs import Pace
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack
 

@@ -13,7 +13,7 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     UserManagementDenied,
 )
-from bulk_user_deletion.models import Pace
+from bulk_user_deletion.models.runs import Pace
 from local.portal import Knobs
 from tests.functions.stack import EXECUTIONS, Stack, dropped
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bulk_user_deletion.errors import RequestRefused, RunClosed
-from bulk_user_deletion.models import Outcome
+from bulk_user_deletion.models.users import Outcome
 from tests.functions.stack import EXECUTIONS, Stack
 
 USERS = [str(user_id) for user_id in range(110, 116)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Outcome
+from bulk_user_deletion.models.users import Outcome
 from local.portal import Fault
 from tests.functions.stack import Stack
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bulk_user_deletion.models import Outcome
+from bulk_user_deletion.models.users import Outcome
 from local.portal import Knobs
 from tests.functions.stack import Stack
 

@@ -10,7 +10,7 @@ import pytest
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PlanEdited, RequestRefused, RunClosed
-from bulk_user_deletion.models import Outcome, PortalUser, UserState
+from bulk_user_deletion.models.users import Outcome, PortalUser, UserState
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS
 from local.portal import Fault, Knobs

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bulk_user_deletion.errors import PlanEdited, RequestRefused
-from bulk_user_deletion.models import Outcome
+from bulk_user_deletion.models.users import Outcome
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bulk_user_deletion.errors import PortalBusy, RequestRefused
-from bulk_user_deletion.models import Outcome
+from bulk_user_deletion.models.users import Outcome
 from tests.functions.stack import EXECUTIONS, Stack, dropped
 
 HOUR = 3600

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Outcome, ReasonKind, UserRow, UserState
+from bulk_user_deletion.models.users import Outcome, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.batches import BATCH_SIZE, Canaries, batch_range, canaries
 from tests.builders import a_row
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Outcome, UserRow, UserState
+from bulk_user_deletion.models.users import Outcome, UserRow, UserState
 from bulk_user_deletion.rules.breaker import breaker_problem
 from tests.builders import a_row
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Outcome, PortalUser, ReasonKind, UserRow, UserState, fold
+from bulk_user_deletion.models.names import fold
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.deletion import (
     MAX_ATTEMPTS,
     leases_left,

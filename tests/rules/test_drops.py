@@ -2,7 +2,7 @@
 
 import pytest
 
-from bulk_user_deletion.models import Mode
+from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.rules.drops import (
     WAIT_SECONDS,
     EarlierDrop,

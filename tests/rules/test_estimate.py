@@ -1,6 +1,6 @@
 """What a plan will take."""
 
-from bulk_user_deletion.models import Estimate
+from bulk_user_deletion.models.plans import Estimate
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
 
 

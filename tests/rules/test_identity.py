@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
-from bulk_user_deletion.models import Entry, PortalUser, ReasonKind, fold, fold_loosely
+from bulk_user_deletion.models.names import fold, fold_loosely
+from bulk_user_deletion.models.plans import Entry
+from bulk_user_deletion.models.users import PortalUser, ReasonKind
 from bulk_user_deletion.rules.identity import (
     Directory,
     Match,

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Mode, Outcome, ReasonKind, RunStatus
+from bulk_user_deletion.models.runs import Mode, RunStatus
+from bulk_user_deletion.models.users import Outcome, ReasonKind
 from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
 from bulk_user_deletion.rules.next_steps import next_steps
 from tests.builders import a_report, a_report_row

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Pace, Pacing
+from bulk_user_deletion.models.runs import Pace, Pacing
 from bulk_user_deletion.rules.answers import Answer, Transport
 from bulk_user_deletion.rules.pace import (
     FIRST_WAIT,

@@ -14,15 +14,10 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.documents import plan_from_json, plan_to_json
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import (
-    Entry,
-    Limits,
-    Outcome,
-    PlannedEntry,
-    PortalUser,
-    ReasonKind,
-    fold,
-)
+from bulk_user_deletion.models.names import fold
+from bulk_user_deletion.models.plans import Entry, PlannedEntry
+from bulk_user_deletion.models.runs import Limits
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind
 from bulk_user_deletion.rules.identity import Directory, identity_keys
 from bulk_user_deletion.rules.planning import (
     check_entries,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import PortalUser, ReasonKind
+from bulk_user_deletion.models.users import PortalUser, ReasonKind
 from bulk_user_deletion.rules.protection import Protected, read_protected_list
 from tests.builders import API_USER, TODAY, a_user, protected_by
 

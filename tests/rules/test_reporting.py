@@ -7,17 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import (
-    Mode,
-    Outcome,
-    PlannedEntry,
-    PortalUser,
-    ReasonKind,
-    ReportRow,
-    RunStatus,
-    UserRow,
-    UserState,
-)
+from bulk_user_deletion.models.plans import PlannedEntry
+from bulk_user_deletion.models.reports import ReportRow
+from bulk_user_deletion.models.runs import Mode, RunStatus
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.reporting import (
     count_outcomes,
     iso,

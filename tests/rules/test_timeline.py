@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.models import Outcome, ReportRow
+from bulk_user_deletion.models.reports import ReportRow
+from bulk_user_deletion.models.users import Outcome
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.timeline import WIDTH, timeline
 from tests.builders import a_report, a_report_row

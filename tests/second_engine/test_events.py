@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bulk_user_deletion.models import Pace
+from bulk_user_deletion.models.runs import Pace
 from tests.second_engine.engine import SecondEngine
 
 EVENTS = Path(__file__).parents[2] / "events"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Entry, PortalUser
+from bulk_user_deletion.models.plans import Entry
+from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.sources import entries_from_file, read_file
 from bulk_user_deletion.sources.hints import doubts

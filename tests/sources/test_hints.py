@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Mode, Request, Source
+from bulk_user_deletion.models.requests import Request, Source
+from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.sources import read_file
 from bulk_user_deletion.sources.hints import check_hints, doubts
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Entry
+from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.sources import entries_from_file
 from bulk_user_deletion.sources.json_file import LONGEST_VALUE
 

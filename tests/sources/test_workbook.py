@@ -14,7 +14,7 @@ from openpyxl.worksheet.table import Table
 from openpyxl.worksheet.worksheet import Worksheet
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Entry
+from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.sources import entries_from_file, read_file
 from bulk_user_deletion.sources.workbook import MOST_COLUMNS, MOST_ROWS
 

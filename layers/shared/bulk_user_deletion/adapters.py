@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import Token
+from bulk_user_deletion.models.tokens import Token
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.tokens import TokenStore

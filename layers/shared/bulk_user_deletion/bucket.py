@@ -16,7 +16,9 @@ from bulk_user_deletion.documents import (
     users_to_json,
 )
 from bulk_user_deletion.errors import PlanEdited, RequestRefused
-from bulk_user_deletion.models import Plan, PortalUser, S3Object
+from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.requests import S3Object
+from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.protection import Protection, read_protected_list
 from bulk_user_deletion.rules.text import showable_json
 from bulk_user_deletion.store import CONFIG, error_code, store_errors

@@ -9,17 +9,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
-from bulk_user_deletion.models import (
-    Entry,
-    Estimate,
-    Limits,
-    Mode,
-    Outcome,
-    Plan,
-    PlannedEntry,
-    PortalUser,
-    ReasonKind,
-)
+from bulk_user_deletion.models.plans import Entry, Estimate, Plan, PlannedEntry
+from bulk_user_deletion.models.runs import Limits, Mode
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind
 
 _quoted = json.encoder.encode_basestring
 

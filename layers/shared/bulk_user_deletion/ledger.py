@@ -31,21 +31,13 @@ import boto3
 from botocore.exceptions import ClientError
 
 from bulk_user_deletion.errors import RunClosed, StoreUnavailable
-from bulk_user_deletion.models import (
-    Control,
-    DropRow,
-    Limits,
-    Lock,
-    Mode,
+from bulk_user_deletion.models.requests import Request, S3Object
+from bulk_user_deletion.models.runs import Control, DropRow, Limits, Lock, Mode, Pace, RunRow, Stop
+from bulk_user_deletion.models.users import (
     Outcome,
-    Pace,
     PastOutcome,
     PortalUser,
     ReasonKind,
-    Request,
-    RunRow,
-    S3Object,
-    Stop,
     UserRow,
     UserState,
 )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
-from bulk_user_deletion.models import Control, PortalUser
+from bulk_user_deletion.models.runs import Control
+from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.answers import Answer, Step, Verdict, judge
 from bulk_user_deletion.rules.identity import api_users

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks
-from bulk_user_deletion.models import PortalUser
+from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.identity import id_key
 from bulk_user_deletion.rules.losses import missing_users, spread

@@ -26,7 +26,8 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     UserManagementDenied,
 )
-from bulk_user_deletion.models import Credentials, PortalUser, Token
+from bulk_user_deletion.models.tokens import Credentials, Token
+from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.observability import Metric, count, time_taken
 from bulk_user_deletion.rules.answers import Answer, Step, Transport, Verdict, judge
 from bulk_user_deletion.rules.headers import http_date, retry_after

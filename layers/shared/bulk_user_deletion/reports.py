@@ -8,7 +8,8 @@ from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Any
 
-from bulk_user_deletion.models import Report, ReportRow, RunStatus
+from bulk_user_deletion.models.reports import Report, ReportRow
+from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion.rules.links import execution_link
 from bulk_user_deletion.rules.next_steps import next_steps
 from bulk_user_deletion.rules.text import showable

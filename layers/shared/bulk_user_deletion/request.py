@@ -14,11 +14,10 @@ from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificati
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import (
+from bulk_user_deletion.models.requests import (
     CheckOrder,
     CloseOrder,
     EndQuietOrder,
-    Mode,
     Request,
     Resume,
     S3Object,
@@ -26,6 +25,7 @@ from bulk_user_deletion.models import (
     Source,
     StopOrder,
 )
+from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.rules.drops import nothing_in
 
 INBOX = "inbox/"

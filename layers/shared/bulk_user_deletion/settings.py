@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bulk_user_deletion.models import Limits, Mode, Pacing
+from bulk_user_deletion.models.runs import Limits, Mode, Pacing
 
 
 @dataclass(frozen=True, slots=True)

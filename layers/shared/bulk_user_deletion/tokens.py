@@ -12,7 +12,7 @@ from bulk_user_deletion.errors import (
     TokenQuotaExceeded,
     TokenRejected,
 )
-from bulk_user_deletion.models import Credentials, Token
+from bulk_user_deletion.models.tokens import Credentials, Token
 from bulk_user_deletion.rules.expiry import outlives_margin
 from bulk_user_deletion.rules.identity import is_user_id
 from bulk_user_deletion.store import CONFIG, error_code, store_errors

@@ -8,7 +8,8 @@ from typing import Any
 
 from chameleon import PageTemplate
 
-from bulk_user_deletion.models import Outcome, Report
+from bulk_user_deletion.models.reports import Report
+from bulk_user_deletion.models.users import Outcome
 from bulk_user_deletion.rules.links import execution_link
 from bulk_user_deletion.rules.next_steps import next_steps
 from bulk_user_deletion.rules.text import showable

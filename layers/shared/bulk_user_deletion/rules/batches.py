@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bulk_user_deletion.models import Outcome, ReasonKind, UserRow
+from bulk_user_deletion.models.users import Outcome, ReasonKind, UserRow
 
 BATCH_SIZE = 100
 

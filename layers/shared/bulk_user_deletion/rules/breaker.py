@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bulk_user_deletion.models import Outcome, UserRow
+from bulk_user_deletion.models.users import Outcome, UserRow
 
 IN_A_ROW = 3
 PERCENT = 20

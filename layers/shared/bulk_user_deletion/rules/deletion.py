@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from datetime import date
 
-from bulk_user_deletion.models import PortalUser, ReasonKind, UserRow, UserState, Why, fold
+from bulk_user_deletion.models.names import fold
+from bulk_user_deletion.models.users import PortalUser, ReasonKind, UserRow, UserState, Why
 from bulk_user_deletion.rules.protection import Protected
 
 MAX_ATTEMPTS = 5

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from bulk_user_deletion.models import Mode, RunStatus
+from bulk_user_deletion.models.runs import Mode, RunStatus
 
 WAIT_SECONDS = 60  # for content to come under the key of an empty object
 

@@ -1,6 +1,6 @@
 """What a plan will take: modelled from the portal's pace and AWS's list prices."""
 
-from bulk_user_deletion.models import Estimate
+from bulk_user_deletion.models.plans import Estimate
 from bulk_user_deletion.rules import prices
 
 # The vendor: "the deletion of one user takes around 1 minute on average".

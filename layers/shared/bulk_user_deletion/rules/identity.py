@@ -5,7 +5,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
-from bulk_user_deletion.models import Entry, PortalUser, ReasonKind, fold, fold_loosely
+from bulk_user_deletion.models.names import fold, fold_loosely
+from bulk_user_deletion.models.plans import Entry
+from bulk_user_deletion.models.users import PortalUser, ReasonKind
 
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}")
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bulk_user_deletion.models import Outcome, ReasonKind, Report, RunStatus
+from bulk_user_deletion.models.reports import Report
+from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.users import Outcome, ReasonKind
 
 _LISTED = 100
 

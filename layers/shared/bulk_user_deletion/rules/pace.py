@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bulk_user_deletion.models import Pace, Pacing
+from bulk_user_deletion.models.runs import Pace, Pacing
 from bulk_user_deletion.rules.answers import Answer, Transport
 
 FIRST_WAIT = 5

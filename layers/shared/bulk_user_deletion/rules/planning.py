@@ -5,17 +5,11 @@ from dataclasses import replace
 from datetime import date
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import (
-    Entry,
-    Limits,
-    Outcome,
-    PlannedEntry,
-    PortalUser,
-    ReasonKind,
-    Request,
-    Why,
-    fold,
-)
+from bulk_user_deletion.models.names import fold
+from bulk_user_deletion.models.plans import Entry, PlannedEntry
+from bulk_user_deletion.models.requests import Request
+from bulk_user_deletion.models.runs import Limits
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
 from bulk_user_deletion.rules.identity import (
     Directory,
     Match,

@@ -6,7 +6,8 @@ from datetime import date
 from fnmatch import fnmatchcase
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import PortalUser, ReasonKind, Why, fold_loosely
+from bulk_user_deletion.models.names import fold_loosely
+from bulk_user_deletion.models.users import PortalUser, ReasonKind, Why
 from bulk_user_deletion.rules.identity import api_users
 
 _HEADER = ["user", "until", "reason"]

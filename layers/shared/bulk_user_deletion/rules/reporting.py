@@ -5,17 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bulk_user_deletion.models import (
-    Mode,
-    Outcome,
-    Plan,
-    PlannedEntry,
-    ReasonKind,
-    ReportRow,
-    RunStatus,
-    UserRow,
-    UserState,
-)
+from bulk_user_deletion.models.plans import Plan, PlannedEntry
+from bulk_user_deletion.models.reports import ReportRow
+from bulk_user_deletion.models.runs import Mode, RunStatus
+from bulk_user_deletion.models.users import Outcome, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.identity import only_an_id
 
 # The outcomes that say that a user is not there any more.

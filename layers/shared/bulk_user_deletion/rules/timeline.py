@@ -6,7 +6,8 @@ from datetime import datetime
 from itertools import pairwise
 from statistics import median
 
-from bulk_user_deletion.models import Outcome, Report
+from bulk_user_deletion.models.reports import Report
+from bulk_user_deletion.models.users import Outcome
 
 WIDTH = 1000
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Entry
+from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.sources.csv_file import entries_from_csv
 from bulk_user_deletion.sources.hints import Hint, Hints
 from bulk_user_deletion.sources.json_file import entries_from_json

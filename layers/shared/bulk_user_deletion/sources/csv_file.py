@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import islice
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Entry
+from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.sources.columns import columns_of
 from bulk_user_deletion.sources.hints import Hints
 from bulk_user_deletion.sources.table import LOOKED_FOR_A_HEADER, Row, entries_from_rows

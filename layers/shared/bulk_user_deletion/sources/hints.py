@@ -8,7 +8,8 @@ from enum import StrEnum
 from functools import lru_cache
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Mode, Request
+from bulk_user_deletion.models.requests import Request
+from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.sources.columns import letters, words
 
 _LINES = 20

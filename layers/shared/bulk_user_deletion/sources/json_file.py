@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Entry
+from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.sources.columns import (
     KNOWN,
     OTHER_ID,

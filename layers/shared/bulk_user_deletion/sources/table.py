@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Entry
+from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.rules.identity import is_user_id
 from bulk_user_deletion.sources.columns import (
     KNOWN,

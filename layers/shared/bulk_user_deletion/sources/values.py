@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models import Entry
+from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.rules.identity import is_user_id
 from bulk_user_deletion.sources.columns import (
     EMAIL,

@@ -17,15 +17,8 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PermanentError, PortalAnswerUnusable
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Seen
-from bulk_user_deletion.models import (
-    Outcome,
-    Pacing,
-    PortalUser,
-    ReasonKind,
-    RunRow,
-    UserRow,
-    UserState,
-)
+from bulk_user_deletion.models.runs import Pacing, RunRow
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.answers import Answer, Step, Verdict, judge

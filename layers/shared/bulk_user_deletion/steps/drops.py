@@ -6,7 +6,8 @@ from hashlib import sha256
 from bulk_user_deletion.bucket import LONGEST_KEY, Bucket, result_key
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import DropRow, Request, S3Object, Source
+from bulk_user_deletion.models.requests import Request, S3Object, Source
+from bulk_user_deletion.models.runs import DropRow
 from bulk_user_deletion.rules.drops import EarlierDrop, Nothing, Wait, is_a_copy, of_empty
 from bulk_user_deletion.sources import LARGEST_FILE
 

@@ -13,28 +13,20 @@ from bulk_user_deletion.errors import PortalBusy, RequestRefused, RunClosed
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience, control_looks
-from bulk_user_deletion.models import (
+from bulk_user_deletion.models.names import fold
+from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
+from bulk_user_deletion.models.requests import (
     CheckOrder,
     CloseOrder,
-    Control,
     EndQuietOrder,
-    Entry,
-    Limits,
-    Lock,
-    Mode,
-    Outcome,
-    Plan,
-    PlannedEntry,
-    PortalUser,
     Request,
     Resume,
     SealedPlan,
     Source,
-    Stop,
     StopOrder,
-    UserState,
-    fold,
 )
+from bulk_user_deletion.models.runs import Control, Limits, Lock, Mode, Stop
+from bulk_user_deletion.models.users import Outcome, PortalUser, UserState
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.request import read_request

@@ -13,7 +13,9 @@ from bulk_user_deletion.errors import BulkUserDeletionError, TokenRejected
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience
 from bulk_user_deletion.losses import find_losses
-from bulk_user_deletion.models import Outcome, Plan, PortalUser, RunRow, UserRow, UserState
+from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.runs import RunRow
+from bulk_user_deletion.models.users import Outcome, PortalUser, UserRow, UserState
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.reporting import ended_as_gone, settle, unfinished, with_doubts

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PlanEdited, RunClosed
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import Mode, PortalUser
+from bulk_user_deletion.models.runs import Mode
+from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.batches import (
     MOST_REPLACEMENTS,
     Canaries,

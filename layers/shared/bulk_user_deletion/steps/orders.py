@@ -5,7 +5,8 @@ from bulk_user_deletion.errors import RequestRefused, UserManagementDenied
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
-from bulk_user_deletion.models import CloseOrder, RunRow, Stop, StopOrder
+from bulk_user_deletion.models.requests import CloseOrder, StopOrder
+from bulk_user_deletion.models.runs import RunRow, Stop
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.reporting import iso
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bulk_user_deletion.errors import CredentialsRefused, PermanentError, TokenBeingRenewed
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import Token
+from bulk_user_deletion.models.tokens import Token
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.expiry import outlives_margin, parse_expires

@@ -8,15 +8,10 @@ from typing import Any
 from bulk_user_deletion.bucket import OLD_VERSION_DAYS, Bucket, report_key
 from bulk_user_deletion.errors import StoreUnavailable, sentence_of
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models import (
-    Mode,
-    Outcome,
-    Plan,
-    Report,
-    RunRow,
-    RunStatus,
-    UserRow,
-)
+from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.reports import Report
+from bulk_user_deletion.models.runs import Mode, RunRow, RunStatus
+from bulk_user_deletion.models.users import Outcome, UserRow
 from bulk_user_deletion.notifications import Topic
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal

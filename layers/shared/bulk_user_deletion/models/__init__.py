@@ -1,0 +1,1 @@
+"""The words of this application, as types, by subject. Times are epoch seconds (UTC)."""

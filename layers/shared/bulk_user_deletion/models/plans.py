@@ -1,0 +1,90 @@
+"""Plans: who was asked for, and what is to become of everybody."""
+
+from dataclasses import dataclass
+
+from bulk_user_deletion.models.runs import Limits, Mode
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One requested entry, as somebody wrote it.
+
+    `line` is the line of a file, or the position in a list or dataset, from 1. `bare` is a value
+    that may be an id, a username or an e-mail; the other three come from named columns.
+    """
+
+    line: int
+    bare: str = ""
+    user_id: str = ""
+    username: str = ""
+    email: str = ""
+
+    @property
+    def text(self) -> str:
+        """What was asked for, as one cell of a report."""
+        return " ".join(filter(None, (self.bare, self.user_id, self.username, self.email)))
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEntry:
+    """An entry and what is to become of it: `would_delete`, or an outcome that is already final.
+
+    `warning` is what somebody should know who reads the plan or the report.
+    """
+
+    entry: Entry
+    outcome: Outcome
+    reason: str = ""
+    user: PortalUser | None = None
+    warning: str = ""
+    reason_kind: ReasonKind = ReasonKind.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How long a plan will take, and what AWS will ask for it: modelled, not measured."""
+
+    seconds: int
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is to be deleted, and what becomes of every other entry: sealed before the first DELETE.
+
+    `portal_url` is the portal whose users these are: elsewhere the same ids are others, or people
+    who are to stay. `distinct` counts the different entries asked for, before anything was trimmed,
+    `portal_users` everybody in the portal at that moment, and `last_day` the DELETEs of the 24
+    hours before: the caps compare these. `source_version` pins a file. `applies` is the hash of the
+    sealed plan that this one carries out. `refusal` is why the plan may not be applied, or empty.
+    `self_ids` are the users that our own token acts as.
+    """
+
+    run_id: str
+    mode: Mode
+    created_at: int
+    portal_url: str
+    source: str
+    source_version: str
+    reason: str
+    requested_by: str
+    limits: Limits
+    portal_users: int
+    distinct: int
+    last_day: int
+    estimate: Estimate
+    entries: tuple[PlannedEntry, ...]
+    warnings: tuple[str, ...] = ()
+    refusal: str = ""
+    applies: str = ""
+    self_ids: tuple[str, ...] = ()
+
+    @property
+    def users(self) -> list[PortalUser]:
+        """The users to delete, in the order they were asked for."""
+        return [
+            planned.user
+            for planned in self.entries
+            if planned.outcome is Outcome.WOULD_DELETE and planned.user
+        ]

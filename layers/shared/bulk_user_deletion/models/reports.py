@@ -1,0 +1,72 @@
+"""Reports: what became of everybody."""
+
+from dataclasses import dataclass
+
+from bulk_user_deletion.models.plans import Estimate
+from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.users import Outcome, ReasonKind
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One requested entry and its one outcome.
+
+    `attempts` counts DELETEs; the last one was answered at `answered_at`, after `delete_seconds`.
+    """
+
+    line: int
+    entry: str
+    user_id: str
+    username: str
+    email: str
+    outcome: Outcome
+    reason_kind: ReasonKind
+    reason: str
+    portal_message: str  # the portal's own words, or empty
+    warning: str
+    attempts: int
+    delete_seconds: int
+    answered_at: str  # ISO 8601, or empty
+    ended_at: str  # ISO 8601, or empty
+    history: str  # the outcomes that were replaced, or empty
+
+    @property
+    def can_be_resumed(self) -> bool:
+        """True when a resumed run may find another outcome: it is open, and was planned."""
+        undecided = {ReasonKind.RECORD_INCOMPLETE, ReasonKind.NOT_LISTED}
+        was_planned = self.user_id or self.reason_kind is not ReasonKind.LISTED_AGAIN
+        return self.outcome.is_open and self.reason_kind not in undecided and bool(was_planned)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did. `counts` adds up to `requested`, or the run does not claim success.
+
+    `unexplained_losses` are the ids of users that left the portal during the run, and that it
+    neither deleted nor was asked to; None when the portal could not be asked, or listed only some
+    of its users. `renewed_at` is when
+    the token was renewed, `refused_at` when the portal refused a DELETE for the moment.
+    """
+
+    run_id: str
+    execution_arn: str
+    status: RunStatus
+    sentence: str
+    mode: str
+    trigger: str
+    source: str
+    reason: str
+    requested_by: str
+    started_at: str
+    ended_at: str
+    requested: int
+    counts: dict[str, int]
+    renewals: int
+    renewed_at: list[str]  # ISO 8601
+    refused_at: list[str]
+    portal_users: int
+    plan_sha256: str
+    estimate: Estimate | None
+    unexplained_losses: list[str] | None
+    warnings: list[str]
+    rows: list[ReportRow]

@@ -1,0 +1,121 @@
+"""Requests and orders: what starts an execution, once it has been checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bulk_user_deletion.models.runs import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the entries come from: exactly one of the three is set."""
+
+    dataset_id: int | None = None
+    s3: "S3Object | None" = None
+    users: tuple[str, ...] | None = None
+
+    def describe(self) -> str:
+        """Name the source without naming anybody in it."""
+        if self.dataset_id is not None:
+            return f"dataset {self.dataset_id}"
+        if self.s3 is not None:
+            return f"s3://{self.s3.bucket}/{self.s3.key}"
+        return f"a list of {len(self.users or ())} users in the request"
+
+    def version(self) -> str:
+        """Name the version of a file, as S3 does; empty for what has none."""
+        return (self.s3.version_id or self.s3.etag) if self.s3 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Object:
+    """A file in S3; `version_id` or, where S3 gave none, `etag` pins what was dropped.
+
+    `written_by` is what S3 calls that: PutObject, CopyObject and so on; empty when it is not said.
+    """
+
+    bucket: str
+    key: str
+    version_id: str = ""
+    etag: str = ""
+    written_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPlan:
+    """A plan to be applied, as its preview named it: the sha256 is of the very bytes."""
+
+    run_id: str
+    sha256: str
+
+    def describe(self) -> str:
+        """Name the plan."""
+        return f"the plan of run {self.run_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """What is open in a run's plan, to be done by another execution."""
+
+    run_id: str
+
+    def describe(self) -> str:
+        """Name what is resumed."""
+        return f"what run {self.run_id} left open"
+
+
+@dataclass(frozen=True, slots=True)
+class CloseOrder:
+    """A run whose execution ended without a report is to be closed.
+
+    `name` is that execution's: the run's id, or one that resumed it.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOrder:
+    """The portal is to be asked whether this stack may do its work there. Nobody is touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopOrder:
+    """Somebody presses the stop button, or lifts it: for one run, or without a `run_id` for all."""
+
+    reason: str
+    by: str
+    run_id: str = ""
+    lift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndQuietOrder:
+    """The portal asked to be left alone, and somebody says that it may be called again."""
+
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A validated request. `fingerprint` is set for triggers that may deliver twice."""
+
+    mode: Mode
+    source: Source | SealedPlan | Resume
+    trigger: str  # console, s3 or schedule
+    options: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    requested_by: str = ""
+    fingerprint: str = ""
+
+    @property
+    def is_attended(self) -> bool:
+        """True when a person started the run and can read its report right away."""
+        return self.trigger == "console"
+
+    @property
+    def dropped_key(self) -> str:
+        """The key of the dropped file that this request is about, or nothing."""
+        s3_object = self.source.s3 if isinstance(self.source, Source) else None
+        return s3_object.key if self.trigger == "s3" and s3_object else ""

@@ -1,0 +1,28 @@
+"""The portal token, and what it is made from."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A portal token and the version of the secret that holds it. `user` is whom it acts as."""
+
+    version_id: str
+    value: str = field(repr=False)
+    issued_at: float
+    expires_at: float
+    user: str = field(repr=False)
+    user_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the portal wants for a token: an External Application and a username.
+
+    `user_id` is that user's id, for a portal that does not list it; empty otherwise.
+    """
+
+    application_id: str
+    application_key: str = field(repr=False)
+    user: str = field(repr=False)
+    user_id: str = ""

@@ -1,0 +1,142 @@
+"""Users: as the portal has them, and as the ledger has them. Times are epoch seconds (UTC)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bulk_user_deletion.models.names import fold
+
+
+class Outcome(StrEnum):
+    """How a requested entry ended. Every entry ends in exactly one of these."""
+
+    DELETED = "deleted"
+    ALREADY_ABSENT = "already_absent"
+    SKIPPED = "skipped"
+    UNRESOLVED = "unresolved"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_ATTEMPTED = "not_attempted"
+    WOULD_DELETE = "would_delete"
+
+    @property
+    def is_open(self) -> bool:
+        """True when a resumed run may replace this outcome; the others are final."""
+        return self in _OPEN
+
+
+_OPEN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
+
+
+class ReasonKind(StrEnum):
+    """Why an entry ended as it did, for whoever decides by it. The text beside it is for people."""
+
+    NONE = ""
+    # Kept by a rule
+    PROTECTED = "protected"
+    ADMINISTRATOR = "administrator"
+    SELF = "self"
+    CHANGED_SINCE_PLAN = "changed_since_plan"
+    DUPLICATE = "duplicate"
+    # Naming nobody, or not one user alone
+    NOT_FOUND = "not_found"
+    AMBIGUOUS = "ambiguous"
+    COLUMNS_DISAGREE = "columns_disagree"
+    CAME_BACK = "came_back"  # an earlier run deleted somebody of this name
+    # Absent
+    NOT_LISTED = "not_listed"  # an id that the list lacks; nobody has looked at it yet
+    NOBODY_HOLDS_ID = "nobody_holds_id"
+    DELETED_BEFORE = "deleted_before"
+    # Not to be decided: a resumed run cannot do better
+    RECORD_INCOMPLETE = "record_incomplete"
+    LISTED_AGAIN = "listed_again"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A reason: its kind, and the words for people."""
+
+    kind: ReasonKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortalUser:
+    """A user as the portal lists it. `user_id` is a decimal string without leading zeros.
+
+    `lacks` names the fields that safety depends on and the portal's record does not have: such a
+    user is never deleted, but still holds an id and the names that are there.
+    """
+
+    user_id: str
+    username: str
+    email: str
+    type: str  # administrator, power or regular
+    enabled: str = ""  # Y or N
+    ldap: str = ""  # Y or N
+    lacks: str = ""
+
+    @property
+    def is_administrator(self) -> bool:
+        return fold(self.type) == "administrator"
+
+
+class UserState(StrEnum):
+    """Where a user stands in the ledger, from the first intent on."""
+
+    REOPENED = "reopened"  # left open by the execution before; another DELETE may be sent
+    INTENT = "intent"  # a DELETE is about to be sent, or was sent and nothing is known of it
+    REFUSED = "refused"  # the portal definitely did nothing; another DELETE may be sent
+    SETTLING = "settling"  # a DELETE was sent; looking until the user is gone or time is up
+    DECLINED = "declined"  # the portal says that it did not delete: the next look decides
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class PastOutcome:
+    """An outcome that was replaced, by a resumed run or because the portal contradicted it.
+
+    `attempts` counts the DELETEs until then.
+    """
+
+    outcome: Outcome
+    reason: str
+    ended_at: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A user's row in the ledger. A user without a row was not attempted.
+
+    `attempts` counts DELETEs, `waited` sums the seconds of settling, `delete_seconds` is how long
+    the last DELETE took to answer, `answered_at` when it did, `refused_at` when the portal refused
+    one for the moment. `history` holds the outcomes that were replaced since, the oldest first.
+    `portal_message` is what the portal itself said last, in its own words.
+    """
+
+    user_id: str
+    state: UserState
+    outcome: Outcome | None = None
+    reason: str = ""
+    attempts: int = 0
+    looks: int = 0
+    waited: int = 0
+    lease_until: int = 0
+    lease_owner: str = ""
+    delete_seconds: int = 0
+    answered_at: int = 0
+    refused_at: tuple[int, ...] = ()
+    ended_at: int = 0
+    history: tuple[PastOutcome, ...] = ()
+    reason_kind: ReasonKind = ReasonKind.NONE
+    portal_message: str = ""
+
+    @property
+    def attempts_this_round(self) -> int:
+        """The DELETEs that were sent since a resume last opened this row again."""
+        return self.attempts - (self.history[-1].attempts if self.history else 0)
+
+    @property
+    def is_final(self) -> bool:
+        """True when nothing may change this row any more."""
+        return self.state is UserState.DONE and bool(self.outcome and not self.outcome.is_open)
