@@ -53,7 +53,7 @@ READ: dict[str, list[int]] = {
     "gam-full.csv": [118],
 }
 REFUSED: dict[str, str] = {
-    "author-and-leavers.json": r"names somebody and holds a list of people",
+    "author-and-leavers.json": r"names somebody and holds other people",
     "header-user.csv": r"Line 1 may be a header",
     "count-below-ids.csv": r"line 4 .* may be a total",
     "null-as-username.csv": r"Line 7 names nobody",

@@ -43,6 +43,22 @@ _LISTS = _PEOPLE | words(
     content elements response hits embedded nodes page body payload
     """
 )
+# In an object that names somebody, these hold others, whatever their form; so does any object that
+# names somebody, but for those that somebody has or that ask for the deletion.
+_OTHERS = words(
+    """
+    leaver leavers user users member members people persons person employee employees worker
+    workers usernames userids terminatedusers subject target targets
+    """
+)
+_SINGULAR = words("user person employee worker subject target")  # may be the username, too
+_RELATED = words(
+    """
+    manager supervisor linemanager reportsto boss teamlead mentor assistant sponsor owner hrpartner
+    createdby updatedby modifiedby lastmodifiedby changedby creator author requester requestedby
+    requestor approver approvedby sender reporter submitter submittedby initiator initiatedby actor
+    """
+)
 # Lists of addresses that are a person's own.
 _OWN = words(
     """
@@ -161,7 +177,7 @@ def _person(number: int, value: Mapping[str, Any], where: str, hints: Hints) -> 
             f"The object in {where} has an id that is not spelled user_id, and no name: it may be"
             " another system's. If it is the portal's, call it user_id."
         )
-    if any(_holds_people(key, inner) for key, inner in value.items()):
+    if any(_holds_people(key, inner) or _is_of_others(value, key) for key, inner in value.items()):
         raise RequestRefused(_names_and_lists(where))
     values = {}
     for column, index in columns.items():
@@ -219,7 +235,7 @@ def _names_nobody(value: Mapping[str, Any], where: str) -> str:
 
 def _names_and_lists(where: str) -> str:
     return (
-        f"The object in {where} names somebody and holds a list of people, too: who is meant cannot"
+        f"The object in {where} names somebody and holds other people, too: who is meant cannot"
         " be told. Send the list alone."
     )
 
@@ -237,6 +253,22 @@ def _holds_people(key: str, value: object, depth: int = 0) -> bool:
         for element in value
         if isinstance(element, dict)
         for inner in element.values()
+    )
+
+
+def _is_of_others(named: Mapping[str, Any], key: str) -> bool:
+    """Tell whether a key of an object that names somebody says whom it is really about."""
+    word, value = letters(key), named[key]
+    if isinstance(value, dict):
+        names_another = word not in _RELATED | {"profile"} and _names_somebody(value)
+        return word in _OTHERS or names_another
+    if word not in _OTHERS or is_nothing(str(value or "")):
+        return isinstance(value, list) and word in _OTHERS
+    own = {inner.lower() for name, inner in named.items() if column_called(name) and inner}
+    return isinstance(value, list) or (
+        isinstance(value, str)
+        and value.lower() not in own
+        and ("@" in value or word not in _SINGULAR)
     )
 
 
@@ -269,6 +301,7 @@ class _Found:
 
     rest: dict[str, Any] = field(default_factory=dict)
     lists: list["_List"] = field(default_factory=list)
+    has_others: bool = False  # under a key that says so
     names_within: bool = False  # not at its top
     people_elsewhere: bool = False  # in lists that are none of `lists`
     says_more: bool = False
@@ -293,7 +326,7 @@ def _document(reader: "_Reader", hints: Hints) -> Iterator[Entry]:
     people = [each for each in found.lists if each.people]
     where = f"line {line}"
     if any(map(column_called, _with_profile(found.rest))):
-        if people or found.people_elsewhere:
+        if people or found.has_others or found.people_elsewhere or found.names_within:
             raise RequestRefused(_names_and_lists(where))
         yield _person(line, found.rest, where, hints)
         return
@@ -340,6 +373,9 @@ def _read_members(reader: "_Reader", found: _Found, hints: Hints, *, depth: int)
         if key in seen:
             raise RequestRefused(f"An object in line {reader.line()} has a key twice.")
         seen.add(key)
+        found.has_others = found.has_others or (
+            letters(key) in _OTHERS and reader.comes(("[", "{"))
+        )
         if reader.take("["):
             found.lists.append(_read_list(reader, found, key, hints))
         elif letters(key) in _LISTS and depth < _DEEPEST and reader.take("{"):
@@ -350,8 +386,10 @@ def _read_members(reader: "_Reader", found: _Found, hints: Hints, *, depth: int)
             found.people_elsewhere = found.people_elsewhere or _holds_people(key, value)
             if depth == 0:
                 found.rest[key] = value
-            else:
-                found.names_within = found.names_within or bool(column_called(key))
+            elif column_called(key) or (
+                isinstance(value, dict) and letters(key) not in _RELATED and _names_somebody(value)
+            ):
+                found.names_within = True
 
 
 def _read_list(reader: "_Reader", found: _Found, key: str, hints: Hints) -> _List:
@@ -415,6 +453,10 @@ class _Reader:
         self._at += len(mark)
         self._skip_blank()
         return True
+
+    def comes(self, marks: tuple[str, ...]) -> bool:
+        """Tell whether one of the marks is what comes next."""
+        return self._text.startswith(marks, self._at)
 
     def place(self) -> int:
         """Return this place, to come back to."""

@@ -71,6 +71,7 @@ def _named_columns(
     numbers = [index for column, index in columns.items() if column in {USER_ID, USERNAME, SIGN_IN}]
     first = next(index for column, index in columns.items() if column != OTHER_ID)
     filled: set[int] = set()  # columns, in the rows above
+    first_alone: tuple[int, int] | None = None  # a row of one number, and its column
     is_first = True
     for line, cells in rows:
         if len(cells) > width and not any(cells[width:]):
@@ -86,8 +87,13 @@ def _named_columns(
             )
         is_first = False
         in_row = [index for index, cell in enumerate(cells) if cell]
-        if len(in_row) == 1 and in_row[0] in numbers and filled - {*in_row}:
-            _refuse_total(line, cells[in_row[0]])
+        if len(in_row) == 1 and in_row[0] in numbers:
+            if filled - {*in_row}:
+                _refuse_alone(line, cells[in_row[0]], "below")
+            if not filled and cells[in_row[0]].isdecimal():
+                first_alone = line, in_row[0]
+        elif first_alone and first_alone[1] in in_row and not filled - {first_alone[1]}:
+            _refuse_alone(first_alone[0], "0", "above")
         filled.update(in_row)
         values = {column: cells[index] for column, index in columns.items()}
         for index, word in seen_beside:
@@ -95,11 +101,12 @@ def _named_columns(
         yield read_entry(line, values, f"line {line}")
 
 
-def _refuse_total(line: int, value: str) -> None:
+def _refuse_alone(line: int, value: str, side: str) -> None:
+    """Refuse a number, or a header's word, alone in its row beside rows that fill other columns."""
     what = "number" if value.isdecimal() else "word"
     if value.isdecimal() or is_header_word(value):
         raise RequestRefused(
-            f"The {what} in line {line} stands alone below rows that fill other columns: it may be"
+            f"The {what} in line {line} stands alone {side} rows that fill other columns: it may be"
             " a total. Remove that line, or fill its other columns."
         )
 

@@ -33,7 +33,7 @@ _NOTHING = frozenset(
 )
 _TOTAL = re.compile(
     r"(?:grand[ -]?|sub[ -]?|over)?(?:total(?:e|es|en|s|summe)?|sum|summe|gesamt(?:summe)?"
-    r"|insgesamt|somme|suma|soma|totaal|summa|razem|count|anzahl|nombre|numero"
+    r"|insgesamt|somme|suma|soma|totaal|summa|razem|count|anzahl"
     r"|number of (?:users|rows)|итого|合計|总计|합계)"
     r"(?: (?:general|général|users|rows|records|count|leavers))?\s*[:=]?\s*\d*"
     r"|\(?\d+ (?:rows?|records?|users?|lines?|zeilen?|lignes?|filas?|righe)\b[^@]*",
@@ -51,7 +51,9 @@ _MAY_BE_A_NAME = re.compile("[0-9]{1,19}")
 
 # Nothing below need be asked of these, which are nearly all.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
-_PLAIN_EMAIL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+\-]{0,99}@[A-Za-z0-9][A-Za-z0-9.\-]{0,99}")
+_PLAIN_EMAIL = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9_.+\-]{0,99}@[A-Za-z0-9](?:[A-Za-z0-9.\-]{0,98}[A-Za-z0-9])?"
+)
 
 _QUOTES = "\"'`´‘’‚‛“”„‟«»‹›「」『』"
 _NO_NAMES = (
@@ -77,12 +79,20 @@ _NO_NAMES = (
     ),
     (re.compile(r"=.*"), "is a formula. Put its value there"),
     (
-        re.compile(r"(?:CN|OU|DC|UID|O)=.*", re.IGNORECASE),
-        "is a directory's path. Export the username or the e-mail",
-    ),
-    (
         re.compile(r"#(?:REF|VALUE|NAME|DIV/0|NUM|NULL|SPILL|CALC|WERT|BEZUG|VALEUR|VALOR)[!?]?.*"),
         "is a spreadsheet's error. Correct its formula",
+    ),
+    (re.compile(r"#.*|.*\s#.*"), "has a comment. Remove it"),
+    (re.compile(r"[\W_]+"), "has neither a letter nor a digit. Remove it"),
+    (re.compile(r"[*~_=\-]{2,}.*"), "is a decoration. Remove that line"),
+    (re.compile(r".*:"), "ends with a colon, as a heading does. Remove that line"),
+    (
+        re.compile(r"(?:user_?(?:name|id)?|e?-?mail|login|name)\s*=.*", re.IGNORECASE),
+        "is a word and its value. Leave the value alone",
+    ),
+    (
+        re.compile(r"(?:CN|OU|DC|UID|O)=.*", re.IGNORECASE),
+        "is a directory's path. Export the username or the e-mail",
     ),
     (
         re.compile(r"[\[{(<].*"),
@@ -98,7 +108,7 @@ _CHANGED = (
     "a spreadsheet or a script changed the number, which has a fraction, an exponent, a sign or"
     " separators. Export it again as text."
 )
-_SENTENCE = 5  # words and more
+_SENTENCE = 4  # blanks and more
 _TWO_NAMES = "has two names in one cell. Put each into a line of its own"
 
 
