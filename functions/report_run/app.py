@@ -16,7 +16,9 @@ gc.set_threshold(100_000)
 
 @observed
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`event`: run_id, execution_arn, failure (Error and Cause, or null), look, token."""
+    """`event`: run_id, execution_arn, failure (Error and Cause, or null), look, list_doubted,
+    token.
+    """
     ours = adapters()
     said = ReportRun(
         run_id=event["run_id"],
@@ -27,6 +29,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         bucket=ours.bucket,
         topic=ours.topic,
         connect=lambda: ours.connect(event["token"]["version_id"]),
+        # An execution that was started by an earlier version passes none.
+        list_doubted=event.get("list_doubted", False),
     ).run()
     logger.info("Reported", extra={"status": said["status"], "counts": said["counts"]})
     return said

@@ -103,9 +103,13 @@ class Machine:
                 "Error": type(error).__name__,
                 "Cause": json.dumps({"errorMessage": str(error)}),
             }
-        while (said := self._step(lambda: self.stack.report_run(run_id, failure)))["wait_seconds"]:
-            pass  # a Wait state of the machine
-        return dict(said)
+        said: dict[str, Any] = {"list_doubted": False, "wait_seconds": -1}
+        while said["wait_seconds"]:  # a Wait state of the machine
+            doubted = said["list_doubted"]
+            said = self._step(
+                lambda: self.stack.report_run(run_id, failure, list_doubted=doubted)  # noqa: B023
+            )
+        return said
 
     def _hand_out(self, run_id: str) -> None:
         number = 0

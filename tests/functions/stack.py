@@ -257,7 +257,13 @@ class Stack:
                 return waits
         raise AssertionError("DeleteUser never finished")
 
-    def report_run(self, run_id: str = "run-1", failure: Any = None, look: bool = True) -> Any:
+    def report_run(
+        self,
+        run_id: str = "run-1",
+        failure: Any = None,
+        look: bool = True,
+        list_doubted: bool = False,
+    ) -> Any:
         """ReportRun; return its summary."""
         return self._with_token(
             "report_run",
@@ -266,6 +272,7 @@ class Stack:
                 "execution_arn": self._arn(run_id),
                 "failure": failure,
                 "look": look,
+                "list_doubted": list_doubted,
             },
         )
 

@@ -195,14 +195,14 @@ def test_an_id_that_is_none_never_becomes_an_address(
 @pytest.mark.parametrize(
     "fault", [Fault.RESET_AFTER, Fault.TIMEOUT_504_AFTER, Fault.HANG_AFTER, Fault.TRUNCATED_200]
 )
-def test_rule_4_a_lost_answer_is_followed_by_a_look_not_by_another_delete(
+def test_rule_4_a_lost_answer_is_followed_by_two_looks_not_by_another_delete(
     stack: Stack, batch_key: str, fault: Fault
 ) -> None:
     stack.portal.faults.script(fault)
 
     stack.delete_until_finished(USER, batch_key)
 
-    assert sent(stack) == ["GET 118", "DELETE 118", "GET 118"]
+    assert sent(stack) == ["GET 118", "DELETE 118", "GET 118", "GET 118"]
     assert outcome(stack)[0] is Outcome.DELETED
 
 

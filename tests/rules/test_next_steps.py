@@ -62,6 +62,46 @@ def test_a_refused_run_is_sent_again_and_not_resumed() -> None:
     assert step.request is None
 
 
+def test_a_refused_run_is_not_said_to_be_beyond_a_resume() -> None:
+    row = a_report_row(user_id="", outcome=Outcome.NOT_ATTEMPTED, reason_kind=ReasonKind.NOT_LISTED)
+    report = a_report(row, status=RunStatus.REFUSED, counts={"not_attempted": 1})
+
+    [step] = next_steps(report)
+
+    assert "send the request again" in step.text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        (Outcome.UNKNOWN, ReasonKind.LISTED_AGAIN),
+        (Outcome.FAILED, ReasonKind.RECORD_INCOMPLETE),
+    ],
+)
+def test_what_a_resume_cannot_decide_is_previewed_again_and_no_delete_is_made_up(
+    outcome: Outcome, kind: ReasonKind
+) -> None:
+    row = a_report_row(user_id="", outcome=outcome, reason_kind=kind)
+    report = a_report(row, status=RunStatus.INCOMPLETE, counts={outcome.value: 1})
+
+    about, again = next_steps(report)
+
+    assert "DELETE" not in about.text
+    assert again.request == {"mode": "preview", "source": {"users": [row.entry]}}
+
+
+def test_a_preview_with_an_open_entry_offers_its_plan_all_the_same() -> None:
+    report = a_report(
+        a_report_row(outcome=Outcome.WOULD_DELETE),
+        a_report_row(2, outcome=Outcome.FAILED),
+        mode="preview",
+        status=RunStatus.INCOMPLETE,
+        counts={"would_delete": 1, "failed": 1},
+    )
+
+    assert next_steps(report)[0].command == "bulk-user-deletion apply run-1"
+
+
 def test_users_that_changed_since_the_plan_are_previewed_again_by_their_ids() -> None:
     reason = "changed_since_plan: the e-mail is another one"
     kind = ReasonKind.CHANGED_SINCE_PLAN

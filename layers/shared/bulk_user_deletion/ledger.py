@@ -170,8 +170,7 @@ class Ledger:
             run.run_id,
             run.execution_arn,
             "SET execution_arn = :new, is_open = :yes, round_number = round_number + :one,"
-            f" {_ROUND} REMOVE stop_flag, stopped_at_ms, checked_batch,"
-            " last_list_doubted",
+            f" {_ROUND} REMOVE stop_flag, stopped_at_ms, checked_batch",
             {
                 ":new": execution_arn,
                 ":yes": True,
@@ -300,14 +299,6 @@ class Ledger:
             "SET checked_batch = :batch, losses = :losses",
             {":batch": after_batch, ":losses": list(losses)},
         )
-
-    def record_doubt(self, run_id: str, execution_arn: str) -> None:
-        """Record that the last list contradicted a look: it is read once more later.
-
-        Raises:
-            RunClosed: the run is not open for this execution.
-        """
-        self._update_held(run_id, execution_arn, "SET last_list_doubted = :yes", {":yes": True})
 
     def close_run(self, run_id: str, execution_arn: str) -> None:
         """Close an execution's run: it may begin nobody any more.
@@ -1019,7 +1010,6 @@ def _run_row(run_id: str, items: Mapping[str, _Item]) -> RunRow | None:
         control=Control(tuple(item.get("self_ids", ())), item.get("gone_shape", "")),
         losses=tuple(item.get("losses", ())),
         checked_batch=int(item.get("checked_batch", 0)),
-        last_list_doubted=bool(item.get("last_list_doubted", False)),
     )
 
 

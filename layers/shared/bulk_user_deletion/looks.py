@@ -5,7 +5,7 @@ A list never is: it may be short, cached or filtered. It only says whom to look 
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
@@ -68,21 +68,47 @@ class Looks:
         seen = self._once(user_id)
         return self._once(user_id) if again and seen.verdict is Verdict.GONE else seen
 
-    def api_user_answers(self) -> bool:
-        """Tell whether the portal shows the user that our token acts as, with all its fields."""
+    def at_api_user(self) -> Seen | None:
+        """Look at the user that our token acts as, who is there; None when nobody knows its id.
+
+        OK is that very user, with all its fields. TRY_AGAIN tells nothing yet.
+
+        Raises:
+            TokenRejected
+        """
         if not self.control.self_ids:
-            return False
-        answer = self.portal.look(self.control.self_ids[0])
-        return not says_gone(answer, learned=self.control.gone) and (
-            _seen(answer).verdict is Verdict.OK
-        )
+            return None
+        user_id = self.control.self_ids[0]
+        answer = self.portal.look(user_id)
+        if says_gone(answer, learned=self.control.gone):
+            return Seen(answer, Verdict.GONE)
+        seen = _seen(answer)
+        if seen.verdict is Verdict.RENEW_TOKEN:
+            self.portal.raise_for(seen.verdict, answer, f"looked at user {user_id}")
+        if seen.user and seen.user.user_id != user_id:
+            return replace(seen, verdict=Verdict.REFUSE)
+        return seen
+
+    def api_user_answers(self) -> bool:
+        """Tell whether the portal shows the user that our token acts as, with all its fields.
+
+        Raises:
+            TokenRejected, PortalUnavailable: nobody can say as things are; try again.
+        """
+        seen = self.at_api_user()
+        if seen and seen.verdict is Verdict.TRY_AGAIN:
+            what = f"looked at user {self.control.self_ids[0]}"
+            self.portal.raise_for(seen.verdict, seen.answer, what)
+        return seen is not None and seen.verdict is Verdict.OK
 
     def _once(self, user_id: str) -> Seen:
         answer = self.portal.look(user_id)
         if says_gone(answer, learned=self.control.gone):
-            if is_plain(gone_shape(answer)) or self.api_user_answers():
+            if is_plain(gone_shape(answer)):
                 return Seen(answer, Verdict.GONE)
-            return Seen(answer, Verdict.TRY_AGAIN)
+            witness = self.at_api_user()
+            is_shown = witness is not None and witness.verdict is Verdict.OK
+            return Seen(answer, Verdict.GONE if is_shown else Verdict.TRY_AGAIN)
         return _seen(answer)
 
 

@@ -6,8 +6,9 @@ The list says whom to look at. Only a look says who is gone.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from bulk_user_deletion.errors import PortalUnavailable
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.looks import Looks
+from bulk_user_deletion.looks import Looks, Patience
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.identity import id_key
@@ -31,6 +32,7 @@ def find_losses(
     *,
     explained: Collection[str],
     looks: Looks,
+    patience: Patience,
     ledger: Ledger,
 ) -> Losses:
     """Compare the users of before with the ids that are listed now.
@@ -45,13 +47,15 @@ def find_losses(
     deleted = ledger.deleted_before([id_key(user_id) for user_id in missing])
     unexplained = [user_id for user_id in missing if id_key(user_id) not in deleted]
     looked_at = spread(unexplained)
-    gone = [user_id for user_id in looked_at if _is_gone(user_id, looks)]
+    gone = [user_id for user_id in looked_at if _is_gone(user_id, looks, patience)]
     if len(gone) < len(looked_at):
         return Losses(tuple(gone), list_is_short=True)
     return Losses(tuple(unexplained))
 
 
-def _is_gone(user_id: str, looks: Looks) -> bool:
+def _is_gone(user_id: str, looks: Looks, patience: Patience) -> bool:
+    if patience.is_over:
+        raise PortalUnavailable("The portal's looks take too long to find out who has left it.")
     seen = looks.at(user_id)
     if seen.verdict is Verdict.GONE:
         return True

@@ -10,12 +10,15 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, NoReturn
+from types import TracebackType
+from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3 import BaseHTTPResponse
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from bulk_user_deletion.errors import (
@@ -37,8 +40,29 @@ _CONNECT_TIMEOUT_SECONDS = 10
 _LARGEST_LIST = 256 * 2**20
 _LARGEST_ANSWER = 2**20
 
+
+class _Repeat(Retry):
+    """Repeats a GET at once, unless the portal took too long over it: nobody waits for it thrice.
+
+    What hangs would take the function with it, whose time is not much longer than the time-out.
+    """
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
 # Nobody waits on Retry-After inside billed time: the state machine's Wait does that.
-_RETRY_GET = Retry(
+_REPEAT_GET = _Repeat(
     total=2,
     allowed_methods={"GET"},
     status_forcelist={502, 503, 504},
@@ -76,7 +100,7 @@ class Portal:
         self._timeout = (_CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
         # Only what cannot change anything is sent twice. `allowed_methods` alone does not hold
         # that: urllib3 repeats any method after a TLS error, when a DELETE may have had its effect.
-        self._reads = _session(_RETRY_GET)
+        self._reads = _session(_REPEAT_GET)
         self._writes = _session(Retry(0, read=False))
 
     @property

@@ -43,9 +43,9 @@ class Report:
     """What a run did. `counts` adds up to `requested`, or the run does not claim success.
 
     `unexplained_losses` are the ids of users that left the portal during the run, and that it
-    neither deleted nor was asked to; None when the portal could not be asked, or listed only some
-    of its users. `renewed_at` is when
-    the token was renewed, `refused_at` when the portal refused a DELETE for the moment.
+    neither deleted nor was asked to; None when none is known, and the portal could not be asked or
+    listed only some of its users. `renewed_at` is when the token was renewed, `refused_at` when the
+    portal refused a DELETE for the moment.
     """
 
     run_id: str

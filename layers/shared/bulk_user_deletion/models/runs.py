@@ -108,7 +108,6 @@ class RunRow:
     handed out its users: 1, and one more for each that resumed it. `control` is what the round's
     looks are measured against. `losses` are the ids of users who left the portal in the run through
     nothing that it did, `checked_batch` is the batch after which they were last looked for.
-    `last_list_doubted` tells that the last list contradicted a look, and is read once more.
     """
 
     run_id: str
@@ -130,7 +129,6 @@ class RunRow:
     control: Control = Control()
     losses: tuple[str, ...] = ()
     checked_batch: int = 0
-    last_list_doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

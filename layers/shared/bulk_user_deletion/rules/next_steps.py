@@ -27,7 +27,7 @@ def next_steps(report: Report) -> list[NextStep]:
 
 def _for_the_run(report: Report) -> Iterator[NextStep]:
     counts = report.counts
-    if report.status is RunStatus.PREVIEWED and counts.get(Outcome.WOULD_DELETE):
+    if counts.get(Outcome.WOULD_DELETE):
         yield NextStep(
             "Read the entries below. To delete exactly these users, once, apply this plan.",
             {"mode": "apply", "plan": {"run_id": report.run_id, "sha256": report.plan_sha256}},
@@ -41,21 +41,19 @@ def _for_the_run(report: Report) -> Iterator[NextStep]:
     if report.mode != "apply":
         return
     if number := counts.get(Outcome.FAILED):
-        yield NextStep(
-            f"{number} failed: the portal refused, for the reason in their rows. Settle that in the"
-            " portal."
-        )
+        yield NextStep(f"{number} failed, for the reason in their rows. Settle that in the portal.")
     if number := counts.get(Outcome.UNKNOWN):
         yield NextStep(
-            f"{number} unknown: a DELETE was sent, and nobody has seen them gone. Look them up in"
-            " the portal. Resuming looks again, and sends another DELETE to those still there."
+            f"{number} unknown: nobody can say whether they are gone; their rows say why. Look them"
+            " up in the portal."
         )
     if number := counts.get(Outcome.NOT_ATTEMPTED):
         yield NextStep(f"{number} not attempted: the run ended before them. Nothing was sent.")
     left = sum(number for name, number in counts.items() if Outcome(name).is_open)
     if left > len(_undecided(report)):
         yield NextStep(
-            "Then resume the run. What is done is not done twice.",
+            "Then resume the run. What is done is not done twice. Whoever is unknown is looked at"
+            " again, and sent another DELETE when still there.",
             {"mode": "apply", "resume": report.run_id},
             f"bulk-user-deletion resume {report.run_id}",
         )
@@ -82,11 +80,12 @@ def _for_entries(report: Report) -> Iterator[NextStep]:
             {"mode": "preview", "source": {"users": ["USER-ID"]}},
             "bulk-user-deletion preview --user USER-ID",
         )
-    if undecided := _undecided(report):
+    undecided = _undecided(report)
+    if undecided and report.status is not RunStatus.REFUSED:
         yield NextStep(
             "A resume cannot decide"
-            f" {len(undecided)} of these: users {_some(undecided)}. Correct their records in the"
-            " portal, then preview them again.",
+            f" {len(undecided)} of these: users {_some(undecided)}. Settle in the portal what their"
+            " rows say, then preview them again.",
             {"mode": "preview", "source": {"users": undecided[:_LISTED]}},
         )
     changed = [

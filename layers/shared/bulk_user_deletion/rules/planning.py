@@ -29,9 +29,7 @@ _CAME_BACK = Why(
     " again; name this user by id",
 )
 
-_NOT_LISTED = Why(
-    ReasonKind.NOT_LISTED, "not_listed: the portal's list lacks this id, and it was not looked at"
-)
+_NOT_LISTED = Why(ReasonKind.NOT_LISTED, "not_listed: the portal's list lacks this id")
 
 _KEPT = {ReasonKind.PROTECTED, ReasonKind.ADMINISTRATOR, ReasonKind.SELF}
 _NOT_ONE_USER = {ReasonKind.AMBIGUOUS, ReasonKind.COLUMNS_DISAGREE}

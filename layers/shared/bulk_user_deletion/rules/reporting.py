@@ -102,7 +102,12 @@ def run_status(
 
 
 def sentence(
-    status: RunStatus, counts: Mapping[str, int], *, why: str, can_be_resumed: bool = True
+    status: RunStatus,
+    counts: Mapping[str, int],
+    *,
+    why: str,
+    can_be_resumed: bool = True,
+    is_preview: bool = False,
 ) -> str:
     """Say in one sentence how a run ended and, where something is left to do, what."""
     deleted = counts.get(Outcome.DELETED, 0)
@@ -120,6 +125,17 @@ def sentence(
             return f"Preview: {would} of {total} entries would be deleted. Nobody was touched."
         case RunStatus.REFUSED:
             return f"Refused: {why} Nobody was deleted: mend that, then send the request again."
+        case RunStatus.INCOMPLETE if is_preview:
+            would = counts.get(Outcome.WOULD_DELETE, 0)
+            return (
+                f"Preview: {would} of {total} entries would be deleted, {left}. Nobody was touched."
+                " See the report for each."
+            )
+        case RunStatus.STOPPED if not can_be_resumed:
+            return (
+                f"Stopped after {deleted} of {total} entries ({left} left). {why} See the report"
+                " for each: a resume cannot do better."
+            )
         case RunStatus.STOPPED:
             return (
                 f"Stopped after {deleted} of {total} entries ({left} left). {why} To do the rest,"
@@ -140,6 +156,11 @@ def sentence(
                 f"The run failed before it had a plan: nobody was deleted. {why} When that is"
                 " mended, send the request again."
             )
+        case RunStatus.FAILED if left and not can_be_resumed:
+            return (
+                f"The run failed with {deleted} of {total} entries deleted ({left}). {why} See the"
+                " report for each: a resume cannot do better."
+            )
         case RunStatus.FAILED if left:
             return (
                 f"The run failed with {deleted} of {total} entries deleted ({left}). {why} When"
@@ -158,12 +179,16 @@ def iso(epoch_seconds: float) -> str:
 
 
 def unfinished(plan: Plan, rows: Mapping[str, UserRow]) -> list[UserRow]:
-    """Return the rows of planned users whose end is not certain yet."""
+    """Return the rows of planned users whose end is not certain yet.
+
+    What the last look has called doubtful stays so, until a resumed round looks again.
+    """
     return [
         row
         for user in plan.users
         if (row := rows.get(user.user_id))
         and (row.state is not UserState.DONE or row.outcome is Outcome.UNKNOWN)
+        and not (row.state is UserState.DONE and row.reason_kind is ReasonKind.LISTED_AGAIN)
     ]
 
 
@@ -194,7 +219,7 @@ def with_doubts(plan: Plan, doubts: Mapping[str, str]) -> Plan:
                 planned,
                 outcome=Outcome.UNKNOWN,
                 reason_kind=ReasonKind.LISTED_AGAIN,
-                reason=doubts[user_id],
+                reason=f"{doubts[user_id]}; it was {planned.outcome}: {planned.reason}",
             )
             if planned.reason_kind is ReasonKind.NOBODY_HOLDS_ID
             and (user_id := only_an_id(planned.entry)) in doubts

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from bulk_user_deletion.bucket import Bucket, users_before_key
 from bulk_user_deletion.errors import PermanentError
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.looks import Looks
+from bulk_user_deletion.looks import Looks, Patience
 from bulk_user_deletion.losses import find_losses
 from bulk_user_deletion.observability import logger
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.losses import loss_problem
+
+# The function has fifteen minutes, and reading a large list may take some of them.
+_SECONDS_FOR_LOOKS = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class CheckLosses:
                 there,
                 explained={*self._planned(), *run.losses},
                 looks=Looks(portal, run.control),
+                patience=Patience(_SECONDS_FOR_LOOKS),
                 ledger=self.ledger,
             )
         except PermanentError as error:

@@ -139,9 +139,11 @@ class DeleteUser:
 
     def _not_shown(self, run: RunRow, row: UserRow | None, seen: Seen) -> Progress:
         """Fail the user whom the portal does not show, unless it does not show us our own."""
-        if seen.is_this_users and self.looks.api_user_answers():
-            reason = f"look: {seen.describe()}; the portal answers looks at others"
-            return self._end(run, row, Outcome.FAILED, reason, said=seen.answer)
+        if seen.is_this_users and (ours := self.looks.at_api_user()):
+            if ours.verdict is Verdict.OK:
+                return self._failed(run, row, seen)
+            if ours.verdict is Verdict.TRY_AGAIN:
+                return self._unanswered(run, row, ours)
         denied = seen.answer.status == HTTPStatus.FORBIDDEN
         if seen.verdict is Verdict.REFUSE and not denied:
             raise PortalAnswerUnusable(
@@ -151,6 +153,10 @@ class DeleteUser:
             )
         verdict = Verdict.STOP_USER_MANAGEMENT if denied else seen.verdict
         self.portal.raise_for(verdict, seen.answer, f"looked at user {self.user_id}")
+
+    def _failed(self, run: RunRow, row: UserRow | None, seen: Seen) -> Progress:
+        reason = f"look: {seen.describe()}; the portal answers looks at others"
+        return self._end(run, row, Outcome.FAILED, reason, said=seen.answer)
 
     def _gone(self, run: RunRow, row: UserRow | None) -> Progress:
         if row is None or not row.attempts:
@@ -209,8 +215,9 @@ class DeleteUser:
             case (Verdict.OK | Verdict.LOOK) as verdict:
                 self.ledger.record_sent(self.run_id, sent, owner=self.owner)
                 run = self._observed(run, answer, is_delete=verdict is Verdict.OK)
-                # That it is gone is what this DELETE makes us expect, unless the portal says no.
-                return self._look(run, sent, again=answer.is_portal_error)
+                # That it is gone is what the portal says too, unless it said no or nothing.
+                says_deleted = verdict is Verdict.OK and not answer.is_portal_error
+                return self._look(run, sent, again=not says_deleted)
             case Verdict.GONE | Verdict.REFUSE:
                 declined = replace(sent, state=UserState.DECLINED)
                 self.ledger.record_sent(self.run_id, declined, owner=self.owner)
@@ -254,11 +261,12 @@ class DeleteUser:
             self._stop(problem)
             return Progress(finished=True)
         if self.tries + 1 >= MAX_TRIES:
-            if seen.is_this_users and self.looks.api_user_answers():
-                return self._not_shown(run, row, seen)
+            ours = self.looks.at_api_user() if seen.is_this_users else None
+            if ours and ours.verdict is Verdict.OK:
+                return self._failed(run, row, seen)
             self._stop(
                 f"The portal did not answer {MAX_TRIES} looks at user {self.user_id} in a row"
-                f" ({answer.describe()}). When it is up again, start a new run with this list."
+                f" ({answer.describe()}). When it is up again, resume the run."
             )
             return Progress(finished=True)
         wait = retry_wait(min(self.tries, 4), answer.retry_after) or 0

@@ -368,7 +368,7 @@ class FetchUserIds:
                 f" be applied for {hours} hours. Start a new preview, and apply that one."
             )
         portal = self.connect()
-        users = tuple(portal.users())
+        users = Directory(portal.users()).users
         control = control_looks(portal, users)
         self._remember(request, users)
         again = self._new_plan(
@@ -426,7 +426,7 @@ class FetchUserIds:
             limits = strictest(plan.limits, stricter(self.settings.limits, request.options))
             self.bucket.read_protected(self.settings.protected_list)
             portal = self.connect()
-            users = tuple(portal.users())
+            users = Directory(portal.users()).users
             check_size(
                 distinct=len(still_open),
                 portal_users=len(users),

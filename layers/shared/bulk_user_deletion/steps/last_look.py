@@ -6,10 +6,10 @@ outcome that says "gone".
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bulk_user_deletion.bucket import Bucket, users_before_key
-from bulk_user_deletion.errors import BulkUserDeletionError, TokenRejected
+from bulk_user_deletion.errors import BulkUserDeletionError, StoreUnavailable, TokenRejected
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience
 from bulk_user_deletion.losses import find_losses
@@ -32,7 +32,8 @@ class LastLook:
     """What the last look made of a run: its `plan` and `rows` as they are to be reported.
 
     `losses` are the ids of users who left through nothing that the run did, None when that could
-    not be found out. With `wait_seconds` above 0 nothing is certain yet: look again after so long.
+    not be found out; `compared` tells that they were looked for until the end. With `wait_seconds`
+    above 0 nothing is certain yet: look again after so long, as one whose `list_doubted` is true.
     """
 
     run: RunRow
@@ -40,8 +41,10 @@ class LastLook:
     rows: dict[str, UserRow]
     ledger: Ledger
     bucket: Bucket
+    list_doubted: bool = False
     clock: Callable[[], float] = time.time
     losses: list[str] | None = None
+    compared: bool = False
     list_is_short: bool = False
     wait_seconds: int = 0
     _patience: Patience = field(default_factory=lambda: Patience(_SECONDS_FOR_LOOKS))
@@ -54,27 +57,30 @@ class LastLook:
             RunClosed: another execution has taken the run meanwhile.
             StoreUnavailable: call again.
         """
+        self.losses = list(self.run.losses) or None
         there, looks = self._there(connect)
         self._settle(looks)
-        if looks is None or there is None:
-            return self
-        self._find_losses(there, looks)
-        self._doubt(there, looks)
+        if there is not None and looks:
+            self._find_losses(there, looks)
+        if looks:
+            self._doubt(there, looks)
         return self
 
     def _there(self, connect: Callable[[], Portal] | None) -> tuple[set[str] | None, Looks | None]:
-        """Return the ids that the portal lists now, and looks: None where it does not answer."""
+        """Return the ids that the portal lists now, and looks: None for what there is not."""
         if connect is None:
             return None, None
+        there = looks = None
         try:
-            portal = connect()
-            there = {user.user_id for user in portal.users()}
+            looks = Looks(connect(), self.run.control)
+            there = {user.user_id for user in looks.portal.users()}
         except TokenRejected:
             raise
         except BulkUserDeletionError:
-            # The report must be written, with these users as unknown, however the portal is.
-            return None, None
-        return there, Looks(portal, self.run.control)
+            # The report must be written, with what looks can say, however the portal is.
+            pass
+        self._patience = Patience(_SECONDS_FOR_LOOKS)
+        return there, looks
 
     def _settle(self, looks: Looks | None) -> None:
         """Give every user that was started an outcome, each by a look of its own."""
@@ -83,18 +89,15 @@ class LastLook:
             outcome, reason = settle(row, still_there=self._still_there(row.user_id, looks))
             if row.state is UserState.DONE and outcome is row.outcome:
                 continue
-            now = int(self.clock())
             self.ledger.record_outcome(
                 self.run.run_id,
                 row.user_id,
                 outcome,
                 reason=reason,
-                now=now,
+                now=int(self.clock()),
                 gone=planned[row.user_id] if outcome is Outcome.DELETED else None,
             )
-            self.rows[row.user_id] = replace(
-                row, state=UserState.DONE, outcome=outcome, reason=reason, ended_at=now
-            )
+            self.rows |= self.ledger.user_rows(self.run.run_id, [row.user_id])
 
     def _still_there(self, user_id: str, looks: Looks | None) -> bool | None:
         """Look at a user; None when that shows nothing, or the time for looks is over."""
@@ -108,6 +111,7 @@ class LastLook:
         return True if seen.user and seen.user.user_id == user_id else None
 
     def _find_losses(self, there: set[str], looks: Looks) -> None:
+        """Look for losses, and record those that are new: a resumed round reports them too."""
         before = self.bucket.read_users(users_before_key(self.run.run_id, self.run.round_number))
         try:
             found = find_losses(
@@ -115,48 +119,57 @@ class LastLook:
                 there,
                 explained={*self._planned(), *self.rows, *self.run.losses},
                 looks=looks,
+                patience=self._patience,
                 ledger=self.ledger,
             )
-        except TokenRejected:
+        except (TokenRejected, StoreUnavailable):
             raise
         except BulkUserDeletionError:
             return
+        self.compared = True
         self.list_is_short = found.list_is_short
-        losses = [*self.run.losses, *found.user_ids]
+        losses = (*self.run.losses, *found.user_ids)
         if losses or not found.list_is_short:
-            self.losses = losses
+            self.losses = list(losses)
+        if found.user_ids:
+            self.ledger.record_losses(
+                self.run.run_id,
+                self.run.execution_arn,
+                after_batch=self.run.checked_batch,
+                losses=losses,
+            )
 
-    def _doubt(self, there: set[str], looks: Looks) -> None:
+    def _doubt(self, there: set[str] | None, looks: Looks) -> None:
         """Look again at whoever is to be called gone, and yet may not be.
 
-        Whom the list shows; and everybody, when the list is short and so speaks for nobody.
+        Whom the list shows; and everybody, when there is no list, or a short one, which speaks for
+        nobody.
         """
         gone = ended_as_gone(self.plan, self.rows)
-        listed = [user_id for user_id in gone if user_id in there]
+        listed = [user_id for user_id in gone if user_id in (there or ())]
         doubts: dict[str, str] = {}
-        still_listed = []
+        uncertain: dict[str, str] = {}
         for user_id in listed:
             match self._still_there(user_id, looks):
                 case True:
                     doubts[user_id] = "the portal lists this user, and a look shows it"
                 case None:
-                    doubts[user_id] = "the portal lists this user, and a look showed nothing"
+                    uncertain[user_id] = "the portal lists this user, and a look showed nothing"
                 case False:
-                    still_listed.append(user_id)
-        if self.list_is_short:
+                    uncertain[user_id] = (
+                        "the portal lists this user in two lists a minute apart, and looks show"
+                        " nobody"
+                    )
+        if there is None or self.list_is_short:
             doubts |= {
-                user_id: "a look shows this user, whom the portal's short list lacks"
+                user_id: "a look shows this user, though no whole list does"
                 for user_id in gone
-                if user_id not in there and self._still_there(user_id, looks)
+                if user_id not in listed and self._still_there(user_id, looks)
             }
-        if still_listed and not self.run.last_list_doubted:
-            self.ledger.record_doubt(self.run.run_id, self.run.execution_arn)
+        if uncertain and not self.list_doubted:
             self.wait_seconds = _SECONDS_BETWEEN_LISTS
         else:
-            doubts |= dict.fromkeys(
-                still_listed,
-                "the portal lists this user in two lists a minute apart, and looks show nobody",
-            )
+            doubts |= uncertain
         self._take_back(doubts)
 
     def _take_back(self, doubts: dict[str, str]) -> None:

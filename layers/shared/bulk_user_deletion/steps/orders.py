@@ -8,6 +8,7 @@ from bulk_user_deletion.looks import control_looks
 from bulk_user_deletion.models.requests import CloseOrder, StopOrder
 from bulk_user_deletion.models.runs import RunRow, Stop
 from bulk_user_deletion.portal import Portal, user_in
+from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.reporting import iso
 
 
@@ -99,7 +100,7 @@ def check_portal(
     """
     bucket.read_protected(protected_list)
     try:
-        users = list(portal.users())
+        users = Directory(portal.users()).users
     except RequestRefused as refusal:
         raise UserManagementDenied(
             f"{refusal} Use an administrator in the credentials secret, and switch on 'Application"

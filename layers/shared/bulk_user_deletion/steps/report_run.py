@@ -1,7 +1,7 @@
 """Ends a run: a last look at the portal, the report, the notification, the lock's release."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,7 +36,8 @@ _REFUSALS = {"RequestRefused", "PortalBusy", "RunClosed"}
 class ReportRun:
     """One invocation. `failure` is the Error and Cause that ended the run early, if one did.
 
-    Without `look` the portal is not asked again: there is no token to be had.
+    Without `look` the portal is not asked again: there is no token to be had. `list_doubted` tells
+    that the invocation before found a list that contradicts a look, and a minute has passed since.
     """
 
     run_id: str
@@ -47,13 +48,15 @@ class ReportRun:
     bucket: Bucket
     topic: Topic
     connect: Callable[[], Portal]
+    list_doubted: bool = False
     clock: Callable[[], float] = time.time
 
     def run(self) -> dict[str, Any]:
         """Write the report and tell everybody, unless some user's DELETE may still be under way.
 
         Returns the summary, and for the end state `succeeded`, `error` and `cause`. With
-        `wait_seconds` above 0 nothing was reported yet: call again after so long.
+        `wait_seconds` above 0 nothing was reported yet: call again after so long, with the
+        `list_doubted` of the summary.
 
         Raises:
             TokenRejected: renew the token, then call again.
@@ -68,7 +71,7 @@ class ReportRun:
             plan, digest = self._plan(run)
             rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
             if wait := leases_left(rows.values(), now=int(self.clock())):
-                return _later(self.run_id, wait)
+                return _later(self.run_id, wait, list_doubted=self.list_doubted)
             losses = None
             warnings = []
             if plan and _is_edited(run, digest):
@@ -76,9 +79,9 @@ class ReportRun:
             if plan and run and run.mode is Mode.APPLY and run.plan_sha256:
                 last = self._last_look(run, plan, rows)
                 if last.wait_seconds:
-                    return _later(self.run_id, last.wait_seconds)
+                    return _later(self.run_id, last.wait_seconds, list_doubted=True)
                 plan, rows, losses = last.plan, last.rows, last.losses
-                warnings.append(_loss_warning(last))
+                warnings += _loss_warnings(last)
             report = self._report(run, plan, digest, rows, losses, warnings)
         said = summary(report, report_address=self._address("json"))
         if not run or run.execution_arn == self.execution_arn:
@@ -92,6 +95,7 @@ class ReportRun:
             **said,
             "succeeded": report.status.is_success,
             "wait_seconds": 0,
+            "list_doubted": self.list_doubted,
             "error": self._error_name(report.status),
             "cause": f"{report.sentence} Report: {said['report']}",
         }
@@ -103,7 +107,13 @@ class ReportRun:
 
     def _last_look(self, run: RunRow, plan: Plan, rows: Mapping[str, UserRow]) -> "LastLook":
         return LastLook(
-            run, plan, dict(rows), ledger=self.ledger, bucket=self.bucket, clock=self.clock
+            run,
+            plan,
+            dict(rows),
+            ledger=self.ledger,
+            bucket=self.bucket,
+            list_doubted=self.list_doubted,
+            clock=self.clock,
         ).taken_with(self.connect if self.look else None)
 
     def _report(
@@ -144,6 +154,7 @@ class ReportRun:
                 counts,
                 why=why,
                 can_be_resumed=any(row.can_be_resumed for row in report_rows),
+                is_preview=mode is Mode.PREVIEW,
             ),
             mode=mode or "",
             trigger=run.trigger if run else "",
@@ -212,10 +223,16 @@ class ReportRun:
                 return ""
 
 
-def _later(run_id: str, wait_seconds: int) -> dict[str, Any]:
+def _later(run_id: str, wait_seconds: int, *, list_doubted: bool) -> dict[str, Any]:
     """Return a summary of nothing yet: every field that the state machine selects is there."""
     nothing = dict.fromkeys(("status", "sentence", "counts", "report", "error", "cause"))
-    return {**nothing, "run_id": run_id, "succeeded": False, "wait_seconds": wait_seconds}
+    return {
+        **nothing,
+        "run_id": run_id,
+        "succeeded": False,
+        "wait_seconds": wait_seconds,
+        "list_doubted": list_doubted,
+    }
 
 
 def _is_edited(run: RunRow | None, digest: str) -> bool:
@@ -251,22 +268,23 @@ def _measure(report: Report) -> None:
         count(Metric.UNEXPLAINED_LOSSES, len(report.unexplained_losses))
 
 
-def _loss_warning(last: LastLook) -> str:
-    if last.losses is None and not last.list_is_short:
-        return (
-            "The portal did not answer the last look: this report cannot say whether others left it"
-            " during this run."
+def _loss_warnings(last: LastLook) -> Iterator[str]:
+    others = "others" if not last.losses else "any more than those named below"
+    if not last.compared:
+        yield (
+            f"The portal did not answer the last look: this report cannot say whether {others} left"
+            " it during this run."
         )
     if last.list_is_short:
-        return (
+        yield (
             "The portal's last list of users is short: it lacks users whom a look shows. This"
-            " report cannot say whether others left the portal during this run. Check what stands"
-            " between the portal and this stack."
+            f" report cannot say whether {others} left the portal during this run. Check what"
+            " stands between the portal and this stack."
         )
     if not last.losses:
-        return ""
+        return
     users = "user" if len(last.losses) == 1 else "users"
-    return (
+    yield (
         f"{len(last.losses)} {users} left the portal during this run that it did not delete:"
         f" {', '.join(last.losses[:20])}. Find out who did; users-before.json beside this report"
         " says who they were."
