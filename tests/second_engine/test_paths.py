@@ -369,7 +369,8 @@ def test_a_path_goes_through_its_states_to_its_end(engine: SecondEngine, path: P
     for function, number in path.calls.items():
         assert ended.calls[function] == number
     if path.waits:
-        assert ended.waits == path.waits
+        # The pause is counted from the DELETE's answer: some of it may have passed.
+        assert ended.waits == pytest.approx(path.waits, abs=5)
     check_sizes(ended)
 
 

@@ -37,16 +37,23 @@ def test_a_stack_is_updated_with_a_changed_parameter(aws: Engine) -> None:
 def test_a_function_that_is_asleep_wakes_some_time_after_its_first_invocation(aws: Engine) -> None:
     stack = aws.deploy(PROJECT, "asleep", {"PortalUrl": "https://portal.example.com"})
     name = stack.resources["NextBatchFunction"]
-    aws.refuse_invocations(name, "Lambda.ResourceNotReadyException", seconds=0.5)
+    asleep = "Lambda.ResourceNotReadyException"
 
     def error() -> str:
         answer = aws.client("lambda").invoke(FunctionName=name, Payload=b"{}")
         return str(json.load(answer["Payload"])["errorType"])
 
-    time.sleep(0.5)
-    assert error() == error() == "Lambda.ResourceNotReadyException"
-    time.sleep(0.5)
-    assert error() == "KeyError"  # its own handler's: there is no run in this event
+    aws.refuse_invocations(name, asleep, seconds=600)
+    assert error() == error() == asleep
+
+    aws.refuse_invocations(name, asleep, seconds=0.2)
+    time.sleep(0.3)  # nobody calls it: it sleeps on
+    assert error() == asleep
+    deadline = time.monotonic() + 60
+    while (said := error()) == asleep:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert said == "KeyError"  # its own handler's: there is no run in this event
 
     aws.refuse_invocations(name, "Lambda.TooManyRequestsException")
     assert error() == "Lambda.TooManyRequestsException"
