@@ -122,6 +122,8 @@ def test_the_summary_says_how_it_ended_and_where_the_report_is() -> None:
 def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
     report = a_report(
         a_report_row(),
+        a_report_row(2, outcome=Outcome.UNKNOWN),
+        a_report_row(3, outcome=Outcome.UNKNOWN),
         status=RunStatus.INCOMPLETE,
         sentence="1 of 3 entries deleted, 2 unknown.",
         requested=3,
@@ -135,7 +137,8 @@ def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
         "1 deleted\n"
         "2 unknown\n"
         "3 requested\n\n"
-        "2 unknown: a DELETE was sent, and nobody has seen them gone. Look them up in the portal."
+        "2 unknown: nobody can say whether they are gone; their rows say why. Look them up in the"
+        " portal."
         " Resuming looks again, and sends another DELETE to those still there.\n\n"
         "Then resume the run. What is done is not done twice.\n"
         '{"mode": "apply", "resume": "run-1"}\n\n'

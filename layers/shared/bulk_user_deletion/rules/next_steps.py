@@ -43,17 +43,22 @@ def _for_the_run(report: Report) -> Iterator[NextStep]:
     if number := counts.get(Outcome.FAILED):
         yield NextStep(f"{number} failed, for the reason in their rows. Settle that in the portal.")
     if number := counts.get(Outcome.UNKNOWN):
+        again = any(row.outcome is Outcome.UNKNOWN and row.can_be_resumed for row in report.rows)
         yield NextStep(
             f"{number} unknown: nobody can say whether they are gone; their rows say why. Look them"
             " up in the portal."
+            + (
+                " Resuming looks again, and sends another DELETE to those still there."
+                if again
+                else ""
+            )
         )
     if number := counts.get(Outcome.NOT_ATTEMPTED):
         yield NextStep(f"{number} not attempted: the run ended before them. Nothing was sent.")
     left = sum(number for name, number in counts.items() if Outcome(name).is_open)
     if left > len(_undecided(report)):
         yield NextStep(
-            "Then resume the run. What is done is not done twice. Whoever is unknown is looked at"
-            " again, and sent another DELETE when still there.",
+            "Then resume the run. What is done is not done twice.",
             {"mode": "apply", "resume": report.run_id},
             f"bulk-user-deletion resume {report.run_id}",
         )
