@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from bulk_user_deletion.bucket import report_key
+from bulk_user_deletion.bucket_keys import report_key
 from local.engine import Engine
 from local.portal import PortalSimulator
 from local.portal.simulator import Request

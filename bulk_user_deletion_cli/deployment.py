@@ -15,10 +15,11 @@ import boto3
 from botocore.exceptions import ClientError
 
 from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.bucket_keys import INBOX, UPLOADS
+from bulk_user_deletion.executions import ExecutionStatus
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.routes import Route
 from bulk_user_deletion.store import CONFIG, error_code
-
-UPLOADS = "uploads/"  # beside the inbox, where a file would start a run of its own
 
 
 class NoStackError(Exception):
@@ -31,7 +32,7 @@ class Execution:
 
     arn: str
     name: str
-    status: str
+    status: ExecutionStatus
     started_at: datetime
     output: dict[str, Any]
     error: str = ""
@@ -39,7 +40,17 @@ class Execution:
 
     @property
     def is_running(self) -> bool:
-        return self.status in {"RUNNING", "PENDING_REDRIVE"}
+        return self.status.is_running
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status is ExecutionStatus.SUCCEEDED
+
+    @property
+    def nothing_because(self) -> str:
+        """Why there was no run: what an order did, or what became of the event; else empty."""
+        is_nothing = self.output.get("next_step") == Route.NOTHING
+        return str(self.output["nothing_because"]) if is_nothing else ""
 
 
 class Deployment:
@@ -129,7 +140,7 @@ class Deployment:
         return Execution(
             arn=arn,
             name=found["name"],
-            status=found["status"],
+            status=ExecutionStatus(found["status"]),
             started_at=found["startDate"],
             output=json.loads(found.get("output") or "{}"),
             error=found.get("error", ""),
@@ -154,7 +165,7 @@ class Deployment:
 
     def drop(self, file: Path) -> None:
         """Drop a file into the inbox, where it starts a run of its own."""
-        self._put(f"inbox/{file.name}", file)
+        self._put(f"{INBOX}{file.name}", file)
 
     def _put(self, key: str, file: Path) -> dict[str, str]:
         answer = self._s3.put_object(Bucket=self.bucket.name, Key=key, Body=file.read_bytes())

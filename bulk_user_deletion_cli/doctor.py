@@ -7,7 +7,15 @@ from enum import StrEnum
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bulk_user_deletion.errors import StoreUnavailable
+from bulk_user_deletion.bucket_keys import INBOX
+from bulk_user_deletion.errors import (
+    CredentialsRefused,
+    PortalAnswerUnusable,
+    PortalUnavailable,
+    RequestRefused,
+    StoreUnavailable,
+    UserManagementDenied,
+)
 from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError, caller
 from bulk_user_deletion_cli.runs import quiet_sentence
@@ -162,7 +170,7 @@ def _file_drops(what: str, deployment: Deployment) -> Finding:
             "the bucket tells EventBridge nothing: a dropped file starts nothing",
             "Switch on 'Amazon EventBridge' in the bucket's properties, or deploy the stack again.",
         )
-    return Finding(what, State.WELL, f"on: a file under inbox/ starts a run of mode {mode}")
+    return Finding(what, State.WELL, f"on: a file under {INBOX} starts a run of mode {mode}")
 
 
 def _closing(what: str, deployment: Deployment) -> Finding:
@@ -232,14 +240,14 @@ def _portal(deployment: Deployment, watch: Watch) -> Iterator[Finding]:
     except ClientError as error:
         yield Finding("Portal", State.UNKNOWN, f"not asked: {_said(error)}")
         return
-    if execution.status != "SUCCEEDED":
+    if not execution.succeeded:
         yield from portal_findings(execution.error, execution.cause)
         return
     found = deployment.bucket.read_check(execution.name)
     yield Finding("Portal", State.WELL, f"{deployment.parameters.get('PortalUrl')} answers")
     yield Finding("Token", State.WELL, "issued for the credentials secret")
-    if found["is_administrator"]:
-        yield Finding("User management", State.WELL, f"all {found['portal_users']} users listed")
+    if found.is_administrator:
+        yield Finding("User management", State.WELL, f"all {found.portal_users} users listed")
     else:
         yield Finding(
             "User management",
@@ -248,18 +256,24 @@ def _portal(deployment: Deployment, watch: Watch) -> Iterator[Finding]:
             "Name an administrator as user in the credentials secret.",
         )
     yield Finding("Answers of the portal", State.WELL, "all that the checks before a DELETE need")
-    ahead = found["clock_ahead_seconds"]
+    ahead = found.clock_ahead_seconds
     yield _clock("Clock of the portal", None if ahead is None else -ahead)
 
 
 # Which of the portal's findings an error is about, and what mends it where its words do not say.
 _ABOUT = {
-    "PortalUnavailable": ("Portal", "See that it is up, and reached from the stack's functions."),
-    "CredentialsRefused": ("Token", ""),
-    "UserManagementDenied": ("User management", ""),
-    "PortalAnswerUnusable": ("Answers of the portal", ""),
+    PortalUnavailable.__name__: (
+        "Portal",
+        "See that it is up, and reached from the stack's functions.",
+    ),
+    CredentialsRefused.__name__: ("Token", ""),
+    UserManagementDenied.__name__: ("User management", ""),
+    PortalAnswerUnusable.__name__: ("Answers of the portal", ""),
 }
-_OF_THE_STACK = {"StoreUnavailable": "Stores of the stack", "RequestRefused": "Protected list"}
+_OF_THE_STACK = {
+    StoreUnavailable.__name__: "Stores of the stack",
+    RequestRefused.__name__: "Protected list",
+}
 
 
 def portal_findings(error: str, cause: str) -> Iterator[Finding]:

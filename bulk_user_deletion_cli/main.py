@@ -470,9 +470,9 @@ def _wait(deployment: Deployment, arn: str) -> Execution:
 def _order(deployment: Deployment, order: dict[str, Any], *, kind: str) -> None:
     """Give an order, and say what was done; exit when it was refused."""
     execution = _wait(deployment, deployment.start(order, kind=kind))
-    if execution.status != "SUCCEEDED":
+    if not execution.succeeded:
         _refuse(execution.cause.partition(" Report: ")[0])
-    _console(as_json=False).print(execution.output["nothing_because"], soft_wrap=True)
+    _console(as_json=False).print(execution.nothing_because, soft_wrap=True)
 
 
 def _run(deployment: Deployment, name: str) -> RunRow:

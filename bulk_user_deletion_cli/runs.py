@@ -17,7 +17,7 @@ from bulk_user_deletion.models.runs import Pace, RunStatus
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.text import showable
 from bulk_user_deletion_cli.deployment import Deployment, Execution
-from bulk_user_deletion_cli.progress import Progress
+from bulk_user_deletion_cli.display import Display
 
 SUCCEEDED, ENDED_OTHERWISE, REFUSED = 0, 1, 2
 
@@ -35,10 +35,10 @@ def watch(deployment: Deployment, arn: str, console: Console) -> Execution:
     name = arn.rpartition(":")[2]
     poll = _FIRST_POLL_SECONDS
     try:
-        with Progress(name, deployment.ledger, deployment.bucket, console) as progress:
+        with Display(name, deployment.ledger, deployment.bucket, console) as display:
             while True:
                 execution = deployment.execution(arn)
-                progress.update()
+                display.update()
                 if execution is None:
                     raise click.ClickException(f"Step Functions has no record of {arn}.")
                 if not execution.is_running:
@@ -96,7 +96,7 @@ def reported(deployment: Deployment, execution: Execution) -> Ended | None:
 
 def ended_by(deployment: Deployment, execution: Execution) -> Ended:
     """Return how the run of an ended execution ended, as its report or else the execution says."""
-    said = execution.cause or execution.output.get("nothing_because") or "No report was written."
+    said = execution.cause or execution.nothing_because or "No report was written."
     without = Ended(execution.name, execution.status, said, {})
     return reported(deployment, execution) or without
 

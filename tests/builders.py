@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.models.plans import Entry, Estimate, Plan, PlannedEntry
 from bulk_user_deletion.models.reports import Report, ReportRow
-from bulk_user_deletion.models.requests import Request, Source
+from bulk_user_deletion.models.requests import Request, Source, Trigger
 from bulk_user_deletion.models.runs import Limits, Mode, RunStatus
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.protection import Protected, read_protected_list
@@ -37,7 +37,7 @@ def some_limits(**changes: Any) -> Limits:
     return replace(default, **changes)
 
 
-def a_request(trigger: str = "console", mode: Mode = Mode.APPLY) -> Request:
+def a_request(trigger: Trigger = Trigger.CONSOLE, mode: Mode = Mode.APPLY) -> Request:
     """A request to delete a dataset's users."""
     return Request(mode=mode, source=Source(dataset_id=42), trigger=trigger)
 

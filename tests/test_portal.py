@@ -17,7 +17,7 @@ from bulk_user_deletion.errors import (
 )
 from bulk_user_deletion.models.tokens import Credentials, Token
 from bulk_user_deletion.portal import Portal, user_in
-from bulk_user_deletion.rules.answers import Step, Transport, Verdict, judge
+from bulk_user_deletion.rules.answers import Call, Transport, Verdict, judge
 from local.portal import Fault, Knobs, PortalSimulator
 
 
@@ -178,7 +178,7 @@ def test_a_look_finds_a_user_wrapped_or_bare(
 
 
 def test_a_look_for_nobody_is_answered_by_the_portals_own_404(portal: Portal) -> None:
-    assert judge(Step.LOOK, portal.look("9001")) is Verdict.GONE
+    assert judge(Call.LOOK, portal.look("9001")) is Verdict.GONE
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
@@ -189,7 +189,7 @@ def test_any_2xx_is_a_deletes_success(
 
     answer = portal.delete("118")
 
-    assert judge(Step.DELETE, answer) is Verdict.OK
+    assert judge(Call.DELETE, answer) is Verdict.OK
     assert 118 not in simulator.user_ids()
 
 
@@ -227,7 +227,7 @@ def test_a_look_is_repeated_after_a_passing_fault(
 
     answer = portal.look("118")
 
-    assert judge(Step.LOOK, answer) is Verdict.OK
+    assert judge(Call.LOOK, answer) is Verdict.OK
     assert asked(simulator) == ["GET /api/user/id/118"] * 2
 
 
@@ -281,7 +281,7 @@ def test_rule_4_a_delete_is_not_repeated_after_a_tls_failure() -> None:
         thread.join()
 
     assert answer.transport is Transport.LOST
-    assert judge(Step.DELETE, answer) is Verdict.LOOK
+    assert judge(Call.DELETE, answer) is Verdict.LOOK
     assert len(connections) == 1
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.models.tokens import Credentials, Token
 from bulk_user_deletion.portal import Portal
-from bulk_user_deletion.rules.answers import Step, Verdict, judge
+from bulk_user_deletion.rules.answers import Call, Verdict, judge
 from local.portal import Fault, Knobs, PortalSimulator
 
 # What `http.server` can send in a header, and a client may have to read.
@@ -46,4 +46,4 @@ def test_whatever_the_headers_of_an_answer_hold_a_delete_is_answered_or_looked_f
     ):
         simulator.faults.script(fault)
         answer = portal.delete("118")
-        assert judge(Step.DELETE, answer) is verdict
+        assert judge(Call.DELETE, answer) is verdict

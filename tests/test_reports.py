@@ -3,16 +3,17 @@
 import csv
 import io
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_user_deletion.mails import mail
 from bulk_user_deletion.models.reports import ReportRow
 from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion.models.users import Outcome
-from bulk_user_deletion.reports import notification, report_csv, report_json, summary
+from bulk_user_deletion.reports import report_csv, report_json, summary
 from bulk_user_deletion.rules.text import showable
 from tests.builders import a_report, a_report_row
 
@@ -107,7 +108,7 @@ def test_the_json_report_is_the_whole_report() -> None:
 
 
 def test_the_summary_says_how_it_ended_and_where_the_report_is() -> None:
-    assert summary(a_report(a_report_row()), report_address=ADDRESS) == {
+    assert asdict(summary(a_report(a_report_row()), report_address=ADDRESS)) == {
         "run_id": "run-1",
         "status": "SUCCEEDED",
         "sentence": "All done.",
@@ -129,7 +130,7 @@ def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
         requested=3,
         counts={"deleted": 1, "unknown": 2},
     )
-    subject, body = notification(report, report_link=LINK)
+    subject, body = mail(report, report_link=LINK)
 
     assert subject == "[INCOMPLETE] Bulk user deletion: 1 of 3 deleted"
     assert body == (
@@ -156,13 +157,13 @@ def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
 def test_rule_3_a_run_that_deleted_nobody_says_so_in_its_subject(status: RunStatus) -> None:
     report = a_report(status=status, requested=4, counts={"skipped": 4})
 
-    subject, _ = notification(report, report_link=LINK)
+    subject, _ = mail(report, report_link=LINK)
 
     assert subject == f"[{status.value}] Bulk user deletion: 0 of 4 deleted"
 
 
 def test_the_notification_of_no_entries_says_so() -> None:
-    _, body = notification(a_report(requested=0), report_link=LINK)
+    _, body = mail(a_report(requested=0), report_link=LINK)
 
     assert "\n0 requested\n" in body
 
@@ -175,7 +176,7 @@ def test_the_notification_of_a_preview_says_how_to_apply_exactly_its_plan() -> N
         counts={"would_delete": 1},
     )
 
-    subject, body = notification(report, report_link=LINK)
+    subject, body = mail(report, report_link=LINK)
 
     assert subject == "[PREVIEWED] Bulk user deletion: 1 would be deleted"
     digest = "0" * 64
@@ -186,7 +187,7 @@ def test_the_notification_of_a_preview_says_how_to_apply_exactly_its_plan() -> N
 def test_the_notification_repeats_the_plans_warnings() -> None:
     report = a_report(a_report_row(), warnings=["2 entries are protected (lines 3, 7)."])
 
-    assert report.warnings[0] in notification(report, report_link=LINK)[1]
+    assert report.warnings[0] in mail(report, report_link=LINK)[1]
 
 
 @given(st.sampled_from(RunStatus), st.integers(0), st.integers(0))
@@ -194,7 +195,7 @@ def test_every_subject_is_one_that_sns_takes(status: RunStatus, deleted: int, of
     """ASCII, less than 100 characters, no line break, beginning with a letter or punctuation."""
     report = a_report(status=status, requested=of, counts={"deleted": deleted})
 
-    subject, _ = notification(report, report_link=LINK)
+    subject, _ = mail(report, report_link=LINK)
 
     assert len(subject) < 100
     assert subject.isascii()
@@ -204,8 +205,8 @@ def test_every_subject_is_one_that_sns_takes(status: RunStatus, deleted: int, of
 
 def test_rule_6_neither_summary_nor_notification_names_anybody() -> None:
     report = a_report(a_report_row(entry="jdoe", reason="jdoe owns 3 dashboards"))
-    said = json.dumps(summary(report, report_address=ADDRESS)) + str(
-        notification(report, report_link=LINK)
+    said = json.dumps(asdict(summary(report, report_address=ADDRESS))) + str(
+        mail(report, report_link=LINK)
     )
 
     assert "jdoe" not in said

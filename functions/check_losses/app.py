@@ -27,7 +27,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         ledger=ours.ledger,
         bucket=ours.bucket,
         connect=lambda: ours.connect(event["token"]["version_id"]),
-    ).run()
+    ).perform()
     logger.info("Losses looked for", extra={"losses": losses})
     # The token was good: its renewals are counted anew. A batch takes longer than a token lives.
     return {

@@ -31,6 +31,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         connect=lambda seconds: ours.connect(
             event["token"]["version_id"], seconds_per_delete=seconds
         ),
-    ).run()
+    ).perform()
     logger.info("User taken a step further", extra=asdict(progress))
     return asdict(progress)

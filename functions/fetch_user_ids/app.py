@@ -28,6 +28,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         bucket=ours.bucket,
         executions=ours.executions,
         connect=lambda: ours.connect(event["token"]["version_id"]),
-    ).run()
+    ).perform()
     logger.info("Planned", extra=asdict(planned))
     return asdict(planned)

@@ -20,6 +20,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         number=event["batch"]["number"],
         ledger=ours.ledger,
         bucket=ours.bucket,
-    ).run()
+    ).perform()
     logger.info("Next batch", extra=asdict(batch))
     return asdict(batch)

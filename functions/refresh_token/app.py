@@ -26,6 +26,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         ledger=ours.ledger,
         tokens=ours.tokens,
         portal=ours.portal(),
-    ).run()
+    ).perform()
     logger.info("Token renewed", extra={"version_id": version_id})
     return {"version_id": version_id, "renewals": renewals + 1}

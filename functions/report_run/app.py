@@ -20,7 +20,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     token.
     """
     ours = adapters()
-    said = ReportRun(
+    ended = ReportRun(
         run_id=event["run_id"],
         execution_arn=event["execution_arn"],
         failure=event["failure"],
@@ -31,6 +31,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         connect=lambda: ours.connect(event["token"]["version_id"]),
         # An execution that was started by an earlier version passes none.
         list_doubted=event.get("list_doubted", False),
-    ).run()
+    ).perform()
+    said = ended.as_json()
     logger.info("Reported", extra={"status": said["status"], "counts": said["counts"]})
     return said

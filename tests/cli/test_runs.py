@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from bulk_user_deletion.executions import ExecutionStatus
 from bulk_user_deletion_cli.deployment import Deployment, Execution
 from bulk_user_deletion_cli.runs import ended_by
 
@@ -30,7 +31,7 @@ def test_the_report_of_an_earlier_round_is_not_told_as_the_end_of_this_one(
     resuming = Execution(
         arn="arn:resumed",
         name="resumed",
-        status="ABORTED",
+        status=ExecutionStatus.ABORTED,
         started_at=datetime(2026, 11, 25, 12, 0, 0, 400_000, tzinfo=UTC),
         output={},
         cause="by hand",

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from bulk_user_deletion import errors
 from bulk_user_deletion.rules.batches import BATCH_SIZE
-from bulk_user_deletion.steps.fetch_user_ids import LOOK_AGAIN_SECONDS
+from bulk_user_deletion.steps.turn import LOOK_AGAIN_SECONDS
 from tests.definition.loading import (
     PROJECT,
     TEMPLATE,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bulk_user_deletion.bucket import OLD_VERSION_DAYS
+from bulk_user_deletion.bucket_keys import UPLOADS
 from bulk_user_deletion.settings import Settings
-from bulk_user_deletion_cli.deployment import UPLOADS
 from tests.definition.loading import (
     DEFINITION_FILE,
     MACHINE,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bulk_user_deletion.bucket import report_key
+from bulk_user_deletion.bucket_keys import report_key
 from local.engine import Engine
 from local.portal import Knobs, PortalSimulator, Request
 from tests.definition.loading import RESOURCES

@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 from openpyxl import Workbook
 
-from bulk_user_deletion.bucket import LONGEST_KEY, Bucket, result_key
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.bucket_keys import LONGEST_KEY, result_key
 from bulk_user_deletion.errors import RequestRefused, StoreUnavailable
 from bulk_user_deletion.rules.drops import nothing_in
 from tests.functions.machine import Machine

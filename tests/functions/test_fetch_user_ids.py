@@ -13,6 +13,7 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     UserManagementDenied,
 )
+from bulk_user_deletion.executions import ExecutionStatus
 from bulk_user_deletion.models.runs import Pace
 from local.portal import Knobs
 from tests.functions.stack import EXECUTIONS, Stack, dropped
@@ -253,7 +254,9 @@ def test_rule_8_nothing_of_a_dead_execution_begins_a_user_once_the_next_run_has_
 
 def test_a_preview_needs_no_lock(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.plan(["118"], "run-1")
-    monkeypatch.setattr("bulk_user_deletion.executions.Executions.status", lambda *_: "RUNNING")
+    monkeypatch.setattr(
+        "bulk_user_deletion.executions.Executions.status", lambda *_: ExecutionStatus.RUNNING
+    )
 
     result = stack.fetch_user_ids({"source": {"users": ["119"]}}, "run-2")
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bulk_user_deletion.executions import ExecutionStatus
 from bulk_user_deletion.models.users import Outcome
 from local.portal import Knobs
 from tests.functions.stack import Stack
@@ -203,7 +204,9 @@ def test_the_answer_to_a_dropped_file_lies_beside_the_inbox(stack: Stack) -> Non
 def test_the_run_is_closed_and_its_lock_given_back(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulk_user_deletion.executions.Executions.status", lambda *_: "RUNNING")
+    monkeypatch.setattr(
+        "bulk_user_deletion.executions.Executions.status", lambda *_: ExecutionStatus.RUNNING
+    )
     delete_all(stack, "118")
 
     stack.report_run()
@@ -269,7 +272,7 @@ def test_rule_6_the_notification_holds_ids_and_counts_only(
 ) -> None:
     sent: list[str] = []
     monkeypatch.setattr(
-        "bulk_user_deletion.notifications.Topic.publish",
+        "bulk_user_deletion.topic.Topic.publish",
         lambda _, subject, body: sent.extend([subject, body]),
     )
     username, email = stack.portal.database.execute(

@@ -10,6 +10,7 @@ import pytest
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PlanEdited, RequestRefused, RunClosed
+from bulk_user_deletion.executions import ExecutionStatus
 from bulk_user_deletion.models.users import Outcome, PortalUser, UserState
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS
@@ -312,7 +313,9 @@ def test_a_plan_that_is_edited_after_the_resume_deletes_nobody(half_done: Stack)
 def test_a_run_that_goes_on_is_not_resumed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.plan(["118"])
     stack.ledger.release_lock(EXECUTIONS + "run-1")
-    monkeypatch.setattr("bulk_user_deletion.executions.Executions.status", lambda *_: "RUNNING")
+    monkeypatch.setattr(
+        "bulk_user_deletion.executions.Executions.status", lambda *_: ExecutionStatus.RUNNING
+    )
 
     with pytest.raises(RequestRefused, match="press its stop button"):
         resume(stack)
@@ -529,7 +532,9 @@ def test_most_executions_that_end_leave_nothing_to_close(
 
 def test_a_run_that_goes_on_is_not_closed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.plan(["118"])
-    monkeypatch.setattr("bulk_user_deletion.executions.Executions.status", lambda *_: "RUNNING")
+    monkeypatch.setattr(
+        "bulk_user_deletion.executions.Executions.status", lambda *_: ExecutionStatus.RUNNING
+    )
 
     assert close(stack)["nothing_because"].startswith("Run run-1 is going on")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bulk_user_deletion.errors import PortalBusy, RequestRefused
+from bulk_user_deletion.executions import ExecutionStatus
 from bulk_user_deletion.models.users import Outcome
 from tests.functions.stack import EXECUTIONS, Stack, dropped
 
@@ -18,7 +19,7 @@ class Clock:
     """What Step Functions says of every execution, and how much time has passed since."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.status = "RUNNING"
+        self.status = ExecutionStatus.RUNNING
         self.passed = 0.0
         patch.setattr(f"{EXECUTION}.status", lambda *_: self.status)
         patch.setattr(f"{EXECUTION}.started_at", lambda *_: time.time() - self.passed)
@@ -105,7 +106,7 @@ def test_rule_4_the_leases_of_a_dead_execution_are_waited_for_to_the_second(
 ) -> None:
     stack.plan(["118"], "run-1")
     stack.cut_off("118", for_seconds=200)
-    clock.status = "ABORTED"
+    clock.status = ExecutionStatus.ABORTED
 
     waiting = stack.plan(["118"], "run-2")
 
@@ -117,7 +118,7 @@ def test_rule_4_the_leases_of_a_dead_execution_are_waited_for_to_the_second(
 def test_rule_4_once_they_are_over_the_run_has_its_turn(stack: Stack, clock: Clock) -> None:
     stack.plan(["118"], "run-1")
     stack.cut_off("118", for_seconds=-2)
-    clock.status = "ABORTED"
+    clock.status = ExecutionStatus.ABORTED
 
     assert stack.plan(["118"], "run-2")["next_step"] == "apply"
 
@@ -211,7 +212,8 @@ def test_an_execution_that_is_aborted_while_it_waits_is_closed_and_takes_no_lock
     busy.plan(["119"], "run-2")
     aborted = EXECUTIONS + "run-2"
     monkeypatch.setattr(
-        f"{EXECUTION}.status", lambda _, arn: "ABORTED" if arn == aborted else "RUNNING"
+        f"{EXECUTION}.status",
+        lambda _, arn: ExecutionStatus.ABORTED if arn == aborted else ExecutionStatus.RUNNING,
     )
 
     closing = busy.fetch_user_ids({"close": "run-2"}, "closing")

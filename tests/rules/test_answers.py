@@ -1,4 +1,4 @@
-"""What the portal's answers mean, for every step: the table that the client lives by."""
+"""What the portal's answers mean, for every call: the table that the client lives by."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.rules.answers import Answer, Step, Transport, Verdict, judge
+from bulk_user_deletion.rules.answers import Answer, Call, Transport, Verdict, judge
 
 V = Verdict
-STEPS = (Step.TOKEN, Step.READ, Step.LOOK, Step.DELETE)
+CALLS = (Call.TOKEN, Call.READ, Call.LOOK, Call.DELETE)
 
 
 def error(message: str = "Something is wrong") -> dict[str, str]:
@@ -81,17 +81,17 @@ TABLE: list[tuple[Any, ...]] = [
 
 
 @pytest.mark.parametrize(
-    ("step", "answer", "verdict"),
+    ("call", "answer", "verdict"),
     [
-        pytest.param(step, Answer(status, body), verdict, id=f"{step}-{status}-{str(body)[:40]}")
+        pytest.param(call, Answer(status, body), verdict, id=f"{call}-{status}-{str(body)[:40]}")
         for status, body, *verdicts in TABLE
-        for step, verdict in zip(STEPS, verdicts, strict=True)
+        for call, verdict in zip(CALLS, verdicts, strict=True)
     ],
 )
-def test_every_status_has_one_meaning_for_every_step(
-    step: Step, answer: Answer, verdict: Verdict
+def test_every_status_has_one_meaning_for_every_call(
+    call: Call, answer: Answer, verdict: Verdict
 ) -> None:
-    assert judge(step, answer) is verdict
+    assert judge(call, answer) is verdict
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_without_a_whole_answer_only_a_delete_is_in_doubt(
 ) -> None:
     answer = Answer(None, transport=transport)
 
-    assert [judge(step, answer) for step in STEPS] == [token, read, look, delete]
+    assert [judge(call, answer) for call in CALLS] == [token, read, look, delete]
 
 
 bodies = (
@@ -122,42 +122,42 @@ answers = st.builds(Answer, st.none() | st.integers(0, 999), bodies) | st.builds
 )
 
 
-@given(st.sampled_from(Step), answers)
-def test_every_answer_gets_a_verdict_that_its_step_can_act_on(step: Step, answer: Answer) -> None:
-    verdict = judge(step, answer)
+@given(st.sampled_from(Call), answers)
+def test_every_answer_gets_a_verdict_that_its_call_can_act_on(call: Call, answer: Answer) -> None:
+    verdict = judge(call, answer)
 
     # To look is for DELETE alone; that somebody is gone can only be said of one user.
-    assert verdict is not V.LOOK or step is Step.DELETE
-    assert verdict is not V.GONE or step in {Step.LOOK, Step.DELETE}
+    assert verdict is not V.LOOK or call is Call.DELETE
+    assert verdict is not V.GONE or call in {Call.LOOK, Call.DELETE}
     # A new token cannot be had by asking for a new token, and asking refuses no source.
-    assert not (step is Step.TOKEN and verdict in {V.RENEW_TOKEN, V.REFUSE})
+    assert not (call is Call.TOKEN and verdict in {V.RENEW_TOKEN, V.REFUSE})
 
 
 @given(answers)
 def test_rule_4_another_delete_follows_a_definite_refusal_only(answer: Answer) -> None:
-    if judge(Step.DELETE, answer) is V.TRY_AGAIN:
+    if judge(Call.DELETE, answer) is V.TRY_AGAIN:
         definite = answer.status in {429, 503} or "deadlock" in answer.message.lower()
         assert definite or answer.transport is Transport.NOT_SENT
         assert answer.status == 429 or answer.is_portal_error or answer.transport
 
 
-@given(st.sampled_from([Step.LOOK, Step.DELETE]), answers)
-def test_rule_4_gone_is_a_404_or_410_of_the_portals_own(step: Step, answer: Answer) -> None:
+@given(st.sampled_from([Call.LOOK, Call.DELETE]), answers)
+def test_rule_4_gone_is_a_404_or_410_of_the_portals_own(call: Call, answer: Answer) -> None:
     own = answer.status in {404, 410} and answer.is_portal_error
 
-    assert (judge(step, answer) is V.GONE) == own
+    assert (judge(call, answer) is V.GONE) == own
 
 
 @given(answers)
 def test_rule_4_a_delete_is_called_refused_on_the_portals_own_word_only(answer: Answer) -> None:
-    if judge(Step.DELETE, answer) is V.REFUSE:
+    if judge(Call.DELETE, answer) is V.REFUSE:
         assert answer.is_portal_error
 
 
 def test_a_missing_permission_is_known_however_it_is_written() -> None:
     answer = Answer(401, error("external application has NO USER MANAGEMENT access"))
 
-    assert judge(Step.DELETE, answer) is V.STOP_USER_MANAGEMENT
+    assert judge(Call.DELETE, answer) is V.STOP_USER_MANAGEMENT
 
 
 @pytest.mark.parametrize(

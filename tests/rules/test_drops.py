@@ -2,12 +2,11 @@
 
 import pytest
 
+from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.rules.drops import (
     WAIT_SECONDS,
     EarlierDrop,
-    Nothing,
-    Wait,
     is_a_copy,
     of_empty,
 )

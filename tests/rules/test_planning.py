@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion.documents import plan_from_json, plan_to_json
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.names import fold
 from bulk_user_deletion.models.plans import Entry, PlannedEntry
+from bulk_user_deletion.models.requests import Trigger
 from bulk_user_deletion.models.runs import Limits
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind
+from bulk_user_deletion.plan_files import plan_from_json, plan_to_json
 from bulk_user_deletion.rules.identity import Directory, identity_keys
 from bulk_user_deletion.rules.planning import (
     check_entries,
@@ -517,8 +518,8 @@ DONE_BEFORE = planned(7, None, Outcome.ALREADY_ABSENT, "deleted by an earlier ru
 FOUND = planned(1, ANN)
 
 
-@pytest.mark.parametrize("trigger", ["s3", "schedule"])
-def test_unattended_an_entry_that_names_two_users_refuses_the_list(trigger: str) -> None:
+@pytest.mark.parametrize("trigger", [Trigger.S3, Trigger.SCHEDULE])
+def test_unattended_an_entry_that_names_two_users_refuses_the_list(trigger: Trigger) -> None:
     with pytest.raises(RequestRefused, match=r"line 3: ambiguous, line 4: columns_disagree"):
         check_entries([FOUND, DOUBTFUL, DISAGREEING], a_request(trigger), some_limits())
 
@@ -528,17 +529,17 @@ def test_unattended_too_many_strangers_refuse_the_list(missing: PlannedEntry) ->
     two = [missing, replace(missing, entry=replace(missing.entry, line=8))]
 
     with pytest.raises(RequestRefused, match=r"2 of 9 .*\(lines \d, 8\).* allows 20 %"):
-        check_entries([*[FOUND] * 7, *two], a_request("s3"), some_limits())
+        check_entries([*[FOUND] * 7, *two], a_request(Trigger.S3), some_limits())
 
 
 def test_unattended_a_few_strangers_are_reported_and_no_more() -> None:
-    check_entries([*[FOUND] * 8, STRANGER, ABSENT], a_request("s3"), some_limits())
+    check_entries([*[FOUND] * 8, STRANGER, ABSENT], a_request(Trigger.S3), some_limits())
 
 
 def test_unattended_a_limit_of_zero_allows_no_stranger_at_all() -> None:
     with pytest.raises(RequestRefused, match="allows 0 %"):
         check_entries(
-            [*[FOUND] * 99, STRANGER], a_request("s3"), some_limits(max_not_found_percent=0)
+            [*[FOUND] * 99, STRANGER], a_request(Trigger.S3), some_limits(max_not_found_percent=0)
         )
 
 
@@ -546,17 +547,19 @@ def test_unattended_a_limit_that_is_no_number_allows_no_stranger() -> None:
     with pytest.raises(RequestRefused, match="MaxNotFoundPercent"):
         check_entries(
             [*[FOUND] * 99, STRANGER],
-            a_request("s3"),
+            a_request(Trigger.S3),
             some_limits(max_not_found_percent=float("nan")),
         )
 
 
 def test_rule_7_a_list_that_was_worked_through_before_is_not_taken_for_a_wrong_one() -> None:
-    check_entries([DONE_BEFORE] * 5, a_request("s3"), some_limits())
+    check_entries([DONE_BEFORE] * 5, a_request(Trigger.S3), some_limits())
 
 
 def test_whoever_starts_a_run_by_hand_reads_the_report_instead() -> None:
-    check_entries([DOUBTFUL, DISAGREEING, STRANGER, ABSENT], a_request("console"), some_limits())
+    check_entries(
+        [DOUBTFUL, DISAGREEING, STRANGER, ABSENT], a_request(Trigger.CONSOLE), some_limits()
+    )
 
 
 def test_rule_6_refusals_name_lines_and_figures_and_nobody() -> None:
@@ -568,7 +571,7 @@ def test_rule_6_refusals_name_lines_and_figures_and_nobody() -> None:
     )
     for rows in ([carl], [lost]):
         with pytest.raises(RequestRefused) as refused:
-            check_entries(rows, a_request("s3"), some_limits())
+            check_entries(rows, a_request(Trigger.S3), some_limits())
         assert "carl" not in str(refused.value)
         assert "dora" not in str(refused.value)
 
@@ -577,7 +580,7 @@ def test_a_refusal_of_a_long_list_names_the_first_lines_only() -> None:
     rows = [replace(DOUBTFUL, entry=Entry(line)) for line in range(1, 10_001)]
 
     with pytest.raises(RequestRefused, match="10000 entries do not name") as refused:
-        check_entries(rows, a_request("s3"), some_limits())
+        check_entries(rows, a_request(Trigger.S3), some_limits())
     assert len(str(refused.value)) < 1_000
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
-from bulk_user_deletion.models.requests import Request, Source
+from bulk_user_deletion.models.requests import Request, Source, Trigger
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.sources import read_file
 from bulk_user_deletion.sources.hints import check_hints, doubts
@@ -103,24 +103,24 @@ def test_in_json_a_key_says_the_same() -> None:
     ]
 
 
-def request(mode: Mode, trigger: str) -> Request:
+def request(mode: Mode, trigger: Trigger) -> Request:
     return Request(mode=mode, trigger=trigger, source=Source(dataset_id=1))
 
 
-@pytest.mark.parametrize("trigger", ["s3", "schedule"])
-def test_only_an_apply_that_nobody_watches_is_refused(trigger: str) -> None:
+@pytest.mark.parametrize("trigger", [Trigger.S3, Trigger.SCHEDULE])
+def test_only_an_apply_that_nobody_watches_is_refused(trigger: Trigger) -> None:
     hints = read_file(column("Status", "left", "active").encode()).hints
 
     with pytest.raises(RequestRefused, match=r"line 3.*Nobody was deleted"):
         check_hints(hints, request(Mode.APPLY, trigger), today=TODAY)
-    for watched in (request(Mode.PREVIEW, trigger), request(Mode.APPLY, "console")):
+    for watched in (request(Mode.PREVIEW, trigger), request(Mode.APPLY, Trigger.CONSOLE)):
         assert len(check_hints(hints, watched, today=TODAY)) == 1
 
 
 def test_that_everybody_is_active_refuses_nothing() -> None:
     hints = read_file(column("Status", "active").encode()).hints
 
-    assert check_hints(hints, request(Mode.APPLY, "s3"), today=TODAY)
+    assert check_hints(hints, request(Mode.APPLY, Trigger.S3), today=TODAY)
 
 
 @given(st.lists(st.text(max_size=12).filter(lambda text: text.isprintable()), min_size=1))

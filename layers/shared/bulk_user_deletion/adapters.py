@@ -13,7 +13,7 @@ from bulk_user_deletion.tokens import TokenStore
 
 if TYPE_CHECKING:
     from bulk_user_deletion.executions import Executions
-    from bulk_user_deletion.notifications import Topic
+    from bulk_user_deletion.topic import Topic
 
 
 class Adapters:
@@ -39,7 +39,7 @@ class Adapters:
 
     @cached_property
     def topic(self) -> "Topic":
-        from bulk_user_deletion.notifications import Topic
+        from bulk_user_deletion.topic import Topic
 
         return Topic(self.settings.topic_arn)
 

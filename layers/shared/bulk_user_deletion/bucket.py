@@ -2,23 +2,34 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError
 
-from bulk_user_deletion.documents import (
+from bulk_user_deletion.bucket_keys import (
+    LONGEST_KEY,
+    batch_key,
+    check_key,
+    names_batch,
+    open_users_key,
+    plan_key,
+    report_key,
+    result_key,
+)
+from bulk_user_deletion.errors import PlanEdited, RequestRefused
+from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.reports import PortalCheck
+from bulk_user_deletion.models.requests import S3Object
+from bulk_user_deletion.models.users import PortalUser
+from bulk_user_deletion.plan_files import (
     plan_from_json,
     plan_to_json,
     users_from_json,
     users_to_json,
 )
-from bulk_user_deletion.errors import PlanEdited, RequestRefused
-from bulk_user_deletion.models.plans import Plan
-from bulk_user_deletion.models.requests import S3Object
-from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.protection import Protection, read_protected_list
 from bulk_user_deletion.rules.text import showable_json
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
@@ -29,39 +40,6 @@ if TYPE_CHECKING:
 
 # How long the bucket keeps what was overwritten or deleted: a rule of its life cycle.
 OLD_VERSION_DAYS = 30
-
-
-def plan_key(run_id: str) -> str:
-    """Return where a run's plan is kept."""
-    return f"runs/{run_id}/plan.json"
-
-
-def open_users_key(run_id: str, round_number: int) -> str:
-    """Return where the ids of those are kept who were open when a run was resumed."""
-    return f"runs/{run_id}/open-{round_number}.json"
-
-
-def users_before_key(run_id: str, round_number: int = 1) -> str:
-    """Return where the portal's users are kept as they were before a round of a run."""
-    return f"runs/{run_id}/users-before{f'-{round_number}' if round_number > 1 else ''}.json"
-
-
-def report_key(run_id: str, suffix: str) -> str:
-    """Return where a run's report is kept; `suffix` is json, csv or html."""
-    return f"runs/{run_id}/report.{suffix}"
-
-
-def check_key(run_id: str) -> str:
-    """Return where an execution keeps what it found when it was told to check the portal."""
-    return f"runs/{run_id}/check.json"
-
-
-def result_key(dropped_key: str) -> str:
-    """Return where the answer to a dropped file is kept: beside the inbox, under its name."""
-    return f"results/{dropped_key}.json"
-
-
-LONGEST_KEY = 1_024  # bytes, by S3's documentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +161,7 @@ class Bucket:
         """Store the users of a batch and return its key, which holds the sha256 of its bytes."""
         body = users_to_json(users)
         digest = sha256(body).hexdigest()
-        key = f"runs/{run_id}/batches/{round_number}-{number:05}-{digest}.json"
+        key = batch_key(run_id, round_number, number, digest)
         self._put(key, body, "application/json")
         return key
 
@@ -194,7 +172,7 @@ class Bucket:
             PlanEdited: it is not the batch that was stored under this key.
         """
         body = self._get(key)
-        if not key.endswith(f"-{sha256(body).hexdigest()}.json"):
+        if not names_batch(key, sha256(body).hexdigest()):
             raise PlanEdited(
                 f"The batch s3://{self.name}/{key} is not the one that was handed out: somebody"
                 " edited it. Nobody else is deleted. Find out who did, then start a new run."
@@ -213,10 +191,13 @@ class Bucket:
         """Return a run's report in one of its forms, empty when there is none."""
         return self._get(report_key(run_id, suffix))
 
-    def read_check(self, run_id: str) -> dict[str, Any]:
+    def write_check(self, run_id: str, check: PortalCheck) -> None:
+        """Store what a check of the portal found."""
+        self.write_json(check_key(run_id), asdict(check))
+
+    def read_check(self, run_id: str) -> PortalCheck:
         """Return what a check of the portal found."""
-        found: dict[str, Any] = json.loads(self._get(check_key(run_id)) or b"{}")
-        return found
+        return PortalCheck(**json.loads(self._get(check_key(run_id))))
 
     def write_answer(self, dropped_key: str, said: Mapping[str, Any]) -> None:
         """Store the answer beside a dropped file, unless its key would be longer than a key is."""

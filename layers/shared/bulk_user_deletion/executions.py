@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -13,22 +14,40 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
 
+class ExecutionStatus(StrEnum):
+    """How an execution stands. A status that is not among these decides nothing: it is an error.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+    """
+
+    RUNNING = "RUNNING"
+    PENDING_REDRIVE = "PENDING_REDRIVE"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    ABORTED = "ABORTED"
+    FORGOTTEN = "FORGOTTEN"  # our own word: Step Functions has no record of it
+
+    @property
+    def is_running(self) -> bool:
+        """True when the execution may still do something."""
+        return self in {ExecutionStatus.RUNNING, ExecutionStatus.PENDING_REDRIVE}
+
+
 class Executions:
     """Step Functions, as this application uses it."""
 
     def __init__(self) -> None:
         self._client = boto3.client("stepfunctions", config=CONFIG)
 
-    ALIVE = ("RUNNING", "PENDING_REDRIVE")
-
-    def status(self, execution_arn: str) -> str:
-        """Return an execution's status, `FORGOTTEN` for one that Step Functions has no record of.
+    def status(self, execution_arn: str) -> ExecutionStatus:
+        """Return an execution's status.
 
         Raises:
             StoreUnavailable: Step Functions does not answer.
         """
         execution = self._describe(execution_arn)
-        return execution["status"] if execution else "FORGOTTEN"
+        return ExecutionStatus(execution["status"]) if execution else ExecutionStatus.FORGOTTEN
 
     def started_at(self, execution_arn: str) -> float | None:
         """Return when an execution started, in seconds since 1970; None for one not on record.

@@ -12,7 +12,7 @@ from bulk_user_deletion.errors import PortalAnswerUnusable
 from bulk_user_deletion.models.runs import Control
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.portal import Portal, user_in
-from bulk_user_deletion.rules.answers import Answer, Step, Verdict, judge
+from bulk_user_deletion.rules.answers import Answer, Call, Verdict, judge
 from bulk_user_deletion.rules.identity import api_users
 from bulk_user_deletion.rules.looking import (
     gone_shape,
@@ -113,7 +113,7 @@ class Looks:
 
 
 def _seen(answer: Answer) -> Seen:
-    verdict = judge(Step.LOOK, answer)
+    verdict = judge(Call.LOOK, answer)
     if answer.status != HTTPStatus.OK or answer.body is None or answer.is_portal_error:
         return Seen(answer, verdict)
     user = user_in(answer)
@@ -165,7 +165,7 @@ def _learned(portal: Portal, taken: Collection[str]) -> str:
         answer = portal.look(user_id)
         shape = gone_shape(answer)
         if not shape:
-            verdict = judge(Step.LOOK, answer)
+            verdict = judge(Call.LOOK, answer)
             if verdict not in {Verdict.OK, Verdict.REFUSE}:
                 portal.raise_for(verdict, answer, f"looked at id {user_id}, which nobody holds")
             raise PortalAnswerUnusable(

@@ -32,7 +32,7 @@ from bulk_user_deletion.errors import (
 from bulk_user_deletion.models.tokens import Credentials, Token
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.observability import Metric, count, time_taken
-from bulk_user_deletion.rules.answers import Answer, Step, Transport, Verdict, judge
+from bulk_user_deletion.rules.answers import Answer, Call, Transport, Verdict, judge
 from bulk_user_deletion.rules.headers import http_date, retry_after
 from bulk_user_deletion.rules.identity import is_user_id
 
@@ -133,7 +133,7 @@ class Portal:
                 "user": credentials.user,
             },
         )
-        body = self._insist(Step.TOKEN, answer, "asked for a token")
+        body = self._insist(Call.TOKEN, answer, "asked for a token")
         value = body.get("token")
         if not isinstance(value, str) or not value:  # a 200 with `[]` is what no token gets
             raise PortalAnswerUnusable("The portal answered 200 to get_token, but sent no token.")
@@ -171,7 +171,7 @@ class Portal:
             if read:
                 query["offset"] = len(read)
             answer = self._send("GET", "/api/dataset_data", query=query, limit=_LARGEST_LIST)
-            body = self._insist(Step.READ, answer, f"read dataset {dataset_id}")
+            body = self._insist(Call.READ, answer, f"read dataset {dataset_id}")
             rows, amount = body.get("data"), _whole_number(body.get("amount"))
             if not isinstance(rows, list) or amount is None:
                 raise PortalAnswerUnusable(
@@ -196,7 +196,7 @@ class Portal:
             TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
         """
         answer = self._send("GET", "/api/user", limit=_LARGEST_LIST, hook=_user_in_a_list)
-        body = self._insist(Step.READ, answer, "read the users")
+        body = self._insist(Call.READ, answer, "read the users")
         users = body.get("users")
         if not isinstance(users, list):
             raise PortalAnswerUnusable("The portal's answer to GET /api/user lacks `users`.")
@@ -248,8 +248,8 @@ class Portal:
             case _:
                 raise PortalUnavailable(f"The portal did not answer when we {what} ({found}).")
 
-    def _insist(self, step: Step, answer: Answer, what: str) -> Mapping[str, Any]:
-        verdict = judge(step, answer)
+    def _insist(self, call: Call, answer: Answer, what: str) -> Mapping[str, Any]:
+        verdict = judge(call, answer)
         if verdict is not Verdict.OK:
             self.raise_for(verdict, answer, what)
         body: Mapping[str, Any] = answer.body

@@ -24,11 +24,10 @@ from bulk_user_deletion.models.requests import (
     SealedPlan,
     Source,
     StopOrder,
+    Trigger,
 )
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.rules.drops import nothing_in
-
-INBOX = "inbox/"
 
 _WHOLE = "the request"
 _RUN_ID = {"type": "string", "minLength": 1, "maxLength": 80}
@@ -201,10 +200,10 @@ def read_request(
         return CheckOrder()
     if "scheduled_time" in event:
         _check(event, _SCHEDULE_SCHEMA)
-        request = _from_document(event["request"], trigger="schedule")
+        request = _from_document(event["request"], trigger=Trigger.SCHEDULE)
         what = json.dumps(event["request"], sort_keys=True)
         return _with_fingerprint(request, f"schedule {event['scheduled_time']} {what}")
-    return _from_document(event, trigger="console")
+    return _from_document(event, trigger=Trigger.CONSOLE)
 
 
 def _check(document: Any, schema: dict[str, Any]) -> None:
@@ -243,7 +242,7 @@ def _no_key(key: str, known: Mapping[str, Any]) -> str:
     return f"one key is not known. There may be: {', '.join(known)}."
 
 
-def _from_document(document: Any, *, trigger: str) -> Request:
+def _from_document(document: Any, *, trigger: Trigger) -> Request:
     _check(document, REQUEST_SCHEMA)
     mode = Mode(document.get("mode", Mode.PREVIEW))
     named = [word for word in ("source", "plan", "resume") if word in document]
@@ -293,7 +292,7 @@ def _from_object_created(event: dict[str, Any], mode: Mode) -> Request | None:
         etag=str(dropped.get("etag") or ""),
         written_by=str(event["detail"].get("reason") or ""),
     )
-    request = Request(mode=mode, trigger="s3", source=Source(s3=s3_object))
+    request = Request(mode=mode, trigger=Trigger.S3, source=Source(s3=s3_object))
     which = s3_object.version_id or s3_object.etag
     sequencer = dropped.get("sequencer") or ""
     return _with_fingerprint(request, f"s3 {s3_object.bucket} {key} {which} {sequencer}")

@@ -39,6 +39,36 @@ class ReportRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What the state machine and a dropped file's answer say of a report, which lies at `report`.
+
+    Ids and counts only: usernames and e-mails stay in the report.
+    """
+
+    run_id: str
+    status: RunStatus
+    sentence: str
+    mode: str
+    requested: int
+    counts: dict[str, int]
+    plan_sha256: str
+    report: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortalCheck:
+    """What a check of the portal found, for `doctor`.
+
+    `is_administrator` is about the user that our own token acts as. `clock_ahead_seconds` is how
+    far the portal's clock is ahead of ours, None when it did not tell.
+    """
+
+    portal_users: int
+    is_administrator: bool
+    clock_ahead_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a run did. `counts` adds up to `requested`, or the run does not claim success.
 

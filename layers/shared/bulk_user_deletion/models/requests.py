@@ -2,8 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from bulk_user_deletion.models.runs import Mode
+
+
+class Trigger(StrEnum):
+    """What started a run."""
+
+    CONSOLE = "console"  # a person, who reads the report
+    S3 = "s3"  # a dropped file
+    SCHEDULE = "schedule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ class Request:
 
     mode: Mode
     source: Source | SealedPlan | Resume
-    trigger: str  # console, s3 or schedule
+    trigger: Trigger
     options: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     requested_by: str = ""
@@ -112,10 +121,10 @@ class Request:
     @property
     def is_attended(self) -> bool:
         """True when a person started the run and can read its report right away."""
-        return self.trigger == "console"
+        return self.trigger is Trigger.CONSOLE
 
     @property
     def dropped_key(self) -> str:
         """The key of the dropped file that this request is about, or nothing."""
         s3_object = self.source.s3 if isinstance(self.source, Source) else None
-        return s3_object.key if self.trigger == "s3" and s3_object else ""
+        return s3_object.key if self.trigger is Trigger.S3 and s3_object else ""

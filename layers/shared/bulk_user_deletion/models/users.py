@@ -79,6 +79,19 @@ class PortalUser:
     def is_administrator(self) -> bool:
         return fold(self.type) == "administrator"
 
+    @property
+    def is_enabled(self) -> bool:
+        return fold(self.enabled) == "y"
+
+    @property
+    def is_disabled(self) -> bool:
+        """True when the portal says so; a user of whom it says neither is neither."""
+        return fold(self.enabled) == "n"
+
+    @property
+    def is_from_ldap(self) -> bool:
+        return fold(self.ldap) == "y"
+
 
 class UserState(StrEnum):
     """Where a user stands in the ledger, from the first intent on."""

@@ -9,9 +9,10 @@ from typing import Any
 from chameleon import PageTemplate
 
 from bulk_user_deletion.models.reports import Report
+from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.models.users import Outcome
+from bulk_user_deletion.rules.advice import advice
 from bulk_user_deletion.rules.links import execution_link
-from bulk_user_deletion.rules.next_steps import next_steps
 from bulk_user_deletion.rules.text import showable
 from bulk_user_deletion.rules.timeline import WIDTH, Timeline, timeline
 
@@ -34,8 +35,8 @@ def report_page(report: Report) -> str:
         style=_STYLE,
         script=_SCRIPT,
         parts=_parts(report),
-        steps=[
-            (step, json.dumps(step.request) if step.request else "") for step in next_steps(report)
+        advice=[
+            (piece, json.dumps(piece.request) if piece.request else "") for piece in advice(report)
         ],
         timeline=drawn,
         gone=_area(drawn) if drawn else "",
@@ -50,7 +51,7 @@ def report_page(report: Report) -> str:
 
 def _title(report: Report) -> str:
     would = report.counts.get(Outcome.WOULD_DELETE, 0)
-    if report.mode == "preview" and would:
+    if report.mode == Mode.PREVIEW and would:
         return f"{would} of {report.requested} would be deleted"
     return f"{report.counts.get(Outcome.DELETED, 0)} of {report.requested} deleted"
 

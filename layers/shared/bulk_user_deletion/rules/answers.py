@@ -1,4 +1,4 @@
-"""What the portal's answers mean: the one table of status or transport error, step by step."""
+"""What the portal's answers mean: the one table of status or transport error, call by call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class Answer:
         return f"HTTP {self.status}{kind}"
 
 
-class Step(StrEnum):
+class Call(StrEnum):
     """What was asked of the portal."""
 
     TOKEN = "token"  # noqa: S105 -- POST /api/get_token
@@ -95,7 +95,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table: which answers it is about, and the verdict for each step."""
+    """One row of the table: which answers it is about, and the verdict for each call."""
 
     answer: str
     applies: Callable[[Answer], bool]
@@ -104,13 +104,13 @@ class Rule:
     look: Verdict
     delete: Verdict
 
-    def verdict(self, step: Step) -> Verdict:
+    def verdict(self, call: Call) -> Verdict:
         return {
-            Step.TOKEN: self.token,
-            Step.READ: self.read,
-            Step.LOOK: self.look,
-            Step.DELETE: self.delete,
-        }[step]
+            Call.TOKEN: self.token,
+            Call.READ: self.read,
+            Call.LOOK: self.look,
+            Call.DELETE: self.delete,
+        }[call]
 
 
 def _status(*statuses: int, own: bool | None = None) -> Callable[[Answer], bool]:
@@ -174,6 +174,6 @@ RULES = (
 # fmt: on
 
 
-def judge(step: Step, answer: Answer) -> Verdict:
-    """Decide what an answer means for the step that got it."""
-    return next(rule.verdict(step) for rule in RULES if rule.applies(answer))
+def judge(call: Call, answer: Answer) -> Verdict:
+    """Decide what an answer means for the call that got it."""
+    return next(rule.verdict(call) for rule in RULES if rule.applies(answer))

@@ -31,7 +31,7 @@ def reason_to_keep(
             ReasonKind.CHANGED_SINCE_PLAN,
             f"changed_since_plan: {' and '.join(changed)} no longer as planned",
         )
-    if fold(planned.enabled) == "n" and fold(found.enabled) == "y":
+    if planned.is_disabled and found.is_enabled:
         return Why(
             ReasonKind.CHANGED_SINCE_PLAN, "changed_since_plan: enabled again since the plan"
         )

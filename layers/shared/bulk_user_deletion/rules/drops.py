@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Mode, RunStatus
 
 WAIT_SECONDS = 60  # for content to come under the key of an empty object
@@ -34,20 +35,6 @@ def nothing_in(key: str) -> str:
     if _LEFT_BEHIND.fullmatch(key):
         return "The event names a temporary file or one that a system keeps for itself, not a list."
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Call again after so long: content may come."""
-
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """There is nothing to do for this drop, and why."""
-
-    because: str
 
 
 @dataclass(frozen=True, slots=True)

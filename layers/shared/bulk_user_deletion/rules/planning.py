@@ -6,7 +6,7 @@ from datetime import date
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.names import fold
-from bulk_user_deletion.models.plans import Entry, PlannedEntry
+from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.requests import Request
 from bulk_user_deletion.models.runs import Limits
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
@@ -125,8 +125,7 @@ def plan_entries(
 
 def _warning(kind: ReasonKind, user: PortalUser) -> str:
     if kind is ReasonKind.NONE:
-        is_from_ldap = fold(user.ldap) == "y"
-        return "from LDAP: a directory sync may bring this user back" if is_from_ldap else ""
+        return "from LDAP: a directory sync may bring this user back" if user.is_from_ldap else ""
     if kind in _KEPT:
         return "protected, and yet on the list: check where the list comes from"
     if kind is ReasonKind.CAME_BACK:
@@ -211,6 +210,19 @@ def _recorded(
     return bool(values) and quantifier(
         any(key in deleted_before for key in keys) for keys in values
     )
+
+
+def check_portal_url(plan: Plan, portal_url: str) -> None:
+    """Refuse a plan that was made for another portal: its ids are other users there.
+
+    Raises:
+        RequestRefused: naming both portals.
+    """
+    if plan.portal_url != portal_url:
+        raise RequestRefused(
+            f"The plan of run {plan.run_id} was made for {plan.portal_url}, and PortalUrl is"
+            f" {portal_url} now. Nobody was deleted. Start a new preview."
+        )
 
 
 def check_size(*, distinct: int, portal_users: int, last_day: int, limits: Limits) -> None:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bulk_user_deletion.bucket import Bucket, users_before_key
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.bucket_keys import users_before_key
 from bulk_user_deletion.errors import PermanentError
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience
@@ -31,7 +32,7 @@ class CheckLosses:
     connect: Callable[[], Portal]
     clock: Callable[[], float] = time.time
 
-    def run(self) -> tuple[str, ...]:
+    def perform(self) -> tuple[str, ...]:
         """Record the losses that are new since the round's start; return their ids.
 
         Too many of them set the run's stop flag.

@@ -21,7 +21,7 @@ from bulk_user_deletion.models.runs import Pacing, RunRow
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
-from bulk_user_deletion.rules.answers import Answer, Step, Verdict, judge
+from bulk_user_deletion.rules.answers import Answer, Call, Verdict, judge
 from bulk_user_deletion.rules.breaker import breaker_problem
 from bulk_user_deletion.rules.deletion import (
     MAX_TRIES,
@@ -97,7 +97,7 @@ class DeleteUser:
     def _begun_with(self) -> tuple[RunRow, UserRow | None]:
         return self.ledger.run_and_user(self.run_id, self.user_id, execution_arn=self.execution_arn)
 
-    def run(self) -> Progress:
+    def perform(self) -> Progress:
         """Take the user as far as it goes without waiting.
 
         Raises:
@@ -211,7 +211,7 @@ class DeleteUser:
             history=row.history if row else (),
             portal_message=answer.portal_message,
         )
-        match judge(Step.DELETE, answer):
+        match judge(Call.DELETE, answer):
             case (Verdict.OK | Verdict.LOOK) as verdict:
                 self.ledger.record_sent(self.run_id, sent, owner=self.owner)
                 run = self._observed(run, answer, is_delete=verdict is Verdict.OK)

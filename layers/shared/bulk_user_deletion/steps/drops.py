@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
-from bulk_user_deletion.bucket import LONGEST_KEY, Bucket, result_key
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.bucket_keys import LONGEST_KEY, result_key
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.requests import Request, S3Object, Source
+from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import DropRow
-from bulk_user_deletion.rules.drops import EarlierDrop, Nothing, Wait, is_a_copy, of_empty
+from bulk_user_deletion.rules.drops import EarlierDrop, is_a_copy, of_empty
 from bulk_user_deletion.sources import LARGEST_FILE
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bulk_user_deletion.bucket import Bucket, users_before_key
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.bucket_keys import users_before_key
 from bulk_user_deletion.errors import BulkUserDeletionError, StoreUnavailable, TokenRejected
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience

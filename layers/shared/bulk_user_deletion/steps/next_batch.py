@@ -44,7 +44,7 @@ class NextBatch:
     bucket: Bucket
     clock: Callable[[], float] = time.time
 
-    def run(self) -> Batch:
+    def perform(self) -> Batch:
         """Store the next batch and say where.
 
         Raises:

@@ -1,11 +1,13 @@
 """What is asked for besides runs: to stop or close one, to call the portal again, to check it."""
 
-from bulk_user_deletion.bucket import Bucket, check_key
+from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused, UserManagementDenied
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
+from bulk_user_deletion.models.reports import PortalCheck
 from bulk_user_deletion.models.requests import CloseOrder, StopOrder
+from bulk_user_deletion.models.routes import Nothing
 from bulk_user_deletion.models.runs import RunRow, Stop
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.identity import Directory
@@ -47,7 +49,7 @@ def end_quiet(*, ledger: Ledger, now: float) -> str:
 
 def take_over_ended(
     order: CloseOrder, *, execution_arn: str, ledger: Ledger, executions: Executions, now: int
-) -> RunRow | str:
+) -> RunRow | Nothing:
     """Take over the run of an execution that ended without a report, with its stop flag set.
 
     From then on nothing that is left of that execution can begin a user. Returns the run to
@@ -59,14 +61,14 @@ def take_over_ended(
     run_id = ledger.run_of(_execution_to_close(order, execution_arn, executions))
     run = ledger.run(run_id)
     if run is None:
-        return f"There is no run {run_id} to close."
+        return Nothing(f"There is no run {run_id} to close.")
     if not run.is_open:
-        return f"Run {run_id} is closed already."
+        return Nothing(f"Run {run_id} is closed already.")
     if run.execution_arn == execution_arn:
         return run  # taken over by an earlier try of this very step
     status = executions.status(run.execution_arn)
-    if status in Executions.ALIVE:
-        return f"Run {run_id} is going on: there is nothing to close."
+    if status.is_running:
+        return Nothing(f"Run {run_id} is going on: there is nothing to close.")
     reason = f"Its execution ended {status} before it could report."
     ledger.take_over_stopped(run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now))
     ledger.take_lock(run_id, execution_arn, instead_of=run.execution_arn)
@@ -109,10 +111,10 @@ def check_portal(
     control = control_looks(portal, users)
     answer = portal.look(control.self_ids[0])
     ours = user_in(answer)
-    found = {
-        "portal_users": len(users),
-        "is_administrator": bool(ours and ours.is_administrator),
-        "clock_ahead_seconds": round(answer.served_at - now) if answer.served_at else None,
-    }
-    bucket.write_json(check_key(run_id), found)
+    found = PortalCheck(
+        portal_users=len(users),
+        is_administrator=bool(ours and ours.is_administrator),
+        clock_ahead_seconds=round(answer.served_at - now) if answer.served_at else None,
+    )
+    bucket.write_check(run_id, found)
     return f"The portal answers as it should, and lists {len(users)} users."

@@ -34,7 +34,7 @@ class RefreshToken:
     portal: Portal
     clock: Callable[[], float] = time.time
 
-    def run(self) -> str:
+    def perform(self) -> str:
         """Return the version id of a token that was not rejected.
 
         Raises:

@@ -2,21 +2,28 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bulk_user_deletion.bucket import OLD_VERSION_DAYS, Bucket, report_key
-from bulk_user_deletion.errors import StoreUnavailable, sentence_of
+from bulk_user_deletion.bucket import OLD_VERSION_DAYS, Bucket
+from bulk_user_deletion.bucket_keys import report_key
+from bulk_user_deletion.errors import (
+    PortalBusy,
+    RequestRefused,
+    RunClosed,
+    StoreUnavailable,
+    sentence_of,
+)
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.mails import mail
 from bulk_user_deletion.models.plans import Plan
-from bulk_user_deletion.models.reports import Report
+from bulk_user_deletion.models.reports import Report, Summary
 from bulk_user_deletion.models.runs import Mode, RunRow, RunStatus
 from bulk_user_deletion.models.users import Outcome, UserRow
-from bulk_user_deletion.notifications import Topic
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.report_page import report_page
-from bulk_user_deletion.reports import notification, report_csv, report_json, summary
+from bulk_user_deletion.reports import report_csv, report_json, summary
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.links import object_link
 from bulk_user_deletion.rules.reporting import (
@@ -27,9 +34,52 @@ from bulk_user_deletion.rules.reporting import (
     sentence,
 )
 from bulk_user_deletion.steps.last_look import LastLook
+from bulk_user_deletion.topic import Topic
 
 # What ends a run before its first DELETE because somebody has to decide something.
-_REFUSALS = {"RequestRefused", "PortalBusy", "RunClosed"}
+_REFUSALS = {error.__name__ for error in (RequestRefused, PortalBusy, RunClosed)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A run that was reported: its summary, and the name and the words of its end state."""
+
+    summary: Summary
+    succeeded: bool
+    list_doubted: bool
+    error: str
+    cause: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the state machine is told."""
+        return {
+            **asdict(self.summary),
+            "succeeded": self.succeeded,
+            "wait_seconds": 0,
+            "list_doubted": self.list_doubted,
+            "error": self.error,
+            "cause": self.cause,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Nothing was reported yet: call again after so long, with this `list_doubted`."""
+
+    run_id: str
+    wait_seconds: int
+    list_doubted: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the state machine is told: every field that it selects is there."""
+        nothing = dict.fromkeys(("status", "sentence", "counts", "report", "error", "cause"))
+        return {
+            **nothing,
+            "run_id": self.run_id,
+            "succeeded": False,
+            "wait_seconds": self.wait_seconds,
+            "list_doubted": self.list_doubted,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +101,8 @@ class ReportRun:
     list_doubted: bool = False
     clock: Callable[[], float] = time.time
 
-    def run(self) -> dict[str, Any]:
+    def perform(self) -> Reported | NotYet:
         """Write the report and tell everybody, unless some user's DELETE may still be under way.
-
-        Returns the summary, and for the end state `succeeded`, `error` and `cause`. With
-        `wait_seconds` above 0 nothing was reported yet: call again after so long, with the
-        `list_doubted` of the summary.
 
         Raises:
             TokenRejected: renew the token, then call again.
@@ -71,7 +117,7 @@ class ReportRun:
             plan, digest = self._plan(run)
             rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
             if wait := leases_left(rows.values(), now=int(self.clock())):
-                return _later(self.run_id, wait, list_doubted=self.list_doubted)
+                return NotYet(self.run_id, wait, list_doubted=self.list_doubted)
             losses = None
             warnings = []
             if plan and _is_edited(run, digest):
@@ -79,7 +125,7 @@ class ReportRun:
             if plan and run and run.mode is Mode.APPLY and run.plan_sha256:
                 last = self._last_look(run, plan, rows)
                 if last.wait_seconds:
-                    return _later(self.run_id, last.wait_seconds, list_doubted=True)
+                    return NotYet(self.run_id, last.wait_seconds, list_doubted=True)
                 plan, rows, losses = last.plan, last.rows, last.losses
                 warnings += _loss_warnings(last)
             report = self._report(run, plan, digest, rows, losses, warnings)
@@ -91,14 +137,13 @@ class ReportRun:
         if run and run.execution_arn == self.execution_arn:
             self.ledger.close_run(self.run_id, self.execution_arn)
         self.ledger.release_lock(self.execution_arn)
-        return {
-            **said,
-            "succeeded": report.status.is_success,
-            "wait_seconds": 0,
-            "list_doubted": self.list_doubted,
-            "error": self._error_name(report.status),
-            "cause": f"{report.sentence} Report: {said['report']}",
-        }
+        return Reported(
+            said,
+            succeeded=report.status.is_success,
+            list_doubted=self.list_doubted,
+            error=self._error_name(report.status),
+            cause=f"{report.sentence} Report: {said.report}",
+        )
 
     def _plan(self, run: RunRow | None) -> tuple[Plan | None, str]:
         """Return the run's plan and its hash; one that was not sealed is none, unless refused."""
@@ -188,10 +233,10 @@ class ReportRun:
             return "The function for this user ended before it began: its log says more."
         return ""
 
-    def _answered(self, report: Report, said: Mapping[str, Any], dropped_key: str) -> Report:
+    def _answered(self, report: Report, said: Summary, dropped_key: str) -> Report:
         """Write the answer beside a drop; when that fails, the report says so, and is written."""
         try:
-            self.bucket.write_answer(dropped_key, said)
+            self.bucket.write_answer(dropped_key, asdict(said))
         except StoreUnavailable as error:
             warning = f"The answer beside the dropped file could not be written: {error}"
             return replace(report, warnings=[*report.warnings, warning])
@@ -204,7 +249,7 @@ class ReportRun:
         link = object_link(
             self.bucket.name, report_key(self.run_id, "html"), execution_arn=self.execution_arn
         )
-        self.topic.publish(*notification(report, report_link=link))
+        self.topic.publish(*mail(report, report_link=link))
         _measure(report)
 
     def _address(self, suffix: str) -> str:
@@ -221,18 +266,6 @@ class ReportRun:
                 return self.failure.get("Error", "")
             case _:
                 return ""
-
-
-def _later(run_id: str, wait_seconds: int, *, list_doubted: bool) -> dict[str, Any]:
-    """Return a summary of nothing yet: every field that the state machine selects is there."""
-    nothing = dict.fromkeys(("status", "sentence", "counts", "report", "error", "cause"))
-    return {
-        **nothing,
-        "run_id": run_id,
-        "succeeded": False,
-        "wait_seconds": wait_seconds,
-        "list_doubted": list_doubted,
-    }
 
 
 def _is_edited(run: RunRow | None, digest: str) -> bool:

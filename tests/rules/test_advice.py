@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from bulk_user_deletion.models.runs import Mode, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
 from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
-from bulk_user_deletion.rules.next_steps import next_steps
+from bulk_user_deletion.rules.advice import advice
 from tests.builders import a_report, a_report_row
 
 
 def test_nothing_is_left_to_do_after_a_run_that_deleted_everybody() -> None:
-    assert next_steps(a_report(a_report_row())) == []
+    assert advice(a_report(a_report_row())) == []
 
 
 def test_a_previews_plan_is_applied_by_its_hash() -> None:
@@ -23,10 +23,10 @@ def test_a_previews_plan_is_applied_by_its_hash() -> None:
         counts={"would_delete": 1},
     )
 
-    [step] = next_steps(report)
+    [piece] = advice(report)
 
-    assert step.request == {"mode": "apply", "plan": {"run_id": "run-1", "sha256": "0" * 64}}
-    assert step.command == "bulk-user-deletion apply run-1"
+    assert piece.request == {"mode": "apply", "plan": {"run_id": "run-1", "sha256": "0" * 64}}
+    assert piece.command == "bulk-user-deletion apply run-1"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_is_open_is_resumed(outcome: Outcome, said: str) -> None:
         a_report_row(outcome=outcome), status=RunStatus.INCOMPLETE, counts={outcome.value: 1}
     )
 
-    about, resume = next_steps(report)
+    about, resume = advice(report)
 
     assert about.text.startswith("1 ")
     assert said in about.text
@@ -56,17 +56,17 @@ def test_a_refused_run_is_sent_again_and_not_resumed() -> None:
         counts={"not_attempted": 1},
     )
 
-    [step] = next_steps(report)
+    [piece] = advice(report)
 
-    assert "send the request again" in step.text
-    assert step.request is None
+    assert "send the request again" in piece.text
+    assert piece.request is None
 
 
 def test_a_refused_run_is_not_said_to_be_beyond_a_resume() -> None:
     row = a_report_row(user_id="", outcome=Outcome.NOT_ATTEMPTED, reason_kind=ReasonKind.NOT_LISTED)
     report = a_report(row, status=RunStatus.REFUSED, counts={"not_attempted": 1})
 
-    [step] = next_steps(report)
+    [step] = advice(report)
 
     assert "send the request again" in step.text
 
@@ -84,7 +84,7 @@ def test_what_a_resume_cannot_decide_is_previewed_again_and_no_delete_is_made_up
     row = a_report_row(user_id="", outcome=outcome, reason_kind=kind)
     report = a_report(row, status=RunStatus.INCOMPLETE, counts={outcome.value: 1})
 
-    about, again = next_steps(report)
+    about, again = advice(report)
 
     assert "DELETE" not in about.text
     assert again.request == {"mode": "preview", "source": {"users": [row.entry]}}
@@ -99,7 +99,7 @@ def test_a_preview_with_an_open_entry_offers_its_plan_all_the_same() -> None:
         counts={"would_delete": 1, "failed": 1},
     )
 
-    assert next_steps(report)[0].command == "bulk-user-deletion apply run-1"
+    assert advice(report)[0].command == "bulk-user-deletion apply run-1"
 
 
 def test_users_that_changed_since_the_plan_are_previewed_again_by_their_ids() -> None:
@@ -110,21 +110,21 @@ def test_users_that_changed_since_the_plan_are_previewed_again_by_their_ids() ->
         for n in (7, 9)
     ]
 
-    [step] = next_steps(a_report(*rows, counts={"skipped": 2}))
+    [piece] = advice(a_report(*rows, counts={"skipped": 2}))
 
-    assert step.request == {"mode": "preview", "source": {"users": ["7", "9"]}}
+    assert piece.request == {"mode": "preview", "source": {"users": ["7", "9"]}}
 
 
 def test_what_was_kept_on_purpose_is_nobodys_task() -> None:
     row = a_report_row(outcome=Outcome.SKIPPED, reason="protected: service accounts")
 
-    assert next_steps(a_report(row, counts={"skipped": 1})) == []
+    assert advice(a_report(row, counts={"skipped": 1})) == []
 
 
 def test_unexplained_losses_are_to_be_looked_into() -> None:
-    [step] = next_steps(a_report(a_report_row(), unexplained_losses=["130"]))
+    [piece] = advice(a_report(a_report_row(), unexplained_losses=["130"]))
 
-    assert "Find out who did" in step.text
+    assert "Find out who did" in piece.text
 
 
 counts = st.dictionaries(st.sampled_from([o.value for o in Outcome]), st.integers(1, 3))
@@ -136,8 +136,8 @@ def test_every_request_that_is_given_can_be_sent(
 ) -> None:
     report = a_report(status=status, mode=mode, counts=counts, requested=sum(counts.values()))
 
-    for step in next_steps(report):
-        assert step.text.endswith(".")
-        if step.request:
-            assert set(step.request) <= set(REQUEST_SCHEMA["properties"])
-            assert read_request(step.request, file_drop_mode=Mode.PREVIEW)
+    for piece in advice(report):
+        assert piece.text.endswith(".")
+        if piece.request:
+            assert set(piece.request) <= set(REQUEST_SCHEMA["properties"])
+            assert read_request(piece.request, file_drop_mode=Mode.PREVIEW)

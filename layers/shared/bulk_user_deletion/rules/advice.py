@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from bulk_user_deletion.models.reports import Report
-from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.runs import Mode, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
 
 _LISTED = 100
 
 
 @dataclass(frozen=True, slots=True)
-class NextStep:
+class Advice:
     """`request` starts the state machine, `command` does the same; either may be missing."""
 
     text: str
@@ -20,15 +20,15 @@ class NextStep:
     command: str = ""
 
 
-def next_steps(report: Report) -> list[NextStep]:
+def advice(report: Report) -> list[Advice]:
     """Return what is left to do for each kind of leftover, the most urgent first."""
     return [*_for_the_run(report), *_for_entries(report)]
 
 
-def _for_the_run(report: Report) -> Iterator[NextStep]:
+def _for_the_run(report: Report) -> Iterator[Advice]:
     counts = report.counts
     if counts.get(Outcome.WOULD_DELETE):
-        yield NextStep(
+        yield Advice(
             "Read the entries below. To delete exactly these users, once, apply this plan.",
             {"mode": "apply", "plan": {"run_id": report.run_id, "sha256": report.plan_sha256}},
             f"bulk-user-deletion apply {report.run_id}",
@@ -36,15 +36,15 @@ def _for_the_run(report: Report) -> Iterator[NextStep]:
     if report.status is RunStatus.REFUSED or (
         report.status is RunStatus.FAILED and not report.requested
     ):
-        yield NextStep("Nobody was deleted. Mend what is said above, then send the request again.")
+        yield Advice("Nobody was deleted. Mend what is said above, then send the request again.")
         return
-    if report.mode != "apply":
+    if report.mode != Mode.APPLY:
         return
     if number := counts.get(Outcome.FAILED):
-        yield NextStep(f"{number} failed, for the reason in their rows. Settle that in the portal.")
+        yield Advice(f"{number} failed, for the reason in their rows. Settle that in the portal.")
     if number := counts.get(Outcome.UNKNOWN):
         again = any(row.outcome is Outcome.UNKNOWN and row.can_be_resumed for row in report.rows)
-        yield NextStep(
+        yield Advice(
             f"{number} unknown: nobody can say whether they are gone; their rows say why. Look them"
             " up in the portal."
             + (
@@ -54,10 +54,10 @@ def _for_the_run(report: Report) -> Iterator[NextStep]:
             )
         )
     if number := counts.get(Outcome.NOT_ATTEMPTED):
-        yield NextStep(f"{number} not attempted: the run ended before them. Nothing was sent.")
+        yield Advice(f"{number} not attempted: the run ended before them. Nothing was sent.")
     left = sum(number for name, number in counts.items() if Outcome(name).is_open)
     if left > len(_undecided(report)):
-        yield NextStep(
+        yield Advice(
             "Then resume the run. What is done is not done twice.",
             {"mode": "apply", "resume": report.run_id},
             f"bulk-user-deletion resume {report.run_id}",
@@ -77,9 +77,9 @@ def _some(user_ids: list[str]) -> str:
     return ", ".join(user_ids[:20]) + (", …" if len(user_ids) > 20 else "")
 
 
-def _for_entries(report: Report) -> Iterator[NextStep]:
+def _for_entries(report: Report) -> Iterator[Advice]:
     if number := report.counts.get(Outcome.UNRESOLVED):
-        yield NextStep(
+        yield Advice(
             f"{number} unresolved: no user, or more than one, fits them. Find out who is meant, and"
             " preview them by their ids.",
             {"mode": "preview", "source": {"users": ["USER-ID"]}},
@@ -87,7 +87,7 @@ def _for_entries(report: Report) -> Iterator[NextStep]:
         )
     undecided = _undecided(report)
     if undecided and report.status is not RunStatus.REFUSED:
-        yield NextStep(
+        yield Advice(
             "A resume cannot decide"
             f" {len(undecided)} of these: users {_some(undecided)}. Settle in the portal what their"
             " rows say, then preview them again.",
@@ -99,14 +99,14 @@ def _for_entries(report: Report) -> Iterator[NextStep]:
         if row.outcome is Outcome.SKIPPED and row.reason_kind is ReasonKind.CHANGED_SINCE_PLAN
     ]
     if changed:
-        yield NextStep(
+        yield Advice(
             f"{len(changed)} changed since the plan was made, and were kept. Find out whether they"
             " are still meant, then preview them again"
             + (f" (the first {_LISTED} are listed)." if len(changed) > _LISTED else "."),
             {"mode": "preview", "source": {"users": changed[:_LISTED]}},
         )
     if report.unexplained_losses:
-        yield NextStep(
+        yield Advice(
             f"{len(report.unexplained_losses)} users left the portal during this run that it did"
             " not delete. Find out who did."
         )

@@ -9,7 +9,7 @@ from rich.console import Console
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.runs import Mode
-from bulk_user_deletion_cli.progress import Progress
+from bulk_user_deletion_cli.display import Display
 
 
 def test_a_run_that_waits_says_for_whom_once_and_when_its_turn_has_come() -> None:
@@ -22,11 +22,11 @@ def test_a_run_that_waits_says_for_whom_once_and_when_its_turn_has_come() -> Non
     bucket = SimpleNamespace(read_plan=lambda _: None)
     shown = io.StringIO()
 
-    with Progress(
+    with Display(
         "run-2", cast("Ledger", ledger), cast("Bucket", bucket), Console(file=shown)
-    ) as progress:
+    ) as display:
         for _ in range(5):
-            progress.update()
+            display.update()
 
     assert shown.getvalue().split("\n")[:-1] == [
         "Run: run-2",

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.progress import Progress as Bar
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
@@ -23,7 +23,7 @@ from bulk_user_deletion.models.users import UserState
 _PLAIN_LINE_SECONDS = 5
 
 
-class Progress:
+class Display:
     """A live bar on a terminal, a plain line every few seconds elsewhere.
 
     `name` is the execution's: the run's id, or one that resumes it.
@@ -38,7 +38,7 @@ class Progress:
         self._started = time.monotonic()
         self._last_line = ("", 0.0)
         self._waits_for = ""
-        self._bar = Bar(
+        self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),

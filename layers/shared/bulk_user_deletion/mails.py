@@ -1,0 +1,48 @@
+"""What a mail says of how a run ended. `topic` sends it."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+from bulk_user_deletion.models.reports import Report
+from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.users import Outcome
+from bulk_user_deletion.rules.advice import advice
+from bulk_user_deletion.rules.links import execution_link
+
+
+def mail(report: Report, *, report_link: str) -> tuple[str, str]:
+    """Return the subject (99 characters at most, the limit of SNS) and body of a mail.
+
+    Short lines, for a phone; ids and counts only.
+    """
+    would, deleted = (
+        report.counts.get(name, 0) for name in (Outcome.WOULD_DELETE, Outcome.DELETED)
+    )
+    done = f"{would} would be deleted" if would else f"{deleted} of {report.requested} deleted"
+    subject = f"[{report.status}] Bulk user deletion: {done}"
+    parts = [
+        report.sentence,
+        _counts(report),
+        *report.warnings,
+        *_next(report),
+        f"Report: {report_link}",
+        f"Execution: {execution_link(report.execution_arn)}",
+        f"Run: {report.run_id}\nSource: {report.source or 'none'}\n",
+    ]
+    return subject[:99], "\n\n".join(parts)
+
+
+def _counts(report: Report) -> str:
+    rows = {**report.counts, "requested": report.requested}
+    return "\n".join(f"{number} {name.replace('_', ' ')}" for name, number in rows.items())
+
+
+def _next(report: Report) -> Iterator[str]:
+    for piece in advice(report):
+        yield piece.text + (f"\n{json.dumps(piece.request)}" if piece.request else "")
+    if report.status is RunStatus.PREVIEWED and (estimate := report.estimate):
+        yield (
+            f"Applying it will take about {timedelta(seconds=estimate.seconds)} and"
+            f" {estimate.usd:.2f} USD (modelled)."
+        )

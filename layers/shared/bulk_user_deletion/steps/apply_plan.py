@@ -1,0 +1,76 @@
+"""Applies a sealed plan: exactly what its preview showed, once."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.looks import control_looks
+from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.requests import SealedPlan
+from bulk_user_deletion.models.runs import Control, Limits, Mode
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.identity import Directory
+from bulk_user_deletion.rules.planning import check_portal_url, strictest
+from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.settings import Settings
+from bulk_user_deletion.steps.draft import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPlan:
+    """One plan, made again of a `sealed` one."""
+
+    draft: Draft
+    sealed: SealedPlan
+    limits: Limits
+    settings: Settings
+    bucket: Bucket
+    connect: Callable[[], Portal]
+    clock: Callable[[], float] = time.time
+
+    def make(self) -> tuple[Plan, Control]:
+        """Take over a sealed plan, entry by entry: the check before each DELETE only narrows it.
+
+        Returns the plan and the control looks.
+
+        Raises:
+            RequestRefused: it is not the plan of this hash, or may not be applied any more.
+            TokenRejected: renew the token, then call again.
+            PortalAnswerUnusable, UserManagementDenied: nobody can be told apart as things are.
+            PortalUnavailable, StoreUnavailable: call again.
+        """
+        sealed = self.sealed
+        found = self.bucket.read_sealed(sealed.run_id)
+        if found is None:
+            raise RequestRefused(f"Run {sealed.run_id} has no plan. Check the run id.")
+        plan, digest = found
+        if digest != sealed.sha256:
+            raise RequestRefused(
+                f"The plan of run {sealed.run_id} is not the one of this sha256: it was edited, or"
+                " the hash is another plan's. Start a new preview, and apply that one."
+            )
+        if plan.mode is not Mode.PREVIEW or plan.refusal:
+            raise RequestRefused(f"The plan of run {sealed.run_id} is not one that may be applied.")
+        check_portal_url(plan, self.settings.portal_url)
+        hours = self.settings.plan_max_age_hours
+        if int(self.clock()) - plan.created_at > hours * 3600:
+            raise RequestRefused(
+                f"The plan of run {sealed.run_id} was made at {iso(plan.created_at)}, and plans may"
+                f" be applied for {hours} hours. Start a new preview, and apply that one."
+            )
+        portal = self.connect()
+        users = Directory(portal.users()).users
+        control = control_looks(portal, users)
+        self.draft.remember(users)
+        again = self.draft.plan(
+            strictest(plan.limits, self.limits),
+            plan.entries,
+            portal=portal,
+            distinct=plan.distinct,
+            portal_users=len(users),
+            source_version=plan.source_version,
+        )
+        again = replace(again, source=plan.source, applies=digest)
+        return self.draft.limited(again), control

@@ -1,0 +1,144 @@
+"""Makes a plan of what a source names: nobody is touched here."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.looks import Looks, Patience, control_looks
+from bulk_user_deletion.models.names import fold
+from bulk_user_deletion.models.plans import Entry, Plan
+from bulk_user_deletion.models.requests import Source
+from bulk_user_deletion.models.runs import Control, Limits
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.answers import Verdict
+from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
+from bulk_user_deletion.rules.planning import (
+    distinct_entries,
+    ids_to_look_at,
+    plan_entries,
+    with_looks,
+)
+from bulk_user_deletion.rules.protection import Protected
+from bulk_user_deletion.sources import (
+    LARGEST_FILE,
+    Reading,
+    entries_from_dataset,
+    entries_from_list,
+    read_file,
+)
+from bulk_user_deletion.sources.hints import check_hints
+from bulk_user_deletion.steps.draft import Draft
+
+# The function has fifteen minutes, and reading a large list may take some of them.
+_SECONDS_FOR_LOOKS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class MakePlan:
+    """One plan, of what `source` names."""
+
+    draft: Draft
+    source: Source
+    limits: Limits
+    protected_list: str
+    ledger: Ledger
+    bucket: Bucket
+    connect: Callable[[], Portal]
+    clock: Callable[[], float] = time.time
+
+    def make(self) -> tuple[Plan, Control]:
+        """Read the source, and decide for every entry; return the plan and the control looks.
+
+        Raises:
+            RequestRefused: the source is malformed.
+            TokenRejected: renew the token, then call again.
+            PortalAnswerUnusable, UserManagementDenied: nobody can be told apart as things are.
+            PortalUnavailable, StoreUnavailable: call again.
+        """
+        # What needs no portal comes first: a malformed list is refused before the portal is called.
+        today = datetime.fromtimestamp(int(self.clock()), UTC).date()
+        reading = self._read_at_hand()
+        hints = check_hints(reading.hints if reading else (), self.draft.request, today=today)
+        listed = self.bucket.read_protected(self.protected_list)
+        portal = self.connect()
+        if reading:
+            entries = reading.entries
+        else:
+            entries = entries_from_dataset(portal.dataset_rows(self.source.dataset_id or 0))
+        directory = Directory(portal.users())
+        control = control_looks(portal, directory.users)
+        self.draft.remember(directory.users)
+        planned = plan_entries(
+            entries,
+            directory,
+            protected=Protected(portal.user, listed, control.self_ids),
+            today=today,
+            deleted_before=self._deleted_before(entries, directory),
+        )
+        plan = self.draft.plan(
+            self.limits,
+            planned,
+            portal=portal,
+            distinct=distinct_entries(entries),
+            portal_users=len(directory.users),
+            source_version=self.source.version(),
+            hints=hints,
+        )
+        return self._looked_at(self.draft.limited(plan), Looks(portal, control)), control
+
+    def _looked_at(self, plan: Plan, looks: Looks) -> Plan:
+        """Look at every id that the list lacks: nobody is called absent because of a list.
+
+        After the caps, which bound how many there are.
+        """
+        if plan.refusal:
+            return plan
+        refused: dict[str, str] = {}
+        patience = Patience(_SECONDS_FOR_LOOKS)
+        user_ids = ids_to_look_at(plan.entries)
+        for number, user_id in enumerate(user_ids):
+            if patience.is_over:
+                return replace(
+                    plan,
+                    refusal=f"The portal's list lacks {len(user_ids)} of the ids that were asked"
+                    f" for, and looking at {number} of them took {_SECONDS_FOR_LOOKS} s. Nobody was"
+                    " deleted. Send the list in parts.",
+                )
+            seen = looks.at(user_id)
+            match seen.verdict:
+                case Verdict.GONE:
+                    pass
+                case Verdict.OK:
+                    return replace(
+                        plan,
+                        refusal="The portal's list of users is not whole: it lacks user"
+                        f" {user_id}, and a look shows that this user is there. Nobody was deleted."
+                        " Check what stands between the portal and this stack, and that the user in"
+                        " the credentials secret may list everybody.",
+                    )
+                case _ if seen.is_this_users and looks.api_user_answers():
+                    refused[user_id] = seen.describe()
+                case verdict:
+                    looks.portal.raise_for(verdict, seen.answer, f"looked at user {user_id}")
+        return replace(plan, entries=with_looks(plan.entries, refused))
+
+    def _read_at_hand(self) -> Reading | None:
+        if self.source.users is not None:
+            return Reading(entries_from_list(self.source.users))
+        if self.source.s3 is not None:
+            return read_file(self.bucket.read(self.source.s3, limit=LARGEST_FILE))
+        return None
+
+    def _deleted_before(self, entries: list[Entry], directory: Directory) -> set[str]:
+        """Return whom the ledger has on record as deleted; an id that is there needs none."""
+        return self.ledger.deleted_before(
+            {
+                key
+                for entry in entries
+                if not (names_by_id(entry) and directory.lists(fold(entry.user_id or entry.bare)))
+                for key in identity_keys(entry)
+            }
+        )

@@ -1,0 +1,129 @@
+"""Resumes a run: another execution does what the one before left open."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.bucket_keys import users_before_key
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.executions import Executions
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.looks import control_looks
+from bulk_user_deletion.models.requests import Request, Resume
+from bulk_user_deletion.models.routes import Nothing, Wait
+from bulk_user_deletion.models.runs import Mode
+from bulk_user_deletion.models.users import Outcome, UserState
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.identity import Directory
+from bulk_user_deletion.rules.planning import check_portal_url, check_size, stricter, strictest
+from bulk_user_deletion.settings import Settings
+from bulk_user_deletion.steps.turn import Turn, check_may_apply
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run that was taken over, and how many of its users are open."""
+
+    run_id: str
+    users: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRun:
+    """One execution, named `run_id`, that resumes another one's run."""
+
+    request: Request
+    resumed: Resume
+    run_id: str
+    execution_arn: str
+    settings: Settings
+    ledger: Ledger
+    bucket: Bucket
+    executions: Executions
+    connect: Callable[[], Portal]
+    turn: Turn
+    clock: Callable[[], float] = time.time
+
+    def resume(self) -> Resumed | Wait | Nothing:
+        """Take a run over from its ended execution, with those of its users that are open.
+
+        What may fail comes first: once the run is taken over, it is this execution's to report.
+
+        Raises:
+            RequestRefused: nobody will be deleted; the message says why and what to do.
+            TokenRejected: renew the token, then call again.
+            PortalBusy: other runs were deleting for as long as this one may wait.
+            RunClosed: another execution has taken the run meanwhile, or it was stopped meanwhile.
+            PortalUnavailable, StoreUnavailable: call again.
+        """
+        run_id = self.ledger.run_of(self.resumed.run_id)
+        if instead := self.turn.instead(run_id, self.request):
+            return instead
+        run = self.ledger.run(run_id)
+        sealed = self.bucket.read_sealed(run_id)
+        if run is None or run.mode is not Mode.APPLY or not run.plan_sha256 or sealed is None:
+            raise RequestRefused(f"Run {run_id} has no plan that was applied: nothing to resume.")
+        plan, digest = sealed
+        if digest != run.plan_sha256:
+            raise RequestRefused(
+                f"The plan of run {run_id} is not the one that was made: somebody edited it. Find"
+                " out who did, then start a new run."
+            )
+        check_portal_url(plan, self.settings.portal_url)
+        check_may_apply(
+            is_sealed=bool(plan.applies),
+            apply_only_plans=self.settings.apply_only_plans,
+            ledger=self.ledger,
+        )
+        started_at = self.executions.started_at(self.execution_arn) or self.clock()
+        if run.stop and run.stopped_at >= started_at and run.execution_arn != self.execution_arn:
+            raise RequestRefused(
+                f"The stop button of run {run_id} was pressed while this execution was about to"
+                f" resume it. Its stop: {run.stop.by}: {run.stop.reason.rstrip('.')}. Nobody was"
+                " deleted. Resume it again when that is settled."
+            )
+        rows = {row.user_id: row for row in self.ledger.users(run_id)}
+        # Whom the portal refused comes last: nobody else waits behind their trouble.
+        still_open = sorted(
+            (
+                user.user_id
+                for user in plan.users
+                if not ((row := rows.get(user.user_id)) and row.is_final)
+            ),
+            key=lambda user_id: bool((row := rows.get(user_id)) and row.outcome is Outcome.FAILED),
+        )
+        if not still_open:
+            raise RequestRefused(f"Run {run_id} left nobody open: see its report.")
+        if run.execution_arn != self.execution_arn:
+            limits = strictest(plan.limits, stricter(self.settings.limits, self.request.options))
+            self.bucket.read_protected(self.settings.protected_list)
+            portal = self.connect()
+            users = Directory(portal.users()).users
+            check_size(
+                distinct=len(still_open),
+                portal_users=len(users),
+                last_day=self.ledger.count_intents(since=self._now() - 24 * 3600),
+                limits=limits,
+            )
+            if run.is_open and self.executions.status(run.execution_arn).is_running:
+                raise RequestRefused(f"Run {run_id} is going on. To end it, press its stop button.")
+            control = control_looks(portal, users)
+            self.bucket.write_users(users_before_key(run_id, run.round_number + 1), users)
+            self.bucket.write_open_users(run_id, run.round_number + 1, still_open)
+            self.ledger.resume_run(
+                run,
+                name=self.run_id,
+                execution_arn=self.execution_arn,
+                limits=limits,
+                control=control,
+                started_at=started_at,
+                now=self._now(),
+            )
+        for user_id in still_open:
+            if (row := rows.get(user_id)) and row.state is UserState.DONE:
+                self.ledger.reopen_user(run_id, row)
+        return Resumed(run_id, len(still_open))
+
+    def _now(self) -> int:
+        return int(self.clock())

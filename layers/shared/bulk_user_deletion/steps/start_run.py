@@ -1,0 +1,129 @@
+"""Starts a run of its own: opens it once, waits for its turn, seals its plan."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.requests import Request, SealedPlan, Source, Trigger
+from bulk_user_deletion.models.routes import Nothing, Wait
+from bulk_user_deletion.models.runs import Control, Limits, Mode
+from bulk_user_deletion.observability import Metric, count
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.planning import stricter
+from bulk_user_deletion.settings import Settings
+from bulk_user_deletion.steps.apply_plan import ApplyPlan
+from bulk_user_deletion.steps.draft import Draft
+from bulk_user_deletion.steps.drops import DropLook
+from bulk_user_deletion.steps.make_plan import MakePlan
+from bulk_user_deletion.steps.turn import Turn, check_may_apply
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    """One execution that carries out a request of its own."""
+
+    request: Request
+    source: Source | SealedPlan
+    run_id: str
+    execution_arn: str
+    settings: Settings
+    ledger: Ledger
+    bucket: Bucket
+    connect: Callable[[], Portal]
+    turn: Turn
+    clock: Callable[[], float] = time.time
+
+    def start(self) -> Plan | Wait | Nothing:
+        """Open the run and, unless there is something else to do, store and seal its plan.
+
+        Raises:
+            RequestRefused: nobody will be deleted; the message says why and what to do.
+            TokenRejected: renew the token, then call again.
+            PortalBusy: other runs were deleting for as long as this one may wait.
+            RunClosed: the execution's name was used before.
+            PortalUnavailable, StoreUnavailable: call again.
+        """
+        if nothing := self._open():
+            return nothing
+        match DropLook(self.request, self.run_id, self.bucket, self.ledger, self.clock()).instead():
+            case Wait() as wait:
+                return wait
+            case Nothing() as nothing:
+                self.ledger.close_run(self.run_id, self.execution_arn)
+                return nothing
+        limits = stricter(self.settings.limits, self.request.options)
+        if self.request.mode is Mode.APPLY:
+            check_may_apply(
+                is_sealed=isinstance(self.source, SealedPlan),
+                apply_only_plans=self.settings.apply_only_plans,
+                ledger=self.ledger,
+            )
+            if instead := self.turn.instead(self.run_id, self.request):
+                return instead
+        plan, control = self._plan(limits)
+        plan = replace(plan, self_ids=control.self_ids)
+        body = self.bucket.write_plan(plan)
+        if plan.refusal:
+            raise RequestRefused(plan.refusal)
+        self.ledger.seal_plan(
+            self.run_id,
+            execution_arn=self.execution_arn,
+            plan_sha256=sha256(body).hexdigest(),
+            limits=plan.limits,
+            control=control,
+        )
+        return plan
+
+    def _open(self) -> Nothing | None:
+        """Open the run; say why there is nothing to do when its event has started one before."""
+        # The run first, then its event: who is cut off in between is missed, and closed.
+        is_new = self.ledger.open_run(
+            self.run_id, execution_arn=self.execution_arn, request=self.request, now=self._now()
+        )
+        if is_new and self.request.trigger is Trigger.SCHEDULE:
+            count(Metric.SCHEDULED_RUNS)
+        if first := self._taken_before():
+            self.ledger.close_run(self.run_id, self.execution_arn)
+            return Nothing(f"The same event started run {first} before.")
+        return None
+
+    def _taken_before(self) -> str:
+        """Return the run that the same event started before this one, or nothing."""
+        if not self.request.fingerprint:
+            return ""
+        first = self.ledger.claim_event(self.request.fingerprint, self.run_id, now=self._now())
+        return "" if first == self.run_id else first
+
+    def _plan(self, limits: Limits) -> tuple[Plan, Control]:
+        """Return the plan, and the control looks that it was made with."""
+        draft = Draft(
+            self.run_id, self.request, self.settings, self.ledger, self.bucket, self.clock
+        )
+        if isinstance(self.source, SealedPlan):
+            return ApplyPlan(
+                draft,
+                self.source,
+                limits,
+                settings=self.settings,
+                bucket=self.bucket,
+                connect=self.connect,
+                clock=self.clock,
+            ).make()
+        return MakePlan(
+            draft,
+            self.source,
+            limits,
+            protected_list=self.settings.protected_list,
+            ledger=self.ledger,
+            bucket=self.bucket,
+            connect=self.connect,
+            clock=self.clock,
+        ).make()
+
+    def _now(self) -> int:
+        return int(self.clock())

@@ -1,0 +1,126 @@
+"""Which run may delete from the portal, and when: one at a time, while the others wait."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.errors import PortalBusy, RequestRefused, RunClosed
+from bulk_user_deletion.executions import Executions
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.requests import Request, Source
+from bulk_user_deletion.models.routes import Nothing, Wait
+from bulk_user_deletion.models.runs import Lock, Stop
+from bulk_user_deletion.rules.deletion import leases_left
+
+# How often a run that waits for its turn looks whether it has come.
+LOOK_AGAIN_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The turn of one execution, whose name is `run_id`."""
+
+    run_id: str
+    execution_arn: str
+    max_wait_hours: int
+    ledger: Ledger
+    bucket: Bucket
+    executions: Executions
+    clock: Callable[[], float] = time.time
+
+    def instead(self, run_id: str, request: Request) -> Wait | Nothing | None:
+        """Take the portal's lock for a run, or say what to do while another one has it.
+
+        `run_id` is the run to be carried out: the execution's own, or one that it resumes.
+
+        What waits is planned when its turn comes: by then the portal has other users, and the
+        others' deletions count towards the caps. A file that was replaced meanwhile is left to the
+        run that the new one started.
+
+        Raises:
+            RequestRefused: the run was stopped while it waited, or its file was deleted.
+            PortalBusy: it has waited for `max_wait_hours`.
+        """
+        has_waited = bool(self.ledger.waits_for(self.run_id))
+        if has_waited and self._is_replaced(request):
+            self.ledger.close_run(self.run_id, self.execution_arn)
+            return Nothing(
+                "The file was replaced while this run waited: the run that the new file started"
+                " reads it."
+            )
+        lock, wait_seconds = self._lock(run_id)
+        if not wait_seconds:
+            if has_waited:
+                self.ledger.wait_for(self.run_id, "", now=self._now())
+            return None
+        hours = self.max_wait_hours
+        started_at = self.executions.started_at(self.execution_arn) or self.clock()
+        if self.clock() >= started_at + hours * 3600:
+            raise PortalBusy(
+                f"This run has waited {hours} h for its turn (MaxWaitHours), and run {lock.run_id}"
+                " is still deleting users from this portal. When that has ended, send the request"
+                " again."
+            )
+        self.ledger.wait_for(self.run_id, lock.run_id, now=self._now())
+        return Wait(wait_seconds)
+
+    def _is_replaced(self, request: Request) -> bool:
+        """Look at what may have happened to a run while it waited."""
+        run = self.ledger.run(self.run_id)  # there is none of its own for one that resumes another
+        if run and run.stop:
+            raise RequestRefused(
+                f"{run.stop.by} stopped this run while it waited for its turn:"
+                f" {run.stop.reason.rstrip('.')}. Nobody was deleted."
+            )
+        source = request.source
+        if not request.dropped_key or not isinstance(source, Source) or source.s3 is None:
+            return False
+        return not self.bucket.is_current(source.s3)
+
+    def _lock(self, run_id: str) -> tuple[Lock, int]:
+        """Return who has the portal's lock, and how long to wait for it: 0 when it is ours."""
+        lock = self.ledger.take_lock(run_id, self.execution_arn)
+        holder = lock.execution_arn
+        if holder != self.execution_arn and not self.executions.status(holder).is_running:
+            if lock.run_id != run_id and (wait_seconds := self._outlast(lock)):
+                return lock, wait_seconds
+            lock = self.ledger.take_lock(run_id, self.execution_arn, instead_of=holder)
+        return lock, 0 if lock.execution_arn == self.execution_arn else LOOK_AGAIN_SECONDS
+
+    def _outlast(self, lock: Lock) -> int:
+        """Return how long a function may be left of a dead execution that deletes a user.
+
+        Its run may hold the very users that are asked for now, and a second DELETE to one whose
+        first is under way would go beside the ledger.
+        """
+        run = self.ledger.run(lock.run_id)
+        if run and run.is_open and run.execution_arn == lock.execution_arn:
+            stop = Stop("Its execution ended before it could report.", "FetchUserIds", self._now())
+            with suppress(RunClosed):  # taken over meanwhile, which stops it too
+                self.ledger.take_over_stopped(run, execution_arn=run.execution_arn, stop=stop)
+        return leases_left(self.ledger.users(lock.run_id), now=self._now())
+
+    def _now(self) -> int:
+        return int(self.clock())
+
+
+def check_may_apply(*, is_sealed: bool, apply_only_plans: bool, ledger: Ledger) -> None:
+    """Refuse to delete anybody while the stack forbids it, or the whole portal is stopped.
+
+    `is_sealed` tells that the plan of a preview is to be applied.
+
+    Raises:
+        RequestRefused: nobody will be deleted; the message says why and what to do.
+    """
+    if apply_only_plans and not is_sealed:
+        raise RequestRefused(
+            "ApplyOnlyPlans is on: only the plan of a preview may be applied. Start a preview"
+            " of this source, read it, then apply its plan as its notification says."
+        )
+    if stop := ledger.portal_stop():
+        raise RequestRefused(
+            f"{stop.by} stopped every run on this portal: {stop.reason}. Nobody was deleted."
+            ' When that is settled, start {"lift": {"reason", "by"}}, then send this again.'
+        )
