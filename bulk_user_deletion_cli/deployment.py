@@ -125,7 +125,7 @@ class Deployment:
 
     def waits_for(self, name: str) -> str:
         """Return the run whose end the execution of this name waits for, or nothing."""
-        behind = self.ledger.waits_for(name)
+        behind = self.ledger.turns.waits_for(name)
         execution = self.execution(self.execution_arn(name)) if behind else None
         return behind if execution and execution.is_running else ""
 

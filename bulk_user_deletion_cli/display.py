@@ -67,9 +67,9 @@ class Display:
     def update(self) -> None:
         """Read the ledger and show what it says now."""
         if self._users is None:
-            self._say_whom_it_waits_for(self._ledger.waits_for(self._name))
-        run_id = self._ledger.run_of(self._name)
-        run = self._ledger.run(run_id)
+            self._say_whom_it_waits_for(self._ledger.turns.waits_for(self._name))
+        run_id = self._ledger.runs.id_of(self._name)
+        run = self._ledger.runs.read(run_id)
         if run is None or run.mode is not Mode.APPLY:
             return
         if self._users is None and (plan := self._bucket.read_plan(run_id)):
@@ -78,7 +78,7 @@ class Display:
             return
         outcomes = Counter(
             row.outcome.value
-            for row in self._ledger.users(run_id)
+            for row in self._ledger.users.read_all(run_id)
             if row.state is UserState.DONE and row.outcome
         )
         done = outcomes.total()

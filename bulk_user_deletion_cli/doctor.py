@@ -208,7 +208,7 @@ def _schedule(what: str, deployment: Deployment) -> Finding:
 
 
 def _stop_button(what: str, deployment: Deployment) -> Finding:
-    if stop := deployment.ledger.portal_stop():
+    if stop := deployment.ledger.portal.stop():
         return Finding(
             what,
             State.WRONG,
@@ -219,7 +219,7 @@ def _stop_button(what: str, deployment: Deployment) -> Finding:
 
 
 def _quiet_time(what: str, deployment: Deployment) -> Finding:
-    if said := quiet_sentence(deployment.ledger.pace(), now=time.time()):
+    if said := quiet_sentence(deployment.ledger.portal.pace(), now=time.time()):
         return Finding(
             what,
             State.WRONG,

@@ -262,9 +262,9 @@ def resume(
     The figures are shown, and the number of users has to be typed.
     """
     console, deployment = _console(as_json), Deployment(stack_name)
-    run_id = deployment.ledger.run_of(run_id)
+    run_id = deployment.ledger.runs.id_of(run_id)
     found, _, _ = _sealed(deployment, run_id)
-    final = {row.user_id for row in deployment.ledger.users(run_id) if row.is_final}
+    final = {row.user_id for row in deployment.ledger.users.read_all(run_id) if row.is_final}
     still_open = [user for user in found.users if user.user_id not in final]
     show_plan(found, console=console, users=len(still_open))
     if found.mode is not Mode.APPLY or not still_open:
@@ -284,7 +284,7 @@ def resume(
 def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     """Say how a run stands, or how it ended."""
     console, deployment = _console(as_json), Deployment(stack_name)
-    if quiet := quiet_sentence(deployment.ledger.pace(), now=time.time()):
+    if quiet := quiet_sentence(deployment.ledger.portal.pace(), now=time.time()):
         console.print(quiet, soft_wrap=True)
     if behind := deployment.waits_for(run_id):  # it may wait to resume a run, and have none yet
         if watching:
@@ -345,7 +345,7 @@ def stop(stack_name: str, run_id: str, portal: bool, lift: bool, reason: str, by
     deployment = Deployment(stack_name)
     order = {"reason": reason, "by": by}
     if run_id:
-        order["run_id"] = deployment.ledger.run_of(run_id)
+        order["run_id"] = deployment.ledger.runs.id_of(run_id)
     _order(deployment, {"lift" if lift else "stop": order}, kind="stop")
 
 
@@ -392,7 +392,7 @@ def runs(stack_name: str, as_json: bool) -> None:
     lines = []
     for arn in deployment.executions():
         name = arn.rpartition(":")[2]
-        run = deployment.ledger.run(name)
+        run = deployment.ledger.runs.read(name)
         execution = deployment.execution(arn)
         if run is None or execution is None:  # an order, a refused request, a resuming execution
             continue
@@ -476,7 +476,7 @@ def _order(deployment: Deployment, order: dict[str, Any], *, kind: str) -> None:
 
 
 def _run(deployment: Deployment, name: str) -> RunRow:
-    run = deployment.ledger.run(deployment.ledger.run_of(name))
+    run = deployment.ledger.runs.read(deployment.ledger.runs.id_of(name))
     if run is None:
         raise click.ClickException(f"There is no run {name}. List them: bulk-user-deletion runs")
     return run
@@ -494,7 +494,7 @@ def _sealed(deployment: Deployment, run_id: str) -> tuple[Plan, str, RunRow]:
 
 def _outcomes(deployment: Deployment, run_id: str) -> dict[str, int]:
     outcomes: dict[str, int] = {}
-    for row in deployment.ledger.users(run_id):
+    for row in deployment.ledger.users.read_all(run_id):
         if row.state is UserState.DONE and row.outcome:
             outcomes[row.outcome.value] = outcomes.get(row.outcome.value, 0) + 1
     return outcomes

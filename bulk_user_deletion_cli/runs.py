@@ -77,7 +77,7 @@ class Ended:
 
 def ended(deployment: Deployment, name: str) -> Ended | None:
     """Return how the run of this name ended, None when it has no report."""
-    run_id = deployment.ledger.run_of(name)
+    run_id = deployment.ledger.runs.id_of(name)
     report = json.loads(deployment.bucket.read_report(run_id, "json") or b"{}")
     return Ended(run_id, report["status"], report["sentence"], report) if report else None
 

@@ -232,7 +232,7 @@ class Soak:
     def _closed(self, run_id: str) -> RunRow | None:
         """Wait until a run is closed, by its own execution or by one that the rule started."""
         last = time.monotonic() + _CLOSE_SECONDS
-        while (run := self.deployment.ledger.run(run_id)) and run.is_open:
+        while (run := self.deployment.ledger.runs.read(run_id)) and run.is_open:
             self._in_time()
             if time.monotonic() > last:
                 raise click.ClickException(f"Run {run_id} was not closed.")

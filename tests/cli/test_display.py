@@ -15,9 +15,10 @@ from bulk_user_deletion_cli.display import Display
 def test_a_run_that_waits_says_for_whom_once_and_when_its_turn_has_come() -> None:
     waits = iter(["run-1", "run-1", "run-3", "", ""])
     ledger = SimpleNamespace(
-        waits_for=lambda _: next(waits),
-        run_of=lambda name: name,
-        run=lambda _: SimpleNamespace(mode=Mode.APPLY),
+        turns=SimpleNamespace(waits_for=lambda _: next(waits)),
+        runs=SimpleNamespace(
+            id_of=lambda name: name, read=lambda _: SimpleNamespace(mode=Mode.APPLY)
+        ),
     )
     bucket = SimpleNamespace(read_plan=lambda _: None)
     shown = io.StringIO()

@@ -25,7 +25,7 @@ def test_the_report_of_an_earlier_round_is_not_told_as_the_end_of_this_one(
 ) -> None:
     report = {"status": "INCOMPLETE", "sentence": "5 of 20.", "ended_at": reported_at}
     deployment = SimpleNamespace(
-        ledger=SimpleNamespace(run_of=lambda _: "run-1"),
+        ledger=SimpleNamespace(runs=SimpleNamespace(id_of=lambda _: "run-1")),
         bucket=SimpleNamespace(read_report=lambda *_: json.dumps(report).encode()),
     )
     resuming = Execution(

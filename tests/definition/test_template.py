@@ -253,7 +253,9 @@ def test_nothing_is_kept_for_ever_and_what_proves_something_for_as_long_as_the_l
 
 def test_the_ledger_can_be_restored_is_encrypted_and_forgets_in_the_end() -> None:
     table = RESOURCES["LedgerTable"]["Properties"]
-    ledger = (PROJECT / "layers/shared/bulk_user_deletion/ledger.py").read_text(encoding="utf-8")
+    ledger = (PROJECT / "layers/shared/bulk_user_deletion/ledger/table.py").read_text(
+        encoding="utf-8"
+    )
 
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
     assert table["SSESpecification"]["SSEEnabled"]

@@ -125,8 +125,8 @@ class Stack:
 
     def end(self, run_id: str) -> None:
         """End a run without a report."""
-        self.ledger.close_run(run_id, EXECUTIONS + run_id)
-        self.ledger.release_lock(EXECUTIONS + run_id)
+        self.ledger.runs.close(run_id, EXECUTIONS + run_id)
+        self.ledger.portal.release_lock(EXECUTIONS + run_id)
 
     def fill_credentials(self, **changes: str) -> None:
         """Write the credentials secret, as a person would."""
@@ -233,7 +233,7 @@ class Stack:
     def cut_off(self, user_id: str, *, for_seconds: int, run_id: str = "run-1") -> None:
         """Leave a user as a function does that was cut off and may still be deleting it."""
         now = int(time.time())
-        self.ledger.record_intent(
+        self.ledger.users.record_intent(
             run_id,
             user_id,
             execution_arn=EXECUTIONS + run_id,
@@ -299,7 +299,7 @@ class Stack:
 
     def row(self, user_id: int | str, run_id: str = "run-1") -> UserRow | None:
         """A user's row in the ledger."""
-        rows = {row.user_id: row for row in self.ledger.users(run_id)}
+        rows = {row.user_id: row for row in self.ledger.users.read_all(run_id)}
         return rows.get(str(user_id))
 
     def read_bytes(self, key: str) -> bytes:

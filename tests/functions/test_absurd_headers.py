@@ -61,7 +61,7 @@ def test_more_than_an_hours_rest_stops_the_run_and_keeps_others_out_for_an_hour_
 
     progress = stack.delete_user(118, key)
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert "left alone" in run.stop.reason
@@ -85,7 +85,7 @@ def test_an_order_ends_the_portals_rest_for_all_runs(stack: Stack) -> None:
     assert said["next_step"] == "nothing"
     assert "may be called again" in said["nothing_because"]
     assert len(stack.portal.requests) == asked
-    assert stack.ledger.pace().quiet_until == 0
+    assert stack.ledger.portal.pace().quiet_until == 0
     stack.delete_user(119, key)
     row = stack.row(119)
     assert row is not None
@@ -94,16 +94,16 @@ def test_an_order_ends_the_portals_rest_for_all_runs(stack: Stack) -> None:
 
 def test_an_order_changes_nothing_else_that_is_known_of_the_pace(stack: Stack) -> None:
     pace = Pace(60.0, wait_seconds=40, changed_at=7, quiet_until=2**32, version=3)
-    stack.ledger.record_pace(pace, before=Pace())
+    stack.ledger.portal.record_pace(pace, before=Pace())
 
     stack.fetch_user_ids(ORDER, "an-order")
 
-    assert stack.ledger.pace() == Pace(60.0, wait_seconds=40, changed_at=7, version=4)
+    assert stack.ledger.portal.pace() == Pace(60.0, wait_seconds=40, changed_at=7, version=4)
 
 
 @pytest.mark.parametrize("quiet_until", [0, 7])
 def test_where_there_is_no_rest_to_end_the_order_says_so(stack: Stack, quiet_until: int) -> None:
-    stack.ledger.record_pace(Pace(quiet_until=quiet_until), before=Pace())
+    stack.ledger.portal.record_pace(Pace(quiet_until=quiet_until), before=Pace())
 
     with pytest.raises(RequestRefused, match="nothing to end"):
         stack.fetch_user_ids(ORDER, "an-order")

@@ -120,7 +120,7 @@ def remove_file(stack: Stack) -> None:
 
 
 def press_stop(stack: Stack) -> None:
-    stack.ledger.press_stop("", reason="portal upgrade", by="platform team", now=1)
+    stack.ledger.portal.press_stop(reason="portal upgrade", by="platform team", now=1)
 
 
 @pytest.mark.parametrize(

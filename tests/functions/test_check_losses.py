@@ -15,7 +15,7 @@ def check(stack: Stack, number: int, *, is_canary: bool) -> int:
 
 
 def stop_of(stack: Stack) -> str:
-    found = stack.ledger.run("run-1")
+    found = stack.ledger.runs.read("run-1")
     return found.stop.reason if found and found.stop else ""
 
 
@@ -74,7 +74,7 @@ def test_whom_another_run_of_this_stack_deleted_is_no_loss(stack: Stack) -> None
         },
     )
     assert (said["losses"], said["renewals"]) == (1, 0)
-    found = stack.ledger.run("run-1")
+    found = stack.ledger.runs.read("run-1")
     assert found
     assert found.losses == ("131",)
 

@@ -26,7 +26,7 @@ def test_a_check_stores_what_it_found_and_begins_no_run(stack: Stack) -> None:
     assert (found["portal_users"], found["is_administrator"]) == (40, True)
     assert abs(found["clock_ahead_seconds"]) <= 2
     assert stack.keys() == ["runs/check-1/check.json"]
-    assert stack.ledger.run("check-1") is None
+    assert stack.ledger.runs.read("check-1") is None
     assert stack.writes() == []
 
 

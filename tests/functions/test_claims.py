@@ -99,7 +99,7 @@ def test_a_list_that_was_cached_for_a_moment_changes_nothing(stack: Stack) -> No
     stack.portal.knobs = Knobs()
 
     assert stack.report_run(list_doubted=True)["counts"] == {"deleted": 6}
-    assert stack.ledger.deleted_before(["username:user0120"])
+    assert stack.ledger.users.deleted_before(["username:user0120"])
 
 
 def test_a_short_last_list_claims_no_losses_and_has_everybody_looked_at_again(
@@ -294,7 +294,7 @@ def test_a_portal_that_shows_nobody_any_more_stops_the_run(stack: Stack) -> None
     with pytest.raises(Exception, match="may not manage users"):
         stack.delete_user(118, key)
 
-    found = stack.ledger.run("run-1")
+    found = stack.ledger.runs.read("run-1")
     assert found
     assert found.stop
 

@@ -76,7 +76,7 @@ def finish(machine: Machine, user_id: int, run_id: str) -> None:
     """Do what the report of the run says is to be done now, until the user is deleted."""
     stack = machine.stack
     if f"runs/{run_id}/report.json" not in set(stack.keys()):
-        assert stack.ledger.run(run_id) is None  # it ended before there was a run
+        assert stack.ledger.runs.read(run_id) is None  # it ended before there was a run
         assert machine.execute(apply(user_id), f"{run_id}-again")["succeeded"]
         return
     report = stack.read_json(f"runs/{run_id}/report.json")

@@ -53,12 +53,12 @@ def outcome(stack: Stack) -> tuple[Outcome | None, str]:
 
 
 def stop_reason(stack: Stack) -> str:
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     return run.stop.reason if run and run.stop else ""
 
 
 def record_intent(stack: Stack, *, lease_until: int) -> None:
-    assert stack.ledger.record_intent(
+    assert stack.ledger.users.record_intent(
         "run-1",
         str(USER),
         execution_arn=EXECUTIONS + "run-1",
@@ -381,9 +381,9 @@ def test_a_token_that_ends_during_a_delete_costs_no_second_delete(
 
 def a_pace(stack: Stack, **fields: Any) -> Pace:
     """What earlier DELETEs told of the portal."""
-    before = stack.ledger.pace()
+    before = stack.ledger.portal.pace()
     pace = Pace(**{"seconds_per_delete": 60.0, **fields}, version=before.version + 1)
-    assert stack.ledger.record_pace(pace, before=before)
+    assert stack.ledger.portal.record_pace(pace, before=before)
     return pace
 
 
@@ -392,7 +392,7 @@ def test_what_a_delete_took_is_remembered_for_all_runs(stack: Stack, batch_key: 
 
     stack.delete_user(USER, batch_key)
 
-    assert stack.ledger.pace().seconds_per_delete == pytest.approx(0.7, abs=0.2)
+    assert stack.ledger.portal.pace().seconds_per_delete == pytest.approx(0.7, abs=0.2)
 
 
 def test_a_delete_as_usual_writes_nothing_about_the_pace(stack: Stack, batch_key: str) -> None:
@@ -400,7 +400,7 @@ def test_a_delete_as_usual_writes_nothing_about_the_pace(stack: Stack, batch_key
 
     stack.delete_user(USER, batch_key)
 
-    assert stack.ledger.pace() == pace
+    assert stack.ledger.portal.pace() == pace
 
 
 def test_with_adaptive_pacing_the_next_user_follows_at_once(
@@ -424,7 +424,7 @@ def test_with_adaptive_pacing_a_refusal_makes_the_pause_grow_and_success_shrink_
     stack.portal.faults.script(Fault.DEADLOCK)
 
     stack.delete_user(118, keys["118"])
-    assert stack.ledger.pace().wait_seconds == 80
+    assert stack.ledger.portal.pace().wait_seconds == 80
     assert stack.delete_user(118, keys["118"])["wait_seconds"] == pytest.approx(40, abs=2)
     assert stack.delete_user(119, keys["119"])["wait_seconds"] == pytest.approx(20, abs=2)
 
@@ -463,7 +463,7 @@ def test_who_has_waited_as_long_as_the_portal_asked_goes_on(stack: Stack, batch_
     waits = stack.delete_until_finished(USER, batch_key)
 
     assert waits == [7, pytest.approx(60, abs=2)]
-    assert stack.ledger.pace().quiet_until == pytest.approx(time.time() + 7, abs=3)
+    assert stack.ledger.portal.pace().quiet_until == pytest.approx(time.time() + 7, abs=3)
 
 
 def test_a_portal_that_asks_for_a_day_is_left_alone_and_the_run_stops_to_be_resumed(
@@ -519,7 +519,7 @@ def test_a_user_whose_delete_is_under_way_is_looked_at_however_long_the_portal_w
     progress = stack.delete_user(USER, batch_key)
 
     assert progress == {"finished": False, "wait_seconds": 3600, "tries": 1}
-    assert stack.ledger.run("run-1").stop is None  # type: ignore[union-attr]
+    assert stack.ledger.runs.read("run-1").stop is None  # type: ignore[union-attr]
 
 
 def test_looks_that_the_portal_does_not_answer_are_not_said_to_have_seen_the_user(
@@ -583,7 +583,7 @@ def test_a_delete_that_was_rejected_with_its_token_is_sent_again_with_a_new_one(
 
 
 def test_a_token_that_is_about_to_end_is_not_used(stack: Stack, batch_key: str) -> None:
-    stack.ledger.press_stop("other", reason="", by="", now=0)
+    stack.ledger.runs.press_stop("other", reason="", by="", now=0)
     stored = stack.invoke(
         "refresh_token",
         {
@@ -704,7 +704,7 @@ def test_rule_3_what_a_slow_look_saw_hides_no_delete_that_another_invocation_sen
 
 
 def test_rule_8_a_stop_holds_before_the_next_users_delete(stack: Stack, batch_key: str) -> None:
-    stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
+    stack.ledger.runs.press_stop("run-1", reason="wrong list", by="night shift", now=1)
 
     progress = stack.delete_user(USER, batch_key)
 
@@ -716,15 +716,15 @@ def test_rule_8_a_stop_holds_before_the_next_users_delete(stack: Stack, batch_ke
 def test_rule_8_a_stop_that_comes_after_the_look_still_holds_before_the_delete(
     stack: Stack, batch_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bulk_user_deletion.ledger import Ledger
+    from bulk_user_deletion.ledger.users import Users
 
-    record = Ledger.record_intent
+    record = Users.record_intent
 
-    def pressed_just_before(ledger: Ledger, *args: object, **kwargs: object) -> bool:
-        ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
-        return record(ledger, *args, **kwargs)  # type: ignore[arg-type]
+    def pressed_just_before(users: Users, *args: object, **kwargs: object) -> bool:
+        stack.ledger.runs.press_stop("run-1", reason="wrong list", by="night shift", now=1)
+        return record(users, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Ledger, "record_intent", pressed_just_before)
+    monkeypatch.setattr(Users, "record_intent", pressed_just_before)
 
     stack.delete_until_finished(USER, batch_key)
 
@@ -737,7 +737,7 @@ def test_rule_8_a_user_in_flight_is_still_looked_at_after_a_stop(
 ) -> None:
     stack.portal.knobs = Knobs(delete_mode="ignored")
     stack.delete_user(USER, batch_key)
-    stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
+    stack.ledger.runs.press_stop("run-1", reason="wrong list", by="night shift", now=1)
     stack.portal.database.execute("DELETE FROM user WHERE user_id = 118")
 
     stack.delete_user(USER, batch_key)
@@ -746,7 +746,7 @@ def test_rule_8_a_user_in_flight_is_still_looked_at_after_a_stop(
 
 
 def test_a_closed_run_deletes_nobody(stack: Stack, batch_key: str) -> None:
-    stack.ledger.close_run("run-1", EXECUTIONS + "run-1")
+    stack.ledger.runs.close("run-1", EXECUTIONS + "run-1")
 
     with pytest.raises(RunClosed):
         stack.delete_user(USER, batch_key)

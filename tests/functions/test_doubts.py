@@ -15,7 +15,7 @@ from tests.functions.test_claims import rows
 
 
 def run_row(stack: Stack) -> RunRow:
-    found = stack.ledger.run("run-1")
+    found = stack.ledger.runs.read("run-1")
     assert found
     return found
 
@@ -297,7 +297,7 @@ def test_nobody_is_told_to_resume_a_run_that_a_resume_would_refuse(
     stack.plan(["118", "120"])
     stack.work_off()
     if pressed:
-        stack.ledger.press_stop("run-1", reason="HR-1234", by="somebody", now=1)
+        stack.ledger.runs.press_stop("run-1", reason="HR-1234", by="somebody", now=1)
     failure = None if pressed else {"Error": "States.Timeout", "Cause": ""}
 
     sentence = stack.report_run(failure=failure)["sentence"]

@@ -62,7 +62,7 @@ def test_a_copy_onto_itself_is_nothing_to_do_and_the_answer_stays(stack: Stack) 
     assert ended["nothing_because"].startswith("The file was copied onto itself")
     assert stack.portal.requests[before:] == []
     assert (answer(stack)["run_id"], answer(stack)["counts"]) == ("run-1", {"deleted": 1})
-    run = stack.ledger.run("run-2")
+    run = stack.ledger.runs.read("run-2")
     assert run
     assert not run.is_open
 
@@ -103,9 +103,9 @@ def test_copies_of_a_copy_are_nothing_to_do_either(stack: Stack) -> None:
 
 def test_a_copy_of_a_refused_list_is_read_again(stack: Stack) -> None:
     machine = Machine(stack)
-    stack.ledger.press_stop("", reason="portal upgrade", by="platform team", now=1)
+    stack.ledger.portal.press_stop(reason="portal upgrade", by="platform team", now=1)
     assert not machine.execute(dropped(stack, LIST), "run-1")["succeeded"]
-    stack.ledger.lift_stop("")
+    stack.ledger.portal.lift_stop()
 
     assert machine.execute(copied_onto_itself(stack), "run-2")["counts"] == {"deleted": 1}
 
@@ -136,7 +136,7 @@ def test_when_content_has_come_its_own_run_reads_it(stack: Stack) -> None:
     assert "newer content has come" in done["nothing_because"]
     assert ended["counts"] == {"deleted": 1}
     assert answer(stack)["run_id"] == "run-2"
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run
     assert not run.is_open
 
@@ -201,7 +201,7 @@ def test_a_name_too_long_for_an_answer_is_refused_and_reported_all_the_same(stac
     assert answer(stack, longest)["run_id"] == "run-1"
     assert "too long for an answer" in refused["sentence"]
     assert "shorter name" in stack.read_json("runs/run-2/report.json")["sentence"]
-    run = stack.ledger.run("run-2")
+    run = stack.ledger.runs.read("run-2")
     assert run
     assert not run.is_open
 
@@ -223,7 +223,7 @@ def test_an_answer_that_fails_holds_back_nothing(
     assert [w for w in report["warnings"] if "answer beside the dropped file could not be" in w]
     with pytest.raises(ClientError):
         answer(stack)
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run
     assert not run.is_open
 

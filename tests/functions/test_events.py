@@ -63,9 +63,9 @@ def test_each_sample_does_what_its_index_says(
         case "stop_run.json" | "close_run.json":
             stack.plan(["130"], run)
         case "end_quiet.json":
-            stack.ledger.record_pace(Pace(quiet_until=2**32), before=Pace())
+            stack.ledger.portal.record_pace(Pace(quiet_until=2**32), before=Pace())
         case "lift_stop.json":
-            stack.ledger.press_stop("", reason="upgrade", by="us", now=1)
+            stack.ledger.portal.press_stop(reason="upgrade", by="us", now=1)
     text = (EVENTS / name).read_text(encoding="utf-8")
     for placeholder, value in {
         "DATA-BUCKET-OF-THE-STACK": "data",

@@ -44,7 +44,7 @@ def test_a_list_of_ids_usernames_and_emails_becomes_a_plan(stack: Stack) -> None
         "nothing_because": "",
         "wait_seconds": 0,
     }
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.plan_sha256 == stack.plan_sha256()
 
@@ -321,7 +321,7 @@ def plan_of(stack: Stack, run_id: str = "run-1") -> dict[str, Any]:
 def test_the_estimate_goes_by_what_was_observed_of_the_portal(stack: Stack) -> None:
     stack.plan(["118", "119"], "first", mode="preview")
     observed = Pace(seconds_per_delete=30.0, version=1)
-    assert stack.ledger.record_pace(observed, before=Pace())
+    assert stack.ledger.portal.record_pace(observed, before=Pace())
 
     stack.plan(["118", "119"], "second", mode="preview")
 

@@ -14,7 +14,7 @@ def users_of(stack: Stack, key: str) -> list[str]:
 
 
 def end(stack: Stack, user_id: str, outcome: Outcome) -> None:
-    stack.ledger.record_outcome("run-1", user_id, outcome, reason="", now=1)
+    stack.ledger.users.record_outcome("run-1", user_id, outcome, reason="", now=1)
 
 
 def test_canaries_come_one_by_one_then_all_others(stack: Stack) -> None:
@@ -60,7 +60,7 @@ def test_a_canary_that_did_not_go_stops_the_run(stack: Stack, outcome: Outcome |
 
     assert stack.next_batch(1)["users"] == 0
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert run.stop.by == "canary"
@@ -77,7 +77,7 @@ def test_a_batch_at_whose_end_nobody_was_begun_stops_the_run_to_be_resumed(
 
     assert stack.next_batch(1)["check_losses"] is goes_on
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     if not goes_on:
         assert run.stop is not None
@@ -87,7 +87,7 @@ def test_a_batch_at_whose_end_nobody_was_begun_stops_the_run_to_be_resumed(
 
 def test_a_stopped_run_gets_no_further_batch(stack: Stack) -> None:
     stack.plan(USERS, options={"canary_users": 2})
-    stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
+    stack.ledger.runs.press_stop("run-1", reason="wrong list", by="night shift", now=1)
 
     assert stack.next_batch(0)["users"] == 0
 
@@ -108,7 +108,7 @@ def test_rule_1_a_refused_plan_is_not_handed_out(stack: Stack) -> None:
 
 def test_rule_7_a_closed_run_hands_out_nobody(stack: Stack) -> None:
     stack.plan(USERS, options={"canary_users": 2})
-    stack.ledger.close_run("run-1", EXECUTIONS + "run-1")
+    stack.ledger.runs.close("run-1", EXECUTIONS + "run-1")
 
     with pytest.raises(RunClosed):
         stack.next_batch(0)

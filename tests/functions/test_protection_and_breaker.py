@@ -80,7 +80,7 @@ def test_a_protected_list_that_breaks_under_way_stops_the_run(
     with pytest.raises(RequestRefused, match="Line 1 of the protected list"):
         stack.delete_user(118, key)
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert stack.writes() == []
@@ -95,7 +95,7 @@ def test_the_breaker_presses_the_stop_button_after_three_failures_in_a_row(stack
     for user_id in users:
         stack.delete_until_finished(user_id, keys[user_id])
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert run.stop.by == "breaker"

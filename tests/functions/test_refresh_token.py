@@ -17,7 +17,7 @@ from bulk_user_deletion.errors import (
     TokenQuotaExceeded,
     TokenRejected,
 )
-from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.ledger.portal import PortalState
 from local.portal import Knobs
 from tests.functions.stack import Stack
 
@@ -73,7 +73,7 @@ def test_whoever_was_rejected_with_an_older_token_gets_the_stored_one(stack: Sta
 
 
 def test_while_another_caller_renews_the_token_the_step_waits(stack: Stack) -> None:
-    stack.ledger.take_token_lease("another-invocation", until=2**40, now=0)
+    stack.ledger.portal.take_token_lease("another-invocation", until=2**40, now=0)
 
     with pytest.raises(TokenBeingRenewed):
         refresh(stack)
@@ -110,14 +110,14 @@ def test_a_token_that_was_stored_between_the_look_and_the_lease_is_taken(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rejected = refresh(stack)["version_id"]
-    take, newer = Ledger.take_token_lease, []
+    take, newer = PortalState.take_token_lease, []
 
-    def somebody_was_faster(ledger: Ledger, owner: str, **times: int) -> bool:
-        monkeypatch.setattr(Ledger, "take_token_lease", take)
+    def somebody_was_faster(portal: PortalState, owner: str, **times: int) -> bool:
+        monkeypatch.setattr(PortalState, "take_token_lease", take)
         newer.append(refresh(stack, rejected=rejected)["version_id"])
-        return take(ledger, owner, **times)
+        return take(portal, owner, **times)
 
-    monkeypatch.setattr(Ledger, "take_token_lease", somebody_was_faster)
+    monkeypatch.setattr(PortalState, "take_token_lease", somebody_was_faster)
 
     assert refresh(stack, rejected=rejected)["version_id"] == newer[0]
     assert asked(stack) == 2
@@ -136,7 +136,7 @@ def one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_lease_of_a_caller_that_died_runs_out(stack: Stack) -> None:
-    stack.ledger.take_token_lease("another-invocation", until=1, now=0)
+    stack.ledger.portal.take_token_lease("another-invocation", until=1, now=0)
 
     refresh(stack)
 
@@ -162,7 +162,7 @@ def test_a_portal_that_rejects_every_token_stops_the_run_with_one_clear_message(
     with pytest.raises(CredentialsRefused, match="5 new tokens in a row"):
         refresh(stack, rejected=stored(stack)["version_id"], renewals=5)
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert (run.stop.by, "5 new tokens" in run.stop.reason) == ("RefreshToken", True)
@@ -175,7 +175,7 @@ def test_refused_credentials_stop_the_run(stack: Stack) -> None:
     with pytest.raises(CredentialsRefused, match="Check application_id"):
         refresh(stack, rejected=stored(stack)["version_id"])
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
 
@@ -197,11 +197,11 @@ def test_a_full_secret_stops_the_run_by_name_to_be_resumed(
     with pytest.raises(TokenQuotaExceeded, match="Resume the run tomorrow"):
         refresh(stack, rejected=stored(stack)["version_id"])
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert (run.stop.by, "API_TOKEN_LIFE_TIME" in run.stop.reason) == ("RefreshToken", True)
-    assert stack.ledger.take_token_lease("the next one", until=1, now=0)
+    assert stack.ledger.portal.take_token_lease("the next one", until=1, now=0)
 
 
 def test_an_expiry_that_cannot_be_read_falls_back_to_the_configured_life(stack: Stack) -> None:

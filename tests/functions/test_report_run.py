@@ -76,7 +76,7 @@ def test_rule_3_a_user_that_was_not_begun_is_not_attempted_and_the_run_fails(sta
 
 def test_rule_8_after_a_stop_the_report_says_who_stopped_it_and_why(stack: Stack) -> None:
     stack.plan(["118"])
-    stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=1)
+    stack.ledger.runs.press_stop("run-1", reason="wrong list", by="night shift", now=1)
 
     summary = stack.report_run()
 
@@ -155,10 +155,10 @@ def test_a_user_with_an_intent_and_no_more_is_unknown_while_it_is_still_there(
     stack: Stack,
 ) -> None:
     stack.plan(["118"])
-    stack.ledger.record_intent(
+    stack.ledger.users.record_intent(
         "run-1",
         "118",
-        execution_arn=stack.ledger.run("run-1").execution_arn,  # type: ignore[union-attr]
+        execution_arn=stack.ledger.runs.read("run-1").execution_arn,  # type: ignore[union-attr]
         owner="killed",
         lease_until=1,
         now=0,
@@ -211,7 +211,7 @@ def test_the_run_is_closed_and_its_lock_given_back(
 
     stack.report_run()
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert not run.is_open
     assert stack.plan(["119"], "run-2")["users"] == 1
@@ -262,7 +262,7 @@ def test_another_executions_run_is_left_alone(stack: Stack) -> None:
 
     assert summary["status"] == "REFUSED"
     assert stack.keys() == before
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.is_open
 

@@ -45,7 +45,7 @@ def half_done(stack: Stack) -> Stack:
     stack.delete_until_finished(119, keys["119"])
     stack.portal.knobs = Knobs(delete_mode="ignored")
     stack.delete_until_finished(120, keys["120"])
-    stack.ledger.press_stop("run-1", reason="enough", by="night shift", now=1)
+    stack.ledger.runs.press_stop("run-1", reason="enough", by="night shift", now=1)
     stack.report_run()
     stack.portal.knobs = Knobs()
     stack.portal.requests.clear()
@@ -160,7 +160,7 @@ def test_rule_5_a_resumed_run_is_held_to_the_stricter_caps(half_done: Stack) -> 
     with pytest.raises(RequestRefused, match="names 3 different entries, and MaxUsers allows 2"):
         resume(half_done, options={"max_users": 2})
 
-    run = half_done.ledger.run("run-1")
+    run = half_done.ledger.runs.read("run-1")
     assert run is not None
     assert (run.is_open, run.execution_arn) == (False, EXECUTIONS + "run-1")
 
@@ -169,7 +169,7 @@ def test_a_resumed_run_that_stops_again_leaves_every_outcome_as_it_was(half_done
     half_done.report_run()
     before = outcomes(half_done)
     resume(half_done)
-    half_done.ledger.press_stop("run-1", reason="not yet", by="night shift", now=2)
+    half_done.ledger.runs.press_stop("run-1", reason="not yet", by="night shift", now=2)
 
     work_off(half_done)
     half_done.report_run()
@@ -193,7 +193,7 @@ def test_rule_8_a_stop_that_is_pressed_while_a_resume_waits_for_the_portal_holds
     with pytest.raises(RequestRefused, match=r"was pressed while .* wrong list"):
         resume(half_done)
 
-    run = half_done.ledger.run("run-1")
+    run = half_done.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert (run.is_open, run.stop.reason) == (False, "wrong list")
@@ -204,15 +204,15 @@ def test_rule_8_a_second_press_holds_too_when_the_run_was_stopping_as_a_resume_b
 ) -> None:
     stack.plan(["118", "119"])
     started = int(time.time())
-    stack.ledger.press_stop("run-1", reason="breaker", by="breaker", now=started - 60)
-    stack.ledger.press_stop("run-1", reason="wrong list", by="night shift", now=started + 60)
+    stack.ledger.runs.press_stop("run-1", reason="breaker", by="breaker", now=started - 60)
+    stack.ledger.runs.press_stop("run-1", reason="wrong list", by="night shift", now=started + 60)
     stack.report_run()
     monkeypatch.setattr("bulk_user_deletion.executions.Executions.started_at", lambda *_: started)
 
     with pytest.raises(RequestRefused, match="The stop button of run run-1 was pressed while"):
         resume(stack)
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert run.stop.reason == "breaker"
@@ -227,14 +227,14 @@ def test_rule_8_a_stop_that_is_pressed_while_a_run_is_being_resumed_holds(
 
     def stopped_meanwhile(*arguments: Any) -> None:
         write_open_users(*arguments)
-        half_done.ledger.press_stop("run-1", reason="no", by="somebody", now=started + 300)
+        half_done.ledger.runs.press_stop("run-1", reason="no", by="somebody", now=started + 300)
 
     monkeypatch.setattr(Bucket, "write_open_users", stopped_meanwhile)
 
     with pytest.raises(RunClosed):
         resume(half_done)
 
-    run = half_done.ledger.run("run-1")
+    run = half_done.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert (run.is_open, run.stop.reason) == (False, "no")
@@ -244,7 +244,7 @@ def test_a_run_can_be_resumed_again_by_the_name_of_the_execution_that_resumed_it
     half_done: Stack,
 ) -> None:
     resume(half_done)
-    half_done.ledger.press_stop("run-1", reason="not yet", by="night shift", now=2)
+    half_done.ledger.runs.press_stop("run-1", reason="not yet", by="night shift", now=2)
     half_done.report_run()
 
     again = half_done.fetch_user_ids({"mode": "apply", "resume": "resumed"}, "again")
@@ -258,7 +258,7 @@ def test_rule_7_a_resume_that_is_tried_again_takes_the_run_over_once(half_done: 
     resume(half_done)
     resume(half_done)
 
-    run = half_done.ledger.run("run-1")
+    run = half_done.ledger.runs.read("run-1")
     assert run is not None
     assert run.round_number == 2
 
@@ -312,7 +312,7 @@ def test_a_plan_that_is_edited_after_the_resume_deletes_nobody(half_done: Stack)
 
 def test_a_run_that_goes_on_is_not_resumed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.plan(["118"])
-    stack.ledger.release_lock(EXECUTIONS + "run-1")
+    stack.ledger.portal.release_lock(EXECUTIONS + "run-1")
     monkeypatch.setattr(
         "bulk_user_deletion.executions.Executions.status", lambda *_: ExecutionStatus.RUNNING
     )
@@ -352,7 +352,7 @@ def test_an_aborted_run_is_closed_with_its_report_and_its_lock_released(stack: S
     assert (closed["next_step"], closed["run_id"]) == ("close", "run-1")
     assert summary["counts"] == {"deleted": 1, "not_attempted": 1}
     assert "Stopped by CloseRun: Its execution ended FORGOTTEN" in summary["sentence"]
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert not run.is_open
     assert stack.plan(["119"], "next-run")["users"] == 1

@@ -23,7 +23,7 @@ def test_a_stop_order_for_a_run_sets_its_flag_with_the_reason_and_the_name(stack
     said = order(stack, "stop", run_id="run-1")
 
     assert said == "The stop for run run-1 is set: no further user is begun."
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert (run.stop.reason, run.stop.by) == ("wrong list", "night shift")
@@ -49,7 +49,7 @@ def test_the_first_reason_stands(stack: Stack) -> None:
 
     order(stack, "stop", run_id="run-1", by="second")
 
-    run = stack.ledger.run("run-1")
+    run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert run.stop.by == "first"

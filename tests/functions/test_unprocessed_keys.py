@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_user_deletion import ledger as module
 from bulk_user_deletion.errors import StoreUnavailable
-from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.ledger import table as module
+from bulk_user_deletion.ledger.users import Users
 
 
 class ThrottledTable:
@@ -31,13 +31,13 @@ class ThrottledTable:
 
     def deleted(self, keys: set[str]) -> set[str]:
         """Ask the ledger which of these users were deleted: here, all of them."""
-        ledger = Ledger("table")
+        table = module.Table("table", kept_seconds=0)
         with (
-            patch.object(ledger, "_client", self),
+            patch.object(table, "_client", self),
             patch.object(module, "sleep", self.waits.append),
             patch.object(module, "uniform", lambda _, most: most),
         ):
-            return ledger.deleted_before(keys)
+            return Users(table).deleted_before(keys)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -55,7 +55,7 @@ def test_while_another_run_deletes_a_run_waits_without_a_plan_or_a_call_to_the_p
     assert (first["run_id"], first["next_step"], first["wait_seconds"]) == ("run-2", "wait", 300)
     assert busy.portal.requests == []
     assert "runs/run-2/plan.json" not in busy.keys()  # noqa: SIM118
-    assert busy.ledger.waits_for("run-2") == "run-1"
+    assert busy.ledger.turns.waits_for("run-2") == "run-1"
 
 
 def test_a_preview_does_not_wait(busy: Stack) -> None:
@@ -73,7 +73,7 @@ def test_what_waits_is_planned_when_its_turn_comes(busy: Stack) -> None:
     assert plan["last_day"] == 1
     outcomes = [(row["entry"]["bare"], row["outcome"]) for row in plan["entries"]]
     assert outcomes == [("118", Outcome.ALREADY_ABSENT), ("119", Outcome.WOULD_DELETE)]
-    assert busy.ledger.waits_for("run-2") == ""
+    assert busy.ledger.turns.waits_for("run-2") == ""
 
 
 @pytest.mark.parametrize("hours", ["1", "12"])
@@ -112,7 +112,7 @@ def test_rule_4_the_leases_of_a_dead_execution_are_waited_for_to_the_second(
 
     assert waiting["next_step"] == "wait"
     assert waiting["wait_seconds"] == pytest.approx(201, abs=2)
-    assert stack.ledger.waits_for("run-2") == "run-1"
+    assert stack.ledger.turns.waits_for("run-2") == "run-1"
 
 
 def test_rule_4_once_they_are_over_the_run_has_its_turn(stack: Stack, clock: Clock) -> None:
@@ -153,7 +153,7 @@ def test_a_file_that_was_replaced_while_it_waited_is_left_to_the_run_of_the_new_
 
     assert old["next_step"] == "nothing"
     assert "replaced while this run waited" in old["nothing_because"]
-    run = busy.ledger.run("run-2")
+    run = busy.ledger.runs.read("run-2")
     assert run is not None
     assert not run.is_open
     assert (waiting["next_step"], new["next_step"]) == ("wait", "apply")
@@ -222,7 +222,7 @@ def test_an_execution_that_is_aborted_while_it_waits_is_closed_and_takes_no_lock
     assert (closing["run_id"], closing["next_step"]) == ("run-2", "close")
     assert summary["status"] == "FAILED"
     assert "before it had a plan: nobody was deleted" in summary["sentence"]
-    lock = busy.ledger.take_lock("another", "an-arn")
+    lock = busy.ledger.portal.take_lock("another", "an-arn")
     assert lock.run_id == "run-1"
     finish(busy)
 
@@ -235,14 +235,14 @@ def test_a_resume_waits_too_and_its_run_is_left_alone_meanwhile(busy: Stack) -> 
     busy.plan(["119"], "run-2")
     busy.end("run-2")
     busy.plan(["120"], "run-3")
-    before = busy.ledger.run("run-2")
+    before = busy.ledger.runs.read("run-2")
 
     waiting = busy.fetch_user_ids({"mode": "apply", "resume": "run-2"}, "resumed")
-    meanwhile = busy.ledger.run("run-2")
+    meanwhile = busy.ledger.runs.read("run-2")
     finish(busy, "run-3")
     resumed = busy.fetch_user_ids({"mode": "apply", "resume": "run-2"}, "resumed")
 
     assert (waiting["run_id"], waiting["next_step"]) == ("resumed", "wait")
-    assert busy.ledger.waits_for("resumed") == ""
+    assert busy.ledger.turns.waits_for("resumed") == ""
     assert meanwhile == before
     assert (resumed["run_id"], resumed["next_step"], resumed["users"]) == ("run-2", "apply", 1)

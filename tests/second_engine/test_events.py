@@ -48,10 +48,12 @@ def prepare(engine: SecondEngine, name: str) -> dict[str, str]:
         case "close_run.json":
             stack.plan(["118"], "cut-off")
         case "end_quiet.json":
-            before = stack.ledger.pace()
-            stack.ledger.record_pace(Pace(quiet_until=4_102_444_800, version=1), before=before)
+            before = stack.ledger.portal.pace()
+            stack.ledger.portal.record_pace(
+                Pace(quiet_until=4_102_444_800, version=1), before=before
+            )
         case "lift_stop.json":
-            stack.ledger.press_stop("", reason="portal upgrade", by="platform team", now=1)
+            stack.ledger.portal.press_stop(reason="portal upgrade", by="platform team", now=1)
     return {
         "DATA-BUCKET-OF-THE-STACK": "data",
         "A1B2C3D4E5F6G7H8I9J0": put["VersionId"],

@@ -44,7 +44,7 @@ def find_losses(
         TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
     """
     missing = missing_users(before, there, explained=explained)
-    deleted = ledger.deleted_before([id_key(user_id) for user_id in missing])
+    deleted = ledger.users.deleted_before([id_key(user_id) for user_id in missing])
     unexplained = [user_id for user_id in missing if id_key(user_id) not in deleted]
     looked_at = spread(unexplained)
     gone = [user_id for user_id in looked_at if _is_gone(user_id, looks, patience)]

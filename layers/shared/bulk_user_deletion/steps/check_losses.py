@@ -42,7 +42,7 @@ class CheckLosses:
             PermanentError: no look can be relied on as things are; the run's stop flag is set.
             PortalUnavailable, StoreUnavailable: call again.
         """
-        run = self.ledger.open_run_of(self.run_id, self.execution_arn)
+        run = self.ledger.runs.read_open(self.run_id, self.execution_arn)
         if self.number <= run.checked_batch:
             return ()
         try:
@@ -64,7 +64,7 @@ class CheckLosses:
         problem = loss_problem(found.user_ids, after_canaries=self.is_canary, most=self.most_losses)
         if problem:
             self._stop(problem)
-        self.ledger.record_losses(
+        self.ledger.runs.record_losses(
             self.run_id,
             self.execution_arn,
             after_batch=self.number,
@@ -77,4 +77,6 @@ class CheckLosses:
         return {user.user_id for user in plan.users} if plan else set()
 
     def _stop(self, reason: str) -> None:
-        self.ledger.press_stop(self.run_id, reason=reason, by="CheckLosses", now=int(self.clock()))
+        self.ledger.runs.press_stop(
+            self.run_id, reason=reason, by="CheckLosses", now=int(self.clock())
+        )

@@ -95,7 +95,9 @@ class DeleteUser:
 
     @cached_property
     def _begun_with(self) -> tuple[RunRow, UserRow | None]:
-        return self.ledger.run_and_user(self.run_id, self.user_id, execution_arn=self.execution_arn)
+        return self.ledger.users.run_and_user(
+            self.run_id, self.user_id, execution_arn=self.execution_arn
+        )
 
     def perform(self) -> Progress:
         """Take the user as far as it goes without waiting.
@@ -188,7 +190,7 @@ class DeleteUser:
         return self._delete(run, row)
 
     def _delete(self, run: RunRow, row: UserRow | None) -> Progress:
-        if not self.ledger.record_intent(
+        if not self.ledger.users.record_intent(
             self.run_id,
             self.user_id,
             execution_arn=self.execution_arn,
@@ -213,14 +215,14 @@ class DeleteUser:
         )
         match judge(Call.DELETE, answer):
             case (Verdict.OK | Verdict.LOOK) as verdict:
-                self.ledger.record_sent(self.run_id, sent, owner=self.owner)
+                self.ledger.users.record_sent(self.run_id, sent, owner=self.owner)
                 run = self._observed(run, answer, is_delete=verdict is Verdict.OK)
                 # That it is gone is what the portal says too, unless it said no or nothing.
                 says_deleted = verdict is Verdict.OK and not answer.is_portal_error
                 return self._look(run, sent, again=not says_deleted)
             case Verdict.GONE | Verdict.REFUSE:
                 declined = replace(sent, state=UserState.DECLINED)
-                self.ledger.record_sent(self.run_id, declined, owner=self.owner)
+                self.ledger.users.record_sent(self.run_id, declined, owner=self.owner)
                 return self._look(self._observed(run, answer), declined)
             case Verdict.TRY_AGAIN:
                 self._refused(said, answer)
@@ -246,7 +248,7 @@ class DeleteUser:
             reason = f"{evidence}; {seen} after {row.looks + 1} looks in {row.waited} s"
             return self._end(run, row, Outcome.UNKNOWN, reason)
         wait = max(wait, least)
-        self.ledger.record_look(
+        self.ledger.users.record_look(
             self.run_id,
             self.user_id,
             wait_seconds=wait,
@@ -282,7 +284,7 @@ class DeleteUser:
         kind: ReasonKind = ReasonKind.NONE,
         said: Answer | None = None,
     ) -> Progress:
-        if not self.ledger.record_outcome(
+        if not self.ledger.users.record_outcome(
             self.run_id,
             self.user_id,
             outcome,
@@ -295,7 +297,8 @@ class DeleteUser:
         ):
             # Another invocation has sent a DELETE since our look, or was faster to see its end.
             return Progress(finished=False, wait_seconds=1)
-        if outcome.is_open and (problem := breaker_problem(self.ledger.users(self.run_id))):
+        rows = self.ledger.users.read_all(self.run_id)
+        if outcome.is_open and (problem := breaker_problem(rows)):
             count(Metric.BREAKER_TRIPPED)
             self._stop(f"The breaker tripped: {problem}.", by="breaker")
         if row is None:
@@ -317,9 +320,9 @@ class DeleteUser:
         pace = run.pace
         for _ in range(_TRIES_TO_RECORD):
             after = observe(pace, answer, is_delete=is_delete, now=self.clock())
-            if after == pace or self.ledger.record_pace(after, before=pace):
+            if after == pace or self.ledger.portal.record_pace(after, before=pace):
                 return replace(run, pace=after)
-            pace = self.ledger.pace()
+            pace = self.ledger.portal.pace()
         return replace(run, pace=pace)
 
     @cached_property
@@ -333,7 +336,7 @@ class DeleteUser:
         return planned
 
     def _refused(self, said: str, answer: Answer) -> None:
-        self.ledger.record_refusal(
+        self.ledger.users.record_refusal(
             self.run_id,
             self.user_id,
             owner=self.owner,
@@ -343,7 +346,7 @@ class DeleteUser:
         )
 
     def _stop(self, reason: str, by: str = "DeleteUser") -> None:
-        self.ledger.press_stop(self.run_id, reason=reason, by=by, now=self._now())
+        self.ledger.runs.press_stop(self.run_id, reason=reason, by=by, now=self._now())
 
     def _now(self) -> int:
         return int(self.clock())

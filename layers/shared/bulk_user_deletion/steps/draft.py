@@ -48,7 +48,7 @@ class Draft:
     ) -> Plan:
         """Return a plan of these entries, with all that it says beside them."""
         users = sum(entry.outcome is Outcome.WOULD_DELETE for entry in entries)
-        seconds_per_delete = self.ledger.pace().seconds_per_delete or SECONDS_PER_DELETE
+        seconds_per_delete = self.ledger.portal.pace().seconds_per_delete or SECONDS_PER_DELETE
         estimated = estimate(
             users,
             wait_seconds=limits.wait_seconds,
@@ -72,7 +72,7 @@ class Draft:
             limits=limits,
             portal_users=portal_users,
             distinct=distinct,
-            last_day=self.ledger.count_intents(since=self._now() - 24 * 3600),
+            last_day=self.ledger.users.count_intents(since=self._now() - 24 * 3600),
             estimate=estimated,
             entries=entries,
             warnings=(*hints, *warnings_of(entries), *filter(None, [tokens])),
@@ -97,7 +97,7 @@ class Draft:
         return plan
 
     def _use_up(self, digest: str) -> None:
-        first = self.ledger.claim_event(f"plan {digest}", self.run_id, now=self._now())
+        first = self.ledger.triggers.claim_event(f"plan {digest}", self.run_id, now=self._now())
         if first != self.run_id:
             raise RequestRefused(
                 f"This plan was applied before, by run {first}. Start a new preview."

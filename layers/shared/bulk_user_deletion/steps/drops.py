@@ -44,7 +44,7 @@ class DropLook:
             )
         if not dropped.version_id:
             return None  # without versions there is none before it, and none is pinned
-        before = self.ledger.last_drop(dropped)
+        before = self.ledger.triggers.last_drop(dropped)
         if before and before.run_id == self.run_id:
             return None  # decided by an earlier invocation for this run
         content = self.bucket.read(dropped, limit=LARGEST_FILE)
@@ -56,12 +56,14 @@ class DropLook:
                 "The file was copied onto itself: it has the content of the version before it, and"
                 f" run {before.run_id} of that one counts."
             )
-        self.ledger.note_drop(dropped, digest=digest, run_id=self.run_id, now=int(self.now))
+        self.ledger.triggers.note_drop(
+            dropped, digest=digest, run_id=self.run_id, now=int(self.now)
+        )
         return None
 
     def _counts(self, before: DropRow, digest: str, dropped: S3Object) -> bool:
         """Tell whether this drop is a copy of the one before it, whose run counts."""
-        run = self.ledger.run(before.run_id)
+        run = self.ledger.runs.read(before.run_id)
         answer = self.bucket.read_answer(dropped.key)
         status = str(answer.get("status", "")) if answer.get("run_id") == before.run_id else ""
         earlier = EarlierDrop(before.digest, bool(run and run.is_open), status)
@@ -75,6 +77,7 @@ class DropLook:
             is_newest=newest.version_id in {"", dropped.version_id},
             age_seconds=self.now - newest.written_at,
         )
-        if isinstance(decided, Wait) and not self.ledger.begin_waiting_for_content(self.run_id):
+        runs = self.ledger.runs
+        if isinstance(decided, Wait) and not runs.begin_waiting_for_content(self.run_id):
             return None  # waited for already
         return decided

@@ -90,7 +90,7 @@ class LastLook:
             outcome, reason = settle(row, still_there=self._still_there(row.user_id, looks))
             if row.state is UserState.DONE and outcome is row.outcome:
                 continue
-            self.ledger.record_outcome(
+            self.ledger.users.record_outcome(
                 self.run.run_id,
                 row.user_id,
                 outcome,
@@ -98,7 +98,7 @@ class LastLook:
                 now=int(self.clock()),
                 gone=planned[row.user_id] if outcome is Outcome.DELETED else None,
             )
-            self.rows |= self.ledger.user_rows(self.run.run_id, [row.user_id])
+            self.rows |= self.ledger.users.read(self.run.run_id, [row.user_id])
 
     def _still_there(self, user_id: str, looks: Looks | None) -> bool | None:
         """Look at a user; None when that shows nothing, or the time for looks is over."""
@@ -133,7 +133,7 @@ class LastLook:
         if losses or not found.list_is_short:
             self.losses = list(losses)
         if found.user_ids:
-            self.ledger.record_losses(
+            self.ledger.runs.record_losses(
                 self.run.run_id,
                 self.run.execution_arn,
                 after_batch=self.run.checked_batch,
@@ -182,10 +182,10 @@ class LastLook:
         for user_id in started:
             row = self.rows[user_id]
             reason = f"{doubts[user_id]}; it was {row.outcome}: {row.reason}"
-            self.ledger.withdraw_outcome(
+            self.ledger.users.withdraw_outcome(
                 self.run.run_id, row, planned[user_id], reason=reason, now=int(self.clock())
             )
-        self.rows.update(self.ledger.user_rows(self.run.run_id, started))
+        self.rows.update(self.ledger.users.read(self.run.run_id, started))
         self.plan = with_doubts(self.plan, doubts)
 
     def _planned(self) -> dict[str, PortalUser]:

@@ -134,7 +134,7 @@ class MakePlan:
 
     def _deleted_before(self, entries: list[Entry], directory: Directory) -> set[str]:
         """Return whom the ledger has on record as deleted; an id that is there needs none."""
-        return self.ledger.deleted_before(
+        return self.ledger.users.deleted_before(
             {
                 key
                 for entry in entries

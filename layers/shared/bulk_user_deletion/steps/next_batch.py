@@ -52,7 +52,7 @@ class NextBatch:
             PlanEdited: the plan was changed since it was stored.
             StoreUnavailable: call again.
         """
-        run = self.ledger.open_run_of(self.run_id, self.execution_arn)
+        run = self.ledger.runs.read_open(self.run_id, self.execution_arn)
         sealed = self.bucket.read_sealed(self.run_id)
         if run.mode is not Mode.APPLY or sealed is None or sealed[0].refusal:
             raise RunClosed(f"Run {self.run_id} has no plan that may be applied.")
@@ -89,7 +89,7 @@ class NextBatch:
 
     def _canaries(self, users: list[PortalUser], *, wanted: int) -> Canaries:
         first = users[: min(self.number, wanted + MOST_REPLACEMENTS + 1)]
-        rows = self.ledger.user_rows(self.run_id, [user.user_id for user in first])
+        rows = self.ledger.users.read(self.run_id, [user.user_id for user in first])
         return canaries(
             [rows.get(user.user_id) for user in first], handed_out=self.number, wanted=wanted
         )
@@ -102,7 +102,7 @@ class NextBatch:
         """
         handed_out = batch_range(self.number, singles=singles, users=len(users))
         last = [users[index].user_id for index in handed_out][-IN_A_ROW:]
-        if self.ledger.user_rows(self.run_id, last):
+        if self.ledger.users.read(self.run_id, last):
             return False
         self._stop(
             f"Nobody was started at the end of batch {self.number}, users {', '.join(last)}: the"
@@ -112,4 +112,4 @@ class NextBatch:
         return True
 
     def _stop(self, reason: str, *, by: str) -> None:
-        self.ledger.press_stop(self.run_id, reason=reason, by=by, now=int(self.clock()))
+        self.ledger.runs.press_stop(self.run_id, reason=reason, by=by, now=int(self.clock()))

@@ -20,13 +20,16 @@ def obey_stop(order: StopOrder, *, ledger: Ledger, now: float) -> str:
     Raises:
         RequestRefused: there is nothing to stop, or to lift.
     """
-    run_id = ledger.run_of(order.run_id) if order.run_id else ""
+    run_id = ledger.runs.id_of(order.run_id) if order.run_id else ""
     which = f"run {run_id}" if run_id else "every run on this portal"
     if order.lift:
-        if not ledger.lift_stop(run_id):
+        is_lifted = ledger.runs.lift_stop(run_id) if run_id else ledger.portal.lift_stop()
+        if not is_lifted:
             raise RequestRefused(f"There is no stop to lift for {which}.")
         return f"The stop for {which} is lifted."
-    if not ledger.press_stop(run_id, reason=order.reason, by=order.by, now=now):
+    if not run_id:
+        ledger.portal.press_stop(reason=order.reason, by=order.by, now=now)
+    elif not ledger.runs.press_stop(run_id, reason=order.reason, by=order.by, now=now):
         raise RequestRefused(f"There is no {which}: nothing was stopped. Check the run id.")
     return f"The stop for {which} is set: no further user is begun."
 
@@ -39,7 +42,7 @@ def end_quiet(*, ledger: Ledger, now: float) -> str:
     Raises:
         RequestRefused: the portal may be called anyway.
     """
-    quiet_until = ledger.end_quiet()
+    quiet_until = ledger.portal.end_quiet()
     if quiet_until <= now:
         raise RequestRefused("The portal has not asked to be left alone: there is nothing to end.")
     return (
@@ -58,8 +61,8 @@ def take_over_ended(
     How many executions may try to close a run is no question for this code, which may be what
     cannot run: the rule that starts them leaves out those that were closings themselves.
     """
-    run_id = ledger.run_of(_execution_to_close(order, execution_arn, executions))
-    run = ledger.run(run_id)
+    run_id = ledger.runs.id_of(_execution_to_close(order, execution_arn, executions))
+    run = ledger.runs.read(run_id)
     if run is None:
         return Nothing(f"There is no run {run_id} to close.")
     if not run.is_open:
@@ -70,8 +73,10 @@ def take_over_ended(
     if status.is_running:
         return Nothing(f"Run {run_id} is going on: there is nothing to close.")
     reason = f"Its execution ended {status} before it could report."
-    ledger.take_over_stopped(run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now))
-    ledger.take_lock(run_id, execution_arn, instead_of=run.execution_arn)
+    ledger.runs.take_over_stopped(
+        run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now)
+    )
+    ledger.portal.take_lock(run_id, execution_arn, instead_of=run.execution_arn)
     return run
 
 

@@ -46,7 +46,7 @@ class RefreshToken:
             return self._renew()
         except PermanentError as error:
             count(Metric.RENEWALS_REFUSED)
-            self.ledger.press_stop(
+            self.ledger.runs.press_stop(
                 self.run_id, reason=str(error), by="RefreshToken", now=int(self.clock())
             )
             raise
@@ -61,7 +61,7 @@ class RefreshToken:
         if stored := self._good_enough():
             return stored.version_id
         now = int(self.clock())
-        if not self.ledger.take_token_lease(self.owner, until=self.lease_until, now=now):
+        if not self.ledger.portal.take_token_lease(self.owner, until=self.lease_until, now=now):
             raise TokenBeingRenewed("Another caller is renewing the portal token.")
         try:
             # Between the look and the lease, somebody may have finished renewing it.
@@ -69,7 +69,7 @@ class RefreshToken:
                 return stored.version_id
             return self._ask().version_id
         finally:
-            self.ledger.release_token_lease(self.owner)
+            self.ledger.portal.release_token_lease(self.owner)
 
     def _good_enough(self) -> Token | None:
         stored = self.tokens.stored()
@@ -93,5 +93,5 @@ class RefreshToken:
             credentials=credentials,
         )
         count(Metric.TOKEN_RENEWALS)
-        self.ledger.count_renewal(self.run_id, now=int(issued_at))
+        self.ledger.runs.count_renewal(self.run_id, now=int(issued_at))
         return token

@@ -109,13 +109,13 @@ class ReportRun:
             RunClosed: another execution has taken the run meanwhile, and is to report it.
             StoreUnavailable: call again.
         """
-        run = self.ledger.run(self.run_id)
+        run = self.ledger.runs.read(self.run_id)
         if run and run.execution_arn != self.execution_arn:
             # The name was used before: that run's plan, report and lock are none of our business.
             report = self._report(None, None, "", {})
         else:
             plan, digest = self._plan(run)
-            rows = {row.user_id: row for row in self.ledger.users(self.run_id)}
+            rows = {row.user_id: row for row in self.ledger.users.read_all(self.run_id)}
             if wait := leases_left(rows.values(), now=int(self.clock())):
                 return NotYet(self.run_id, wait, list_doubted=self.list_doubted)
             losses = None
@@ -135,8 +135,8 @@ class ReportRun:
                 report = self._answered(report, said, run.dropped_key)
             self._publish(report)
         if run and run.execution_arn == self.execution_arn:
-            self.ledger.close_run(self.run_id, self.execution_arn)
-        self.ledger.release_lock(self.execution_arn)
+            self.ledger.runs.close(self.run_id, self.execution_arn)
+        self.ledger.portal.release_lock(self.execution_arn)
         return Reported(
             said,
             succeeded=report.status.is_success,
@@ -211,7 +211,7 @@ class ReportRun:
             requested=len(report_rows),
             counts=counts,
             renewals=run.renewals if run else 0,
-            renewed_at=[iso(at) for at in (self.ledger.renewals(self.run_id) if plan else ())],
+            renewed_at=[iso(at) for at in (self.ledger.runs.renewals(self.run_id) if plan else ())],
             refused_at=[iso(at) for row in rows.values() for at in row.refused_at],
             portal_users=plan.portal_users if plan else 0,
             plan_sha256=digest,

@@ -57,10 +57,10 @@ class ResumeRun:
             RunClosed: another execution has taken the run meanwhile, or it was stopped meanwhile.
             PortalUnavailable, StoreUnavailable: call again.
         """
-        run_id = self.ledger.run_of(self.resumed.run_id)
+        run_id = self.ledger.runs.id_of(self.resumed.run_id)
         if instead := self.turn.instead(run_id, self.request):
             return instead
-        run = self.ledger.run(run_id)
+        run = self.ledger.runs.read(run_id)
         sealed = self.bucket.read_sealed(run_id)
         if run is None or run.mode is not Mode.APPLY or not run.plan_sha256 or sealed is None:
             raise RequestRefused(f"Run {run_id} has no plan that was applied: nothing to resume.")
@@ -83,7 +83,7 @@ class ResumeRun:
                 f" resume it. Its stop: {run.stop.by}: {run.stop.reason.rstrip('.')}. Nobody was"
                 " deleted. Resume it again when that is settled."
             )
-        rows = {row.user_id: row for row in self.ledger.users(run_id)}
+        rows = {row.user_id: row for row in self.ledger.users.read_all(run_id)}
         # Whom the portal refused comes last: nobody else waits behind their trouble.
         still_open = sorted(
             (
@@ -103,7 +103,7 @@ class ResumeRun:
             check_size(
                 distinct=len(still_open),
                 portal_users=len(users),
-                last_day=self.ledger.count_intents(since=self._now() - 24 * 3600),
+                last_day=self.ledger.users.count_intents(since=self._now() - 24 * 3600),
                 limits=limits,
             )
             if run.is_open and self.executions.status(run.execution_arn).is_running:
@@ -111,7 +111,7 @@ class ResumeRun:
             control = control_looks(portal, users)
             self.bucket.write_users(users_before_key(run_id, run.round_number + 1), users)
             self.bucket.write_open_users(run_id, run.round_number + 1, still_open)
-            self.ledger.resume_run(
+            self.ledger.runs.resume(
                 run,
                 name=self.run_id,
                 execution_arn=self.execution_arn,
@@ -122,7 +122,7 @@ class ResumeRun:
             )
         for user_id in still_open:
             if (row := rows.get(user_id)) and row.state is UserState.DONE:
-                self.ledger.reopen_user(run_id, row)
+                self.ledger.users.reopen(run_id, row)
         return Resumed(run_id, len(still_open))
 
     def _now(self) -> int:

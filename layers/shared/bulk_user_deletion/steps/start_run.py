@@ -54,7 +54,7 @@ class StartRun:
             case Wait() as wait:
                 return wait
             case Nothing() as nothing:
-                self.ledger.close_run(self.run_id, self.execution_arn)
+                self.ledger.runs.close(self.run_id, self.execution_arn)
                 return nothing
         limits = stricter(self.settings.limits, self.request.options)
         if self.request.mode is Mode.APPLY:
@@ -70,7 +70,7 @@ class StartRun:
         body = self.bucket.write_plan(plan)
         if plan.refusal:
             raise RequestRefused(plan.refusal)
-        self.ledger.seal_plan(
+        self.ledger.runs.seal_plan(
             self.run_id,
             execution_arn=self.execution_arn,
             plan_sha256=sha256(body).hexdigest(),
@@ -82,13 +82,13 @@ class StartRun:
     def _open(self) -> Nothing | None:
         """Open the run; say why there is nothing to do when its event has started one before."""
         # The run first, then its event: who is cut off in between is missed, and closed.
-        is_new = self.ledger.open_run(
+        is_new = self.ledger.runs.open(
             self.run_id, execution_arn=self.execution_arn, request=self.request, now=self._now()
         )
         if is_new and self.request.trigger is Trigger.SCHEDULE:
             count(Metric.SCHEDULED_RUNS)
         if first := self._taken_before():
-            self.ledger.close_run(self.run_id, self.execution_arn)
+            self.ledger.runs.close(self.run_id, self.execution_arn)
             return Nothing(f"The same event started run {first} before.")
         return None
 
@@ -96,7 +96,9 @@ class StartRun:
         """Return the run that the same event started before this one, or nothing."""
         if not self.request.fingerprint:
             return ""
-        first = self.ledger.claim_event(self.request.fingerprint, self.run_id, now=self._now())
+        first = self.ledger.triggers.claim_event(
+            self.request.fingerprint, self.run_id, now=self._now()
+        )
         return "" if first == self.run_id else first
 
     def _plan(self, limits: Limits) -> tuple[Plan, Control]:

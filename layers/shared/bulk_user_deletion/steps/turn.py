@@ -43,9 +43,9 @@ class Turn:
             RequestRefused: the run was stopped while it waited, or its file was deleted.
             PortalBusy: it has waited for `max_wait_hours`.
         """
-        has_waited = bool(self.ledger.waits_for(self.run_id))
+        has_waited = bool(self.ledger.turns.waits_for(self.run_id))
         if has_waited and self._is_replaced(request):
-            self.ledger.close_run(self.run_id, self.execution_arn)
+            self.ledger.runs.close(self.run_id, self.execution_arn)
             return Nothing(
                 "The file was replaced while this run waited: the run that the new file started"
                 " reads it."
@@ -53,7 +53,7 @@ class Turn:
         lock, wait_seconds = self._lock(run_id)
         if not wait_seconds:
             if has_waited:
-                self.ledger.wait_for(self.run_id, "", now=self._now())
+                self.ledger.turns.wait_for(self.run_id, "", now=self._now())
             return None
         hours = self.max_wait_hours
         started_at = self.executions.started_at(self.execution_arn) or self.clock()
@@ -63,12 +63,14 @@ class Turn:
                 " is still deleting users from this portal. When that has ended, send the request"
                 " again."
             )
-        self.ledger.wait_for(self.run_id, lock.run_id, now=self._now())
+        self.ledger.turns.wait_for(self.run_id, lock.run_id, now=self._now())
         return Wait(wait_seconds)
 
     def _is_replaced(self, request: Request) -> bool:
         """Look at what may have happened to a run while it waited."""
-        run = self.ledger.run(self.run_id)  # there is none of its own for one that resumes another
+        run = self.ledger.runs.read(
+            self.run_id
+        )  # there is none of its own for one that resumes another
         if run and run.stop:
             raise RequestRefused(
                 f"{run.stop.by} stopped this run while it waited for its turn:"
@@ -81,12 +83,12 @@ class Turn:
 
     def _lock(self, run_id: str) -> tuple[Lock, int]:
         """Return who has the portal's lock, and how long to wait for it: 0 when it is ours."""
-        lock = self.ledger.take_lock(run_id, self.execution_arn)
+        lock = self.ledger.portal.take_lock(run_id, self.execution_arn)
         holder = lock.execution_arn
         if holder != self.execution_arn and not self.executions.status(holder).is_running:
             if lock.run_id != run_id and (wait_seconds := self._outlast(lock)):
                 return lock, wait_seconds
-            lock = self.ledger.take_lock(run_id, self.execution_arn, instead_of=holder)
+            lock = self.ledger.portal.take_lock(run_id, self.execution_arn, instead_of=holder)
         return lock, 0 if lock.execution_arn == self.execution_arn else LOOK_AGAIN_SECONDS
 
     def _outlast(self, lock: Lock) -> int:
@@ -95,12 +97,12 @@ class Turn:
         Its run may hold the very users that are asked for now, and a second DELETE to one whose
         first is under way would go beside the ledger.
         """
-        run = self.ledger.run(lock.run_id)
+        run = self.ledger.runs.read(lock.run_id)
         if run and run.is_open and run.execution_arn == lock.execution_arn:
             stop = Stop("Its execution ended before it could report.", "FetchUserIds", self._now())
             with suppress(RunClosed):  # taken over meanwhile, which stops it too
-                self.ledger.take_over_stopped(run, execution_arn=run.execution_arn, stop=stop)
-        return leases_left(self.ledger.users(lock.run_id), now=self._now())
+                self.ledger.runs.take_over_stopped(run, execution_arn=run.execution_arn, stop=stop)
+        return leases_left(self.ledger.users.read_all(lock.run_id), now=self._now())
 
     def _now(self) -> int:
         return int(self.clock())
@@ -119,7 +121,7 @@ def check_may_apply(*, is_sealed: bool, apply_only_plans: bool, ledger: Ledger) 
             "ApplyOnlyPlans is on: only the plan of a preview may be applied. Start a preview"
             " of this source, read it, then apply its plan as its notification says."
         )
-    if stop := ledger.portal_stop():
+    if stop := ledger.portal.stop():
         raise RequestRefused(
             f"{stop.by} stopped every run on this portal: {stop.reason}. Nobody was deleted."
             ' When that is settled, start {"lift": {"reason", "by"}}, then send this again.'

@@ -1,0 +1,42 @@
+"""The ledger: one DynamoDB table that remembers what was asked of the portal, and what came of it.
+
+Every promise about crashes and repetitions rests on the conditions of the writes in this package.
+
+| pk           | sk             | row                                                | part       |
+|--------------|----------------|----------------------------------------------------|------------|
+| `run#RUN_ID` | `run`          | whose execution, open or closed, the stop flag     | `runs`     |
+| `run#RUN_ID` | `renewal#TIME` | a renewal of the token while the run went on       | `runs`     |
+| `run#NAME`   | `resumes`      | the run that an execution of this name resumed     | `runs`     |
+| `run#RUN_ID` | `user#USER_ID` | one user, from the intent to delete on             | `users`    |
+| `intent`     | `TIME#…`       | a user's first DELETE, and one after each resume   | `users`    |
+| `deleted#…`  | `deleted`      | a deleted user, by hash of id, username or e-mail  | `users`    |
+| `run#NAME`   | `turn`         | the run that an execution of this name waits for   | `turns`    |
+| `event#…`    | `event`        | a trigger's fingerprint: the run that took it      | `triggers` |
+| `event#…`    | `drop`         | a dropped key: hash of what came last, and its run | `triggers` |
+| `lock`       | `lock`         | the run that may delete from this portal           | `portal`   |
+| `stop`       | `stop`         | the stop button of the whole portal, while pressed | `portal`   |
+| `token`      | `lease`        | the caller that is renewing the token              | `portal`   |
+| `pace`       | `pace`         | how fast the portal deletes, when it wants a rest  | `portal`   |
+"""
+
+from bulk_user_deletion.ledger.portal import PortalState
+from bulk_user_deletion.ledger.runs import Runs
+from bulk_user_deletion.ledger.table import Table
+from bulk_user_deletion.ledger.triggers import Triggers
+from bulk_user_deletion.ledger.turns import Turns
+from bulk_user_deletion.ledger.users import Users
+
+
+class Ledger:
+    """The table by subject: each part has its rows, and the conditions under which they change.
+
+    Rows are kept for `kept_days`; a reader need not say how long.
+    """
+
+    def __init__(self, table_name: str, *, kept_days: int = 400) -> None:
+        table = Table(table_name, kept_seconds=kept_days * 24 * 3600)
+        self.runs = Runs(table)
+        self.users = Users(table)
+        self.turns = Turns(table)
+        self.triggers = Triggers(table)
+        self.portal = PortalState(table)

@@ -1,0 +1,93 @@
+"""What the ledger has one of, because there is one portal: lock, token lease, stop and pace."""
+
+from dataclasses import asdict, replace
+from decimal import Decimal
+
+from bulk_user_deletion.ledger import rows
+from bulk_user_deletion.ledger.table import IS_NEW, Condition, Table, delete, put, update
+from bulk_user_deletion.models.runs import Lock, Pace, Stop
+
+
+def _is_locked_by(execution_arn: str) -> Condition:
+    return Condition("arn = :arn", arn=execution_arn)
+
+
+def _is_free_to_lock(execution_arn: str, *, dead: str) -> Condition:
+    return IS_NEW | _is_locked_by(execution_arn) | Condition("arn = :dead", dead=dead)
+
+
+def _is_leased_by(owner: str) -> Condition:
+    return Condition("lease_owner = :owner", owner=owner)
+
+
+def _is_free_to_lease(owner: str, *, now: int) -> Condition:
+    return IS_NEW | _is_leased_by(owner) | Condition("#until < :now", now=now)
+
+
+def _is_unchanged_since(pace: Pace) -> Condition:
+    return IS_NEW | Condition("version = :before", before=pace.version)
+
+
+class PortalState:
+    """The four rows of which the table has one each."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def take_lock(self, run_id: str, execution_arn: str, *, instead_of: str = "") -> Lock:
+        """Take the portal's lock; return who has it now.
+
+        `instead_of` names the holder's execution when it is known to be dead.
+        """
+        doing = "Taking the portal's lock"
+        is_free = _is_free_to_lock(execution_arn, dead=instead_of)
+        lock = {"run_id": run_id, "arn": execution_arn}
+        if self._table.write(doing, put(rows.LOCK, lock, is_free)):
+            return Lock(run_id, execution_arn)
+        return rows.lock_of(self._table.get(doing, rows.LOCK))
+
+    def release_lock(self, execution_arn: str) -> None:
+        """Give the portal's lock back, if this execution has it."""
+        self._table.write("Releasing lock", delete(rows.LOCK, _is_locked_by(execution_arn)))
+
+    def take_token_lease(self, owner: str, *, until: int, now: int) -> bool:
+        """Become the one caller that renews the token, until it is done or `until` has passed."""
+        lease = {"lease_owner": owner, "until": until}
+        taken = put(rows.TOKEN_LEASE, lease, _is_free_to_lease(owner, now=now))
+        return self._table.write("Taking the lease on renewing the token", taken)
+
+    def release_token_lease(self, owner: str) -> None:
+        """Let the next caller renew the token."""
+        self._table.write("Releasing token", delete(rows.TOKEN_LEASE, _is_leased_by(owner)))
+
+    def press_stop(self, *, reason: str, by: str, now: float) -> None:
+        """Stop every run, until the stop is lifted. The first reason stands."""
+        flag = asdict(Stop(reason, by, int(now)))
+        pressed = update(rows.STOP, once={"stop_flag": flag})
+        self._table.write("Pressing the stop button", pressed)
+
+    def lift_stop(self) -> bool:
+        """Take the stop flag back; False when it is not set."""
+        return self._table.write("Lifting the stop", delete(rows.STOP, rows.IS_STOPPED))
+
+    def stop(self) -> Stop | None:
+        """Return who stopped every run on the portal, if somebody did."""
+        return rows.stop_of(self._table.get("Reading the stop button", rows.STOP))
+
+    def pace(self) -> Pace:
+        """Return how fast the portal has been deleting."""
+        return rows.pace_of(self._table.get_many([rows.PACE]).get(rows.PACE, {}))
+
+    def record_pace(self, after: Pace, *, before: Pace) -> bool:
+        """Record what was observed; False when somebody else did since `before` was read."""
+        pace = {**asdict(after), "seconds_per_delete": Decimal(str(after.seconds_per_delete))}
+        recorded = put(rows.PACE, pace, _is_unchanged_since(before))
+        return self._table.write("Recording the pace", recorded)
+
+    def end_quiet(self) -> int:
+        """Forget when the portal may be called again; return when that was, 0 if it did not say."""
+        while True:
+            pace = self.pace()
+            after = replace(pace, quiet_until=0, version=pace.version + 1)
+            if not pace.quiet_until or self.record_pace(after, before=pace):
+                return pace.quiet_until

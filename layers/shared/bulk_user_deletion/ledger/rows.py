@@ -1,0 +1,176 @@
+"""The ledger's rows: their keys, what they say in our words, and what several parts ask of them."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from hashlib import sha256
+
+from bulk_user_deletion.ledger.table import Condition, Item, Key
+from bulk_user_deletion.models.requests import S3Object
+from bulk_user_deletion.models.runs import Control, DropRow, Lock, Mode, Pace, RunRow, Stop
+from bulk_user_deletion.models.users import Outcome, PastOutcome, ReasonKind, UserRow, UserState
+
+LOCK: Key = ("lock", "lock")
+STOP: Key = ("stop", "stop")
+TOKEN_LEASE: Key = ("token", "lease")
+PACE: Key = ("pace", "pace")
+
+IS_STOPPED = Condition("attribute_exists(stop_flag)")
+IS_NOT_STOPPED = Condition("attribute_not_exists(stop_flag)")
+
+# Sort keys of a run's rows begin with these, its intents' partition is this one.
+USER = "user#"
+RENEWAL = "renewal#"
+INTENT = "intent"
+
+
+def run_partition(run_id: str) -> str:
+    """Return the partition of a run's rows, or of an execution's by its name."""
+    return f"run#{run_id}"
+
+
+def run_key(run_id: str) -> Key:
+    """Return the key of a run's own row."""
+    return run_partition(run_id), "run"
+
+
+def run_keys(run_id: str) -> tuple[Key, ...]:
+    """Return the keys of all rows that a `RunRow` is made of."""
+    return run_key(run_id), STOP, PACE
+
+
+def user_key(run_id: str, user_id: str) -> Key:
+    """Return the key of a user's row in a run."""
+    return run_partition(run_id), f"{USER}{user_id}"
+
+
+def renewal_key(run_id: str, at: int) -> Key:
+    """Return the key of a renewal of the token."""
+    return run_partition(run_id), f"{RENEWAL}{moment(at)}"
+
+
+def resumes_key(name: str) -> Key:
+    """Return the key of what an execution of this name resumed."""
+    return run_partition(name), "resumes"
+
+
+def turn_key(name: str) -> Key:
+    """Return the key of what an execution of this name waits for."""
+    return run_partition(name), "turn"
+
+
+def intent_key(at: int, run_id: str, user_id: str) -> Key:
+    """Return the key of an intent that counts towards the caps per day."""
+    return INTENT, f"{moment(at)}#{run_id}#{user_id}"
+
+
+def moment(at: int) -> str:
+    """Return a time as sort keys have it: in the order of time."""
+    return f"{at:012}"
+
+
+def event_key(fingerprint: str) -> Key:
+    """Return the key of a trigger's event."""
+    return f"event#{_hash(fingerprint)}", "event"
+
+
+def drop_key(s3_object: S3Object) -> Key:
+    """Return the key of what was dropped last under an object's key."""
+    return f"event#{_hash(f'drop {s3_object.bucket} {s3_object.key}')}", "drop"
+
+
+def deleted_key(identity_key: str) -> Key:
+    """Return the key of the record that somebody was deleted, which does not say who."""
+    return f"deleted#{_hash(identity_key)}", "deleted"
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def stop_of(item: Item) -> Stop | None:
+    """Return the stop flag in a row, if it is set."""
+    flag = item.get("stop_flag")
+    return Stop(flag["reason"], flag["by"], int(flag["at"])) if flag else None
+
+
+def pace_of(item: Item) -> Pace:
+    """Return the portal's pace; nothing is known of it when there is no row."""
+    if not item:
+        return Pace()
+    return Pace(
+        seconds_per_delete=float(item["seconds_per_delete"]),
+        wait_seconds=int(item["wait_seconds"]),
+        changed_at=int(item["changed_at"]),
+        quiet_until=int(item["quiet_until"]),
+        version=int(item["version"]),
+    )
+
+
+def lock_of(item: Item) -> Lock:
+    """Return who has the portal's lock; nobody when there is no row."""
+    return Lock(str(item.get("run_id", "")), str(item.get("arn", "")))
+
+
+def drop_of(item: Item) -> DropRow | None:
+    """Return what was dropped last under a key."""
+    return DropRow(str(item["digest"]), str(item["run_id"])) if item else None
+
+
+def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
+    """Return a run as the rows of its `run_keys` have it, with the stop flag that holds for it."""
+    item = found.get(run_key(run_id))
+    if item is None:
+        return None
+    return RunRow(
+        run_id=run_id,
+        execution_arn=item["execution_arn"],
+        is_open=item["is_open"],
+        mode=Mode(item["mode"]),
+        trigger=item["trigger"],
+        source=item["source"],
+        dropped_key=item["dropped_key"],
+        started_at=int(item["started_at"]),
+        plan_sha256=item.get("plan_sha256", ""),
+        wait_seconds=int(item.get("wait_seconds", 0)),
+        canary_users=int(item.get("canary_users", 0)),
+        round_number=int(item["round_number"]),
+        renewals=int(item["renewals"]),
+        stop=stop_of(item) or stop_of(found.get(STOP, {})),
+        stopped_at=int(item.get("stopped_at_ms", 0)) / 1000,
+        pace=pace_of(found.get(PACE, {})),
+        control=Control(tuple(item.get("self_ids", ())), item.get("gone_shape", "")),
+        losses=tuple(item.get("losses", ())),
+        checked_batch=int(item.get("checked_batch", 0)),
+    )
+
+
+def user_of(item: Item) -> UserRow:
+    """Return a user as its row has it."""
+
+    def number(name: str) -> int:
+        return int(item.get(name, Decimal(0)))
+
+    return UserRow(
+        user_id=item["sk"].removeprefix(USER),
+        state=UserState(item["state"]),
+        outcome=Outcome(item["outcome"]) if "outcome" in item else None,
+        reason=item.get("reason", ""),
+        attempts=number("attempts"),
+        looks=number("looks"),
+        waited=number("waited"),
+        lease_until=number("lease_until"),
+        lease_owner=item.get("lease_owner", ""),
+        delete_seconds=number("delete_seconds"),
+        answered_at=number("answered_at"),
+        refused_at=tuple(int(at) for at in item.get("refused_at", [])),
+        ended_at=number("ended_at"),
+        history=tuple(_past_outcome_of(past) for past in item.get("history", [])),
+        reason_kind=ReasonKind(item.get("reason_kind", "")),
+        portal_message=item.get("portal_message", ""),
+    )
+
+
+def _past_outcome_of(past: Item) -> PastOutcome:
+    return PastOutcome(
+        Outcome(past["outcome"]), past["reason"], int(past["ended_at"]), int(past["attempts"])
+    )

@@ -1,0 +1,242 @@
+"""Runs in the ledger: whose they are, whether they are open, and how they are carried out."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bulk_user_deletion.errors import RunClosed
+from bulk_user_deletion.ledger import rows
+from bulk_user_deletion.ledger.table import EXISTS, IS_NEW, Condition, Table, Write, put, update
+from bulk_user_deletion.models.requests import Request
+from bulk_user_deletion.models.runs import Control, Limits, RunRow, Stop
+
+_IS_CLOSED = Condition("is_open = :no", no=False)
+_WAITS_FOR_THE_FIRST_TIME = EXISTS & Condition("attribute_not_exists(waited_for_content)")
+
+
+def _is_held_by(execution_arn: str) -> Condition:
+    return Condition("execution_arn = :held", held=execution_arn)
+
+
+def _not_stopped_since(started_at: float) -> Condition:
+    return Condition(
+        "attribute_not_exists(stopped_at_ms) OR stopped_at_ms < :started",
+        started=_milliseconds(started_at),
+    )
+
+
+class Runs:
+    """The row of each run, and the condition that it is still the execution's that writes it."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def open(self, run_id: str, *, execution_arn: str, request: Request, now: int) -> bool:
+        """Open a run for an execution; the same execution may do so again, which returns False.
+
+        Raises:
+            RunClosed: another execution had a run of this name, or this one was closed.
+        """
+        row = {
+            "execution_arn": execution_arn,
+            "is_open": True,
+            "mode": request.mode.value,
+            "trigger": request.trigger,
+            "source": request.source.describe(),
+            "dropped_key": request.dropped_key,
+            "started_at": now,
+            "round_number": 1,
+            "renewals": 0,
+            **self._table.expiry(now),
+        }
+        if self._table.write("Opening the run", put(rows.run_key(run_id), row, IS_NEW)):
+            return True
+        self.read_open(run_id, execution_arn)
+        return False
+
+    def seal_plan(
+        self,
+        run_id: str,
+        *,
+        execution_arn: str,
+        plan_sha256: str,
+        limits: Limits,
+        control: Control,
+    ) -> None:
+        """Record the hash of a run's plan, the pace it is carried out at, and its control looks.
+
+        Raises:
+            RunClosed: the run is not open for this execution.
+        """
+        sealed = {"plan_sha256": plan_sha256, **_round(limits, control)}
+        self._write_held(run_id, execution_arn, **sealed)
+
+    def resume(
+        self,
+        run: RunRow,
+        *,
+        name: str,
+        execution_arn: str,
+        limits: Limits,
+        control: Control,
+        started_at: float,
+        now: int,
+    ) -> None:
+        """Hand a run over to the execution `name`, which resumes it: open, and not stopped.
+
+        `started_at` is when that execution started: a stop that was pressed since then stands.
+
+        Raises:
+            RunClosed: another execution has taken it meanwhile, or it was stopped meanwhile.
+        """
+        # First, so that this execution's own end can be traced to the run, whenever it comes.
+        self._table.write(
+            "Resuming the run",
+            put(rows.resumes_key(name), {"run_id": run.run_id, **self._table.expiry(now)}),
+        )
+        self._must_hold(
+            run.run_id,
+            update(
+                rows.run_key(run.run_id),
+                {"execution_arn": execution_arn, "is_open": True, **_round(limits, control)},
+                _is_held_by(run.execution_arn) & _not_stopped_since(started_at),
+                add={"round_number": 1},
+                remove=("stop_flag", "stopped_at_ms", "checked_batch"),
+            ),
+        )
+
+    def take_over_stopped(self, run: RunRow, *, execution_arn: str, stop: Stop) -> None:
+        """Hand an open run over to the execution that closes it, with the stop flag set.
+
+        Raises:
+            RunClosed: another execution has taken it meanwhile.
+        """
+        self._must_hold(
+            run.run_id,
+            update(
+                rows.run_key(run.run_id),
+                {"execution_arn": execution_arn},
+                _is_held_by(run.execution_arn),
+                once={"stop_flag": asdict(stop)},
+            ),
+        )
+
+    def id_of(self, name: str) -> str:
+        """Return the run that an execution of this name carries out: its own, or a resumed one."""
+        key = rows.resumes_key(name)
+        return str(self._table.get_many([key]).get(key, {}).get("run_id", name))
+
+    def read(self, run_id: str) -> RunRow | None:
+        """Return a run's row, with the stop flag that holds for it, and the portal's pace."""
+        return rows.run_of(run_id, self._table.get_many(rows.run_keys(run_id)))
+
+    def read_open(self, run_id: str, execution_arn: str) -> RunRow:
+        """Return the run that an execution holds open.
+
+        Raises:
+            RunClosed: it has ended, or is another execution's.
+        """
+        return held(self.read(run_id), run_id, execution_arn)
+
+    def press_stop(self, run_id: str, *, reason: str, by: str, now: float) -> bool:
+        """Set the stop flag: no further user is begun. The first reason stands while
+        the run is open.
+
+        False means that there is no such run.
+        """
+        flag = {"stop_flag": asdict(Stop(reason, by, int(now)))}
+        at = {"stopped_at_ms": _milliseconds(now)}
+        key = rows.run_key(run_id)
+        # The stop of a closed run is an old one: this is news.
+        return self._write(update(key, {**flag, **at}, _IS_CLOSED)) or self._write(
+            update(key, at, EXISTS, once=flag)
+        )
+
+    def lift_stop(self, run_id: str) -> bool:
+        """Take the stop flag back; False when it is not set."""
+        lifted = update(rows.run_key(run_id), condition=rows.IS_STOPPED, remove=("stop_flag",))
+        return self._table.write("Lifting the stop", lifted)
+
+    def count_renewal(self, run_id: str, *, now: int) -> None:
+        """Note that the token was renewed while this run was going on."""
+        counted = update(rows.run_key(run_id), condition=EXISTS, add={"renewals": 1})
+        if not self._write(counted):
+            return  # a request that was refused never had a row
+        # A row of its own: each intent pays for the size of the run's.
+        self._table.write(
+            "Noting the renewal of the token",
+            update(rows.renewal_key(run_id, now), self._table.expiry(now)),
+        )
+
+    def renewals(self, run_id: str) -> list[int]:
+        """Return when the token was renewed while this run was going on."""
+        found = self._table.query(
+            "Reading the run's rows", rows.run_partition(run_id), prefix=rows.RENEWAL
+        )
+        return [int(item["sk"].removeprefix(rows.RENEWAL)) for item in found]
+
+    def record_losses(
+        self, run_id: str, execution_arn: str, *, after_batch: int, losses: Sequence[str]
+    ) -> None:
+        """Record that losses were looked for after a batch, and all that the run had until then.
+
+        Raises:
+            RunClosed: the run is not open for this execution.
+        """
+        self._write_held(run_id, execution_arn, checked_batch=after_batch, losses=list(losses))
+
+    def begin_waiting_for_content(self, run_id: str) -> bool:
+        """Note that a run waits for content under its drop's key; False when it did before."""
+        waits = {"waited_for_content": True}
+        return self._write(update(rows.run_key(run_id), waits, _WAITS_FOR_THE_FIRST_TIME))
+
+    def close(self, run_id: str, execution_arn: str) -> None:
+        """Close an execution's run: it may begin nobody any more.
+
+        Raises:
+            RunClosed: another execution has taken it meanwhile.
+        """
+        self._write_held(run_id, execution_arn, is_open=False)
+
+    def _write_held(self, run_id: str, execution_arn: str, **values: Any) -> None:
+        """Set attributes of a run's row while it is that execution's."""
+        self._must_hold(run_id, update(rows.run_key(run_id), values, _is_held_by(execution_arn)))
+
+    def _must_hold(self, run_id: str, write: Write) -> None:
+        if not self._write(write):
+            raise _closed(run_id)
+
+    def _write(self, write: Write) -> bool:
+        return self._table.write("Writing the run", write)
+
+
+def held(run: RunRow | None, run_id: str, execution_arn: str) -> RunRow:
+    """Return a run that is open for an execution.
+
+    Raises:
+        RunClosed: it is not.
+    """
+    if run is None or not run.is_open or run.execution_arn != execution_arn:
+        raise _closed(run_id)
+    return run
+
+
+def _closed(run_id: str) -> RunClosed:
+    return RunClosed(
+        f"Run {run_id} is not open for this execution: it has ended, or another execution has"
+        " it. Start a new execution under a new name."
+    )
+
+
+def _round(limits: Limits, control: Control) -> dict[str, Any]:
+    """Return what a round of a run is carried out with, as attributes of its row."""
+    return {
+        "wait_seconds": limits.wait_seconds,
+        "canary_users": limits.canary_users,
+        "self_ids": list(control.self_ids),
+        "gone_shape": control.gone,
+    }
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
