@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
+.PHONY: help setup run unit test coverage bench soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
 
 # What is deployed runs on Python 3.13 (docs/adr/0014-runtime.md), so that is what it is tested with
 # where there is one. One that is found may not run: pyenv has a shim for each that it ever had.
@@ -16,9 +16,16 @@ help:  ## Show this list
 run: setup  ## Delete about 25 of 400 simulated users through the real template, end to end
 	@$(BIN)/python -m local run $(ARGS)
 
+UNIT := tests/rules tests/sources tests/functions tests/test_*.py
+unit: setup  ## Check what a change is likely to break, in a minute: rules, sources, portal, functions
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not thorough" $(UNIT)
+
 test: setup .venv-sam/installed lint type  ## Check everything: style, types, all tests
 	@$(BIN)/python --version
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+coverage: setup  ## Show which branches of rules and steps the fast tests and the thorough ones take
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing:skip-covered $(UNIT)
 
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
 	@$(BIN)/python -m local soak $(ARGS)

@@ -81,6 +81,8 @@ class Engine:
             "SFN_WAIT_SCALE": str(self._wait_scale),
             REFUSALS: str(self._refusals),
         }
+        if not _PYTHON.exists():
+            raise RuntimeError("The emulator is not installed: run `make setup`.")
         self._refusals.mkdir()
         self._log = (Path(self._folder.name) / "ministack.log").open("wb")
         self._process = subprocess.Popen(  # noqa: S603

@@ -25,6 +25,7 @@ from local.portal.users import Database
 _PAGE = "<html><body><h1>{}</h1></body></html>"
 _USER_FIELDS = ("username", "first_name", "last_name", "type", "email", "enabled", "ldap")
 _HUGE = 500 * 2**20
+_POLL_SECONDS = 0.01  # how often it looks whether it is to end: each test waits for that
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class PortalSimulator:
         self._closing = threading.Event()
         self._server = _server(self, port)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from local.engine.packaging import load_template
+from tests.environments import program
 
 PROJECT = Path(__file__).resolve().parents[2]
 TEMPLATE = load_template(PROJECT / "template.yaml")
@@ -86,7 +87,7 @@ def transformed() -> dict[str, dict[str, Any]]:
             if name in resource.get("Properties", {}):
                 resource["Properties"][name] = "s3://packages/package.zip"
     translated = subprocess.run(
-        [PROJECT / ".venv-ministack/bin/python", Path(__file__).with_name("translate.py")],
+        [program(".venv-ministack", "python"), Path(__file__).with_name("translate.py")],
         input=json.dumps(template),
         env={"AWS_DEFAULT_REGION": "us-east-1", "PATH": os.defpath},
         capture_output=True,

@@ -2,15 +2,33 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 
+import boto3
 import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
+from urllib3.util.retry import Retry
 
 from bulk_user_deletion.adapters import adapters
 from local.portal import PortalSimulator
 from tests.functions.permissions import Used, enforced
 from tests.functions.stack import Stack
+
+_client, _resource = cache(boto3.client), cache(boto3.resource)
+
+
+@pytest.fixture(autouse=True)
+def kept_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each client once: it reads a megabyte of JSON, and keeps nothing of what moto holds."""
+    monkeypatch.setattr(boto3, "client", _client)
+    monkeypatch.setattr(boto3, "resource", _resource)
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the portal client repeat a GET at once; how often it does stays as it is."""
+    monkeypatch.setattr(Retry, "get_backoff_time", lambda _: 0)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from tests.functions.stack import Stack
 
 FIRST_USER = 110
 
+pytestmark = pytest.mark.thorough
+
 
 @contextmanager
 def deployed() -> Iterator[Stack]:

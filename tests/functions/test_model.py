@@ -233,4 +233,4 @@ class Operation(RuleBasedStateMachine):
 
 
 Operation.TestCase.settings = settings(max_examples=12, stateful_step_count=8)
-TestOperation = Operation.TestCase
+TestOperation = pytest.mark.thorough(Operation.TestCase)

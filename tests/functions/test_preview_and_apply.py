@@ -52,6 +52,7 @@ def refused(stack: Stack, request: dict[str, Any], run_id: str) -> str:
     return ""
 
 
+@pytest.mark.thorough
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(users, sources, options, protected_lists)
 def test_what_apply_deletes_is_what_the_preview_said(

@@ -154,6 +154,7 @@ def consistent(portal: LyingPortal, user_id: int) -> bool:
     return set(portal.said.get(user_id, [])) <= {"gone"}
 
 
+@pytest.mark.thorough
 @settings(
     max_examples=30,
     deadline=None,

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from local.engine.packaging import load_template
 from local.rehearse import rehearse_command
+from tests.environments import program
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def sam(*arguments: str) -> str:
     """Run the SAM CLI as `make build` and `make validate` do; return what it says."""
     ended = subprocess.run(
-        [PROJECT / ".venv-sam/bin/sam", *arguments],
+        [program(".venv-sam", "sam"), *arguments],
         cwd=PROJECT,
         env={
             **os.environ,
