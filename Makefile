@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup run unit test coverage bench soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
 
-# What is deployed runs on Python 3.13 (docs/adr/0014-runtime.md), so that is what it is tested with
+# What is deployed runs on Python 3.13 (docs/adr/0016-runtime.md), so that is what it is tested with
 # where there is one. One that is found may not run: pyenv has a shim for each that it ever had.
 ifeq ($(origin PYTHON), undefined)
 PYTHON := $(shell python3.13 -c '' 2>/dev/null && echo python3.13 || echo python3)

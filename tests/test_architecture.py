@@ -60,7 +60,7 @@ AWS = {"boto3", "botocore", "s3transfer"}  # and the stubs, which are called myp
 HTTP = {"requests", "urllib3", "urllib.request", "http.client", "http.server", "socket", "ssl"}
 # A package of its own may be the ledger; then only the module that holds its table knows boto3.
 LEDGER = "ledger.table" if (FOLDERS[LAYER] / "ledger").is_dir() else "ledger"
-KNOW_AWS = {"bucket", "executions", LEDGER, "notifications", "store", "tokens"}
+KNOW_AWS = {"bucket", "executions", LEDGER, "store", "tokens", "topic"}
 KNOW_HTTP = {"portal"}
 # What is installed beside the layer's modules (requirements.in), and what Lambda brings.
 INSTALLED = {"aws_lambda_powertools", "chameleon", "requests", "urllib3", "boto3", "botocore"}

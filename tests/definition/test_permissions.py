@@ -229,7 +229,10 @@ def test_one_step_deletes_users_and_one_function_takes_it() -> None:
 
 def test_one_module_speaks_http_and_one_of_its_lines_says_delete() -> None:
     package = PROJECT / "layers/shared/bulk_user_deletion"
-    texts = {path.name: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    texts = {
+        str(path.relative_to(package)): path.read_text(encoding="utf-8")
+        for path in package.rglob("*.py")
+    }
 
     speaking = {name for name, text in texts.items() if "requests" in _imports(text)}
     assert speaking == {"portal.py"}
