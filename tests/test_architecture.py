@@ -58,9 +58,7 @@ REACH_OUTSIDE = {"open", "print", "input", "eval", "exec", "__import__"}
 
 AWS = {"boto3", "botocore", "s3transfer"}  # and the stubs, which are called mypy_boto3_…
 HTTP = {"requests", "urllib3", "urllib.request", "http.client", "http.server", "socket", "ssl"}
-# A package of its own may be the ledger; then only the module that holds its table knows boto3.
-LEDGER = "ledger.table" if (FOLDERS[LAYER] / "ledger").is_dir() else "ledger"
-KNOW_AWS = {"bucket", "executions", LEDGER, "store", "tokens", "topic"}
+KNOW_AWS = {"bucket", "executions", "ledger.table", "store", "tokens", "topic"}
 KNOW_HTTP = {"portal"}
 # What is installed beside the layer's modules (requirements.in), and what Lambda brings.
 INSTALLED = {"aws_lambda_powertools", "chameleon", "requests", "urllib3", "boto3", "botocore"}
