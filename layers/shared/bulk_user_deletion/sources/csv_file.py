@@ -17,8 +17,9 @@ _DELIMITERS = ",;\t|"
 
 _SEP = re.compile(r'("?)sep=([,;\t|])\1[,;\t|]*\r?\n?', re.IGNORECASE)
 _TYPE = re.compile(r'"?#TYPE [^\r\n]*\r?\n?')
-_TEMPLATE = re.compile(r"version:v[0-9.]+[,;\t]*\r?\n?")
-_EXAMPLE = re.compile(r'"?Example:[^\r\n]*')
+_TEMPLATE = re.compile(r'"?version:v[0-9.]+"?[,;\t]*\r?\n?', re.IGNORECASE)
+# The template's row, in any language: a word, a colon and what may stand there.
+_EXAMPLE = re.compile(r'"?[^\W\d_]{1,20}\s*[:\uff1a][^\r\n]*')
 
 
 def entries_from_csv(text: str, hints: Hints) -> Iterator[Entry]:

@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.requests import Request
 from bulk_user_deletion.models.runs import Mode
-from bulk_user_deletion.sources.columns import letters, words
+from bulk_user_deletion.sources.columns import letters, readings, words
+from bulk_user_deletion.sources.values import is_nothing
 
 _LINES = 20
 
@@ -23,7 +24,12 @@ class Meaning(StrEnum):
     IS_GONE = "status of yes and no, the other way"  # suspended: true
     ACTION = "action"  # delete, update
     LAST_DAY = "last day"
+    EXPIRY = "expiry"  # of an account: to whoever has none, it says nothing
 
+
+# In these, who has nothing beside others who have something stays.
+_MARKS = {Meaning.IS_GONE, Meaning.LAST_DAY}
+_YES_OR_NO = {"true", "false"}
 
 _COLUMNS: dict[str, Meaning] = {
     word: meaning
@@ -31,33 +37,48 @@ _COLUMNS: dict[str, Meaning] = {
         Meaning.STATUS: """
             status state userstatus accountstatus employmentstatus employeestatus workerstatus
             memberstatus statusreadonly currentstatus employmentstate accountstate lifecyclestatus
-            hrstatus jobstatus signinstatus zustand mitarbeiterstatus benutzerstatus statut etat
+            hrstatus jobstatus signinstatus activestatus zustand beschaftigungsstatus
+            statutdelemploye situacionlaboral statoutente decision reviewerdecision recommendation
+            outcome entscheidung empfehlung zustand mitarbeiterstatus benutzerstatus statut etat
             estado estatus situacion stato situacao
         """,
         Meaning.IS_THERE: """
             active isactive enabled isenabled accountenabled useractive signinallowed aktiv
+            currentlyactive stillactive keep retain exclude excluded exception behalten ausnahme
+            garder conserver mantener conservar mantenere manter behouden
             aktiviert actif active activo activa ativo attivo actief aktywny
         """,
         Meaning.IS_GONE: """
             suspended issuspended disabled isdisabled inactive isinactive deactivated isdeactivated
             blocked isblocked blockcredential signinblocked blocksignin locked deleted isdeleted
+            delete todelete tobedeleted deleteuser remove toremove tobedisabled leaver isleaver
+            leaving left loschen zuloschen supprimer asupprimer eliminar borrar eliminare
             terminated isterminated archived isarchived gesperrt deaktiviert inaktiv bloque
             desactive inactif inactivo bloqueado inattivo
         """,
         Meaning.ACTION: """
             action useraction requestedaction operation change changetype event eventtype activity
-            eventreason aktion vorgang massnahme accion operacion azione actie
+            eventreason op transaction transactiontype transactiontypename jml businessprocess
+            movement movementtype actiontype requesttype type aktion vorgang massnahme accion
+            operacion azione actie
         """,
         Meaning.LAST_DAY: """
+            lastdayinoffice lastdayofemployment terminationeffectivedate datefindecontrat
+            datedefindecontrat fechabaja datafinerapporto datafinecontratto datadedesligamento
+            datadesligamento datazwolnienia datazakonczenia slutdatum sistaarbetsdag sluttdato
+            退職日 离职日期 퇴사일
             lastday lastdayofwork lastworkingday lastdayworked lastworkday finalday
             terminationdate termdate dateofleaving leavedate leavingdate leaveron exitdate enddate
             employmentenddate contractenddate contractend dateend effectivedate effectiveon
-            separationdate departuredate offboardingdate deletiondate validto validuntil expirydate
-            expirationdate accountexpirationdate accountexpires deactivationdate
+            separationdate departuredate offboardingdate deletiondate deactivationdate
             austrittsdatum austritt austrittam letzterarbeitstag letztertag vertragsende enddatum
-            gultigbis kundigungsdatum datedesortie datededepart datedefin dernierjour
+            kundigungsdatum datedesortie datededepart datedefin dernierjour
             fechadebaja fechadesalida fechafin fechadecese ultimodia datadicessazione datafine
             ultimogiorno datadesaida datademissao datumuitdienst uitdiensttreding einddatum
+        """,
+        Meaning.EXPIRY: """
+            validto validuntil expirydate expirationdate accountexpirationdate accountexpires
+            expires gultigbis ablaufdatum
         """,
     }.items()
     for word in words(names)
@@ -70,7 +91,9 @@ _STAYS = words(
     oui si sim wahr vrai on current employed hired present working staying stay stays remains
     provisioned staged recovery lockedout passwordexpired invited pending onleave leaveofabsence
     loa probation paid unpaidleave paidleave inservice imdienst enactivite enposte signinallowed
-    allowed activeonleave activeemployee ausstehend onboarding prehire newhire transferred
+    x keep kept retain certify certified approve approved behalten alta fulltime parttime
+    permanent regular a open allowed activeonleave activeemployee ausstehend onboarding
+    prehire newhire transferred
     """
 )
 _GONE_NOT = words(
@@ -82,8 +105,9 @@ _OTHER_ACTIONS = words(
     """
     add added create created new insert hire hired hiring newhire join joined joiner onboard
     onboarding rehire rehired update updated modify modified change changed edit move moved mover
-    transfer transferred promote promotion demotion keep stay none noaction nochange no skip
-    ignore retain activate activated reactivate enable enabled unlock invite invited
+    transfer transferred promote promotion demotion keep stay mover
+    newjoiner newstarter starter i u hir xfr einstellung none noaction nochange
+    no skip ignore retain activate activated reactivate enable enabled unlock invite invited
     leaveofabsence returnfromleave datachange payratechange import review nothing behalten anlegen
     neu andern aendern eintritt versetzung garder conserver creer embauche modifier mantener crear
     alta modificar mantenere creare assunzione modificare
@@ -114,6 +138,8 @@ class _Column:
     rows: int = 0
     staying: int = 0
     lines: tuple[int, ...] = ()
+    blank: int = 0
+    blank_lines: tuple[int, ...] = ()
     # By how a date of digits alone is read: the day first, or the month.
     latest: tuple[tuple[date, int] | None, tuple[date, int] | None] = (None, None)
     is_day_first: bool | None = None
@@ -125,8 +151,18 @@ def hint_columns(header: Sequence[str], named: Iterable[int]) -> list[tuple[int,
     return [
         (index, word)
         for index, name in enumerate(header)
-        if name and index not in besides and (word := letters(name)) in _COLUMNS
+        if name and index not in besides and (word := _meant(name)) in _COLUMNS
     ]
+
+
+# What a header may say of how its dates and marks are written, and how sure they are.
+_REMARK = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\?")
+
+
+def _meant(name: str) -> str:
+    """Return the name under which a header is in the table, or its letters."""
+    found = [letters(name), *readings(_REMARK.sub(" ", name))]
+    return next((word for word in found if word in _COLUMNS), found[0])
 
 
 class Hints:
@@ -142,7 +178,15 @@ class Hints:
             column = self._columns[word, index] = _Column(_COLUMNS[word], index + 1)
         column.rows += 1
         text = value if isinstance(value, str) else str(value)
-        if column.meaning is Meaning.LAST_DAY:
+        if (
+            column.meaning in _MARKS
+            and is_nothing(text.strip())
+            and letters(text) not in _YES_OR_NO
+        ):
+            column.blank += 1
+            if len(column.blank_lines) < _LINES:
+                column.blank_lines = (*column.blank_lines, line)
+        elif column.meaning in {Meaning.LAST_DAY, Meaning.EXPIRY}:
             _see_date(column, line, text)
         elif _stays(column.meaning, text):
             column.staying += 1
@@ -153,6 +197,10 @@ class Hints:
         """Return what was seen, the columns that say nothing left out."""
         found = []
         for column in self._columns.values():
+            if column.meaning in _MARKS and column.blank < column.rows:
+                # Those who have no mark, or no last day, beside others who have one.
+                column.staying += column.blank
+                column.lines = tuple(sorted({*column.lines, *column.blank_lines})[:_LINES])
             dates = [latest for latest in column.latest if latest]
             if column.is_day_first is not None and len(dates) > 1:
                 dates = [dates[0 if column.is_day_first else 1]]
@@ -190,7 +238,9 @@ def doubts(hints: Iterable[Hint], *, today: date) -> tuple[list[str], list[str]]
             continue
         numbers = ", ".join(map(str, hint.lines)) + (", …" if hint.staying > _LINES else "")
         lines = f"line {numbers}" if hint.staying == 1 else f"lines {numbers}"
-        if hint.meaning is Meaning.ACTION:
+        if hint.meaning is Meaning.LAST_DAY:
+            against.append(f"{column} holds last days, and some have none ({lines}).")
+        elif hint.meaning is Meaning.ACTION:
             against.append(f"{column} holds actions, and some are no deletion ({lines}).")
         elif hint.staying < hint.rows:
             against.append(f"{column} holds a status, and some are staying by it ({lines}).")
@@ -229,8 +279,11 @@ def _stays(meaning: Meaning, text: str) -> bool:
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ].*)?")
 _COMPACT = re.compile(r"((?:19|20)\d\d)([01]\d)([0-3]\d)(?:\d{6}.*)?")
 _TWO_WAYS = re.compile(r"(\d{1,2})([-/. ])(\d{1,2})\2(\d{4}|\d\d)(?:,?[T ].*)?")
+_EAST = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日")
+_EPOCH = re.compile(r"(?:/Date\()?(\d{10}|\d{13})(?:[+-]\d{4})?(?:\)/)?")
 _WORDS = re.compile(
-    r"(?:(\d{1,2})[-. ]+)?([a-zé]{3})[a-zé]*[-. ,]+(?:(\d{1,2}),? +)?(\d{4}|\d\d)(?:[T ].*)?",
+    r"(?:[^\W\d]+, +)?(?:(\d{1,2})[-. ]+(?:de )?)?([a-zéû]{3})[a-zéûä]*(?: de)?[-. ,]+"
+    r"(?:(\d{1,2}),? +)?(\d{4}|\d\d)(?:[T ].*)?",
     re.IGNORECASE,
 )
 _MONTHS = {
@@ -272,7 +325,9 @@ def _see_date(column: _Column, line: int, text: str) -> None:
 def _dates(text: str) -> tuple[date | None, date | None, bool | None]:
     """Return a date as read with the day first and with the month first, and which it must be."""
     found = None
-    if match := _ISO.fullmatch(text) or _COMPACT.fullmatch(text):
+    if match := _EPOCH.fullmatch(text):
+        found = datetime.fromtimestamp(int(match[1][:10]), UTC).date()
+    elif match := _ISO.fullmatch(text) or _COMPACT.fullmatch(text) or _EAST.fullmatch(text):
         found = _date(*match.groups())
     elif match := _TWO_WAYS.fullmatch(text):
         one, sign, other, year = match.groups()

@@ -15,8 +15,11 @@ from bulk_user_deletion.sources.columns import (
     USER_ID,
     column_called,
     columns_of,
+    is_about_a_leaver,
     letters,
+    names_another,
     names_of,
+    twins,
     words,
 )
 from bulk_user_deletion.sources.hints import Hints, hint_columns
@@ -59,6 +62,7 @@ _RELATED = words(
     requestor approver approvedby sender reporter submitter submittedby initiator initiatedby actor
     """
 )
+_YES_OR_NO = frozenset({"yes", "no", "y", "n", "x", "1", "0", "ja", "nein", "oui", "non"})
 # Lists of addresses that are a person's own.
 _OWN = words(
     """
@@ -76,7 +80,7 @@ _UNKNOWN_LIST = (
 
 _NEXT = re.compile(
     "next.*|.*next(?:page|link|token|cursor|url|uri|marker)|continuation(?:token)?|cursor|scrollid"
-    "|more|.*hasmore.*|hasnext.*|moreavailable|.*truncated|incomplete.*|morerecords"
+    "|aftercursor|more|.*hasmore.*|hasnext.*|moreavailable|.*truncated|incomplete.*|morerecords"
 )
 _LAST = re.compile("(?:is)?last(?:page)?|done|iscomplete|complete")
 _TOTAL = re.compile(
@@ -177,8 +181,18 @@ def _person(number: int, value: Mapping[str, Any], where: str, hints: Hints) -> 
             f"The object in {where} has an id that is not spelled user_id, and no name: it may be"
             " another system's. If it is the portal's, call it user_id."
         )
-    if any(_holds_people(key, inner) or _is_of_others(value, key) for key, inner in value.items()):
+    if any(
+        _holds_people(key, inner) or _is_of_others(value, key) or _is_of_a_leaver(value, key)
+        for key, inner in value.items()
+    ):
         raise RequestRefused(_names_and_lists(where))
+    for column, index in twins(keys, columns):
+        first, other = named[keys[columns[column]]], named[keys[index]]
+        if str(first or "").strip().lower() != str(other or "").strip().lower():
+            raise RequestRefused(
+                f"The object in {where} has two keys that are {column}, and they differ. Remove the"
+                " one that the portal does not go by."
+            )
     values = {}
     for column, index in columns.items():
         given = named[keys[index]]
@@ -193,8 +207,8 @@ def _person(number: int, value: Mapping[str, Any], where: str, hints: Hints) -> 
             raise RequestRefused(f"The {column} in {where} is neither text nor a whole number.")
         values[column] = given or ""
     for index, word in beside:
-        if isinstance(found := named[keys[index]], str | bool):
-            hints.see(number, word, -1, found)
+        if (found := named[keys[index]]) is None or isinstance(found, str | bool):
+            hints.see(number, word, -1, "" if found is None else found)
     return read_entry(number, values, where)
 
 
@@ -233,6 +247,15 @@ def _names_nobody(value: Mapping[str, Any], where: str) -> str:
     )
 
 
+def _is_an_answer(value: Mapping[str, Any]) -> bool:
+    """Tell whether an object holds one user and nothing beside, as the portal answers for one.
+
+    In an event or a ticket, the user is whoever sent it.
+    """
+    beside = {letters(key) for key, inner in value.items() if inner is not None} - {"user"}
+    return beside <= {"success", "status", "statuscode", "code", "message", "ok"}
+
+
 def _names_and_lists(where: str) -> str:
     return (
         f"The object in {where} names somebody and holds other people, too: who is meant cannot"
@@ -262,7 +285,7 @@ def _is_of_others(named: Mapping[str, Any], key: str) -> bool:
     if isinstance(value, dict):
         names_another = word not in _RELATED | {"profile"} and _names_somebody(value)
         return word in _OTHERS or names_another
-    if word not in _OTHERS or is_nothing(str(value or "")):
+    if word not in _OTHERS or is_nothing(str(value or "")) or str(value).lower() in _YES_OR_NO:
         return isinstance(value, list) and word in _OTHERS
     own = {inner.lower() for name, inner in named.items() if column_called(name) and inner}
     return isinstance(value, list) or (
@@ -270,6 +293,19 @@ def _is_of_others(named: Mapping[str, Any], key: str) -> bool:
         and value.lower() not in own
         and ("@" in value or word not in _SINGULAR)
     )
+
+
+def _is_of_a_leaver(named: Mapping[str, Any], key: str) -> bool:
+    """Tell whether a key says that it is about a leaver, and names another than the object does."""
+    value = named[key]
+    if not isinstance(value, str) or is_nothing(value) or not is_about_a_leaver(key):
+        return False
+    own = {
+        inner.lower()
+        for name, inner in named.items()
+        if isinstance(inner, str) and column_called(name)
+    }
+    return names_another(key, value, own)
 
 
 def _is_person(key: str, value: object) -> bool:
@@ -340,7 +376,8 @@ def _document(reader: "_Reader", hints: Hints) -> Iterator[Entry]:
     usual = [each for each in found.lists if letters(each.key) in _LISTS]
     is_error = any(value and letters(key) in _ERRORS for key, value in found.rest.items())
     if not people and not found.people_elsewhere and (is_error or not usual):
-        if isinstance(user := found.rest.get("user"), dict):  # as the portal answers for one
+        user = found.rest.get("user")
+        if isinstance(user, dict) and _is_an_answer(found.rest):
             yield _person(line, user, where, hints)
             return
         raise RequestRefused(_names_nobody(found.rest, where))
@@ -417,6 +454,8 @@ def _note_pages(found: _Found, key: str, value: object, depth: int = 0) -> None:
     if isinstance(value, dict):
         if _NEXT.fullmatch(word) and value.get("href"):
             found.says_more = True
+        if _TOTAL.fullmatch(word) and isinstance(number := value.get("value"), str):
+            _note_pages(found, key, number, depth + 1)  # as Elasticsearch counts
         for name, inner in value.items() if depth < _DEEPEST else ():
             _note_pages(found, name, inner, depth + 1)
         return

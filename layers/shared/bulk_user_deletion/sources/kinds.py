@@ -60,6 +60,18 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             ),
             f"The file is SQL. Run it, and send what it lists: {_EXPORT}",
         ),
+        (
+            r"\A(?:--- |\+\+\+ |@@ |diff --git )",
+            "The file is a comparison (diff), and no list. Send the list itself.",
+        ),
+        (r"\AID;P", f"The file is SYLK. {_EXPORT}"),
+        (r"\ATABLE\s+0,1\s", f"The file is DIF. {_EXPORT}"),
+        (r"\A\s*\\(?:begin|document)", f"The file is LaTeX. {_EXPORT}"),
+        (r"\A\s*\[\[?[\w.]+\]\]?\s*\n\s*\w+ *=", f"The file is TOML or INI. {_EXPORT}"),
+        (
+            r"\A\s*(?:\w{1,40} *\([^\n]|\)\]\}',?\s*\n)\s*[\[{]",
+            "The file is JSON inside something else (JSONP). Save the JSON alone.",
+        ),
         (r"\A#!", "The file is a program, and no list. Send what it lists."),
         (
             r"\A\s*[\[{(]\s*'",
@@ -71,12 +83,30 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             (
                 r"\A\s*(?:HTTP/\d|[45]\d\d [A-Z][a-z]+|access (?:is )?denied|unauthori[sz]ed"
-                r"|forbidden|bad gateway|gateway time-?out|service unavailable"
+                r"|forbidden|time(?:d )?-?out|zugriff verweigert|accès refusé|acceso denegado"
+                r"|accesso negato"
+                r"|please (?:log|sign) in|ORA-\d+|\w+: error|\w+: \S+: command not found"
+                r"|an error occurred|\d\d\d: |service (?:is )?temporarily|bad gateway"
+                r"|gateway time-?out|service unavailable"
                 r"|internal server error"
                 r"|(?:page )?not found|error:? |exception|traceback|session (?:has )?expired)"
                 r"[^\n,;]*(?:\n[^\n]*){0,3}\s*\Z"
             ),
             "The file is a saved error message, and no list. Export the list again.",
+        ),
+        (
+            (
+                r"\A\s*(?:query returned |es wurden |there are )?(?:no|0|empty|keine?|aucune?"
+                r"|nessun\w*|ning[uú]n\w*|nenhuma?|geen) (?:rows?|results?|records?|data|users?"
+                r"|matches|match|entries|items|set|daten|datensätze|ergebnisse|treffer|benutzer"
+                r"|résultats?|données|dat[io]|risultat\w*|datos|resultados?|dados|resultaten|gegevens)"
+                r"(?: (?:selected|found|returned|available|matched|trouvée?s?|trovat\w|gefunden"
+                r"|vorhanden|encontrad\w+|gevonden))*[.!]?\s*\Z"
+            ),
+            (
+                "The file says that there is nobody, and is no list. Check what it was exported"
+                " from, and export it again."
+            ),
         ),
         (
             r"\A\s*(?:\x1b\[|[┌╔┏│║┃├╭])",
@@ -100,6 +130,9 @@ _BYTES: dict[bytes, str] = {
     b"\x89PNG": "The file is a picture. Export the list as CSV.",
     b"\xff\xd8\xff": "The file is a picture. Export the list as CSV.",
     b"GIF8": "The file is a picture. Export the list as CSV.",
+    b"II*\0": "The file is a picture. Export the list as CSV.",
+    b"MM\0*": "The file is a picture. Export the list as CSV.",
+    b"PK\x05\x06": "The file is an empty ZIP archive. Send the list itself.",
 }
 _OLE = b"\xd0\xcf\x11\xe0"
 
@@ -109,7 +142,13 @@ def no_list_of_bytes(content: bytes) -> str:
     if content.startswith(_OLE):
         if "EncryptedPackage".encode("utf-16-le") in content[:1_000_000]:
             return "The file is a workbook that is encrypted with a password. Save it without one."
+        if "__nameid_version1.0".encode("utf-16-le") in content[:1_000_000]:
+            return "The file is an Outlook message. Send the list alone."
         return "The file is an old Excel workbook. Save it as .xlsx or 'CSV UTF-8'."
+    if content[4:8] == b"ftyp" or (content.startswith(b"RIFF") and content[8:12] == b"WEBP"):
+        return "The file is a picture or a film. Export the list as CSV."
+    if content[257:262] == b"ustar":
+        return "The file is an archive. Unpack it first."
     return next((said for begin, said in _BYTES.items() if content.startswith(begin)), "")
 
 

@@ -16,13 +16,18 @@ from bulk_user_deletion.sources.columns import (
     column_called,
     columns_of,
     invisible,
+    is_about_a_leaver,
     is_header_word,
+    is_of_a_form,
     is_second_email,
+    is_title,
     letters,
+    names_another,
     names_of,
+    twins,
 )
 from bulk_user_deletion.sources.hints import Hints, hint_columns
-from bulk_user_deletion.sources.values import is_nothing, read_bare, read_entry
+from bulk_user_deletion.sources.values import is_nothing, is_total, read_bare, read_entry
 
 LOOKED_FOR_A_HEADER = 20  # rows
 
@@ -30,6 +35,7 @@ Row = tuple[int, list[str]]  # its line, and its cells, trimmed; not blank
 
 _OUR_REPORT = {"line", "entry", "outcome", "reason"}
 _NUMBER = re.compile(r"[0-9.,:/\- ]+")
+_FIGURE = re.compile(r"[0-9][0-9.,:/\- ]*")
 
 
 def entries_from_rows(rows: Iterator[Row], hints: Hints) -> Iterator[Entry]:
@@ -60,6 +66,11 @@ def entries_from_rows(rows: Iterator[Row], hints: Hints) -> Iterator[Entry]:
             f"Line {line} has a column of ids that is not spelled user_id, and no other that names"
             " anybody: they may be another system's. If they are the portal's, call it user_id."
         )
+    if is_of_a_form(header):
+        raise RequestRefused(
+            f"Line {line} is the header of a form, and names in it may be of whoever filled it in."
+            " Send a list of nobody but those who leave."
+        )
     yield from _named_columns(chain(head[1:], rows), header, columns, hints)
 
 
@@ -68,9 +79,13 @@ def _named_columns(
 ) -> Iterator[Entry]:
     seen_beside = hint_columns(header, columns.values())
     width = len(header)
+    same = twins(header, columns)
+    about = [index for index, name in enumerate(header) if is_about_a_leaver(name)]
+    named = {*columns.values(), *(index for _, index in same)}
     numbers = [index for column, index in columns.items() if column in {USER_ID, USERNAME, SIGN_IN}]
     first = next(index for column, index in columns.items() if column != OTHER_ID)
     filled: set[int] = set()  # columns, in the rows above
+    always: set[int] | None = None  # those filled in all of them
     first_alone: tuple[int, int] | None = None  # a row of one number, and its column
     is_first = True
     for line, cells in rows:
@@ -94,17 +109,58 @@ def _named_columns(
                 first_alone = line, in_row[0]
         elif first_alone and first_alone[1] in in_row and not filled - {first_alone[1]}:
             _refuse_alone(first_alone[0], "0", "above")
+        lacks = always is not None and not always.issubset(in_row)
+        if not any(cells[index] and not cells[index].isdecimal() for index in named) and (
+            lacks or any(is_total(cells[index]) for index in in_row)
+        ):
+            _refuse_totals(line, cells)
+        elif lacks and len(in_row) == 1 and len(always or ()) >= _A_HEADING:
+            _refuse_heading(line, cells[in_row[0]])
         filled.update(in_row)
+        always = set(in_row) if always is None else always.intersection(in_row)
         values = {column: cells[index] for column, index in columns.items()}
+        for column, index in same:
+            if cells[index].lower() != values[column].lower():
+                raise RequestRefused(
+                    f"In line {line} the columns {columns[column] + 1} and {index + 1} differ, and"
+                    f" both are {column}. Remove the one that the portal does not go by."
+                )
+        own = {value.lower() for value in values.values()} if about else set()
+        if any(names_another(header[index], cells[index], own) for index in about):
+            raise RequestRefused(
+                f"Line {line} names one person, and another in a column that says who leaves. Send"
+                " a list of nobody but those who leave."
+            )
         for index, word in seen_beside:
             hints.see(line, word, index, cells[index])
         yield read_entry(line, values, f"line {line}")
 
 
+_A_HEADING = 3  # cells that every row above a heading fills, so that one alone is none of them
+
+
+def _refuse_totals(line: int, cells: Sequence[str]) -> None:
+    """Refuse a row of numbers, and words of a total, that lacks what every row above has."""
+    if all(not cell or _FIGURE.fullmatch(cell) or is_total(cell) for cell in cells):
+        raise RequestRefused(
+            f"Line {line} has nothing but numbers, and the rows above it fill other columns: it may"
+            " be a total. Remove that line, or fill its other columns."
+        )
+
+
+def _refuse_heading(line: int, value: str) -> None:
+    """Refuse a word alone below rows of several cells; not what is told as no name anyway."""
+    if "@" not in value and not any(map(str.isdecimal, value)) and not is_total(value):
+        raise RequestRefused(
+            f"The word in line {line} stands alone below rows that fill other columns: it may be a"
+            " heading. Remove that line, or fill its other columns."
+        )
+
+
 def _refuse_alone(line: int, value: str, side: str) -> None:
     """Refuse a number, or a header's word, alone in its row beside rows that fill other columns."""
     what = "number" if value.isdecimal() else "word"
-    if value.isdecimal() or is_header_word(value):
+    if value.isdecimal() or is_title(value):
         raise RequestRefused(
             f"The {what} in line {line} stands alone {side} rows that fill other columns: it may be"
             " a total. Remove that line, or fill its other columns."
@@ -169,7 +225,7 @@ def _bare_column(rows: Iterator[Row]) -> Iterator[Entry]:
     value = ""
     may_be_a_header = False
     above: int | None = None  # how many lines without @ stand above the first e-mail address
-    names = emails = numbers = 0
+    names = emails = numbers = alphabetic = alphabetic_line = 0
     for line, cells in rows:
         used = _used(cells)
         if len(used) > 1:
@@ -185,7 +241,7 @@ def _bare_column(rows: Iterator[Row]) -> Iterator[Entry]:
                 raise RequestRefused(
                     f"Line {line} has an invisible character: {unseen}. Remove it."
                 )
-        if not word_line and is_header_word(value):
+        if not word_line and is_title(value):
             word_line = line
         value = read_bare(value, f"line {line}")
         if may_be_a_header and is_user_id(value):
@@ -199,6 +255,8 @@ def _bare_column(rows: Iterator[Row]) -> Iterator[Entry]:
         else:
             names += 1
             numbers += value.isdecimal()
+            if value.isalpha():
+                alphabetic, alphabetic_line = alphabetic + 1, line
         yield Entry(line, bare=value)
     if numbers == 1 and value == str(names + emails - 1):
         raise RequestRefused(
@@ -207,8 +265,14 @@ def _bare_column(rows: Iterator[Row]) -> Iterator[Entry]:
         )
     if word_line:
         raise RequestRefused(_may_be_a_header(word_line))
-    if emails and names and names == above and not numbers:
+    if emails and names and names == above and (names == 1 or not numbers):
         raise RequestRefused(_may_be_a_header(title_line))
+    if emails > 1 and names == alphabetic == 1:
+        raise RequestRefused(
+            f"Line {alphabetic_line} is a word among e-mail addresses: it may be a heading. If it"
+            " is, remove it; if it is somebody's name, put a line on top of the file that says"
+            " login."
+        )
 
 
 def _may_be_a_header(line: int) -> str:

@@ -27,16 +27,43 @@ _NOTHING = frozenset(
         r"""
     null \n none n/a na n.a. n.a nil #n/a #na #nv #n/d nan nat undefined - -- --- – — . .. ?
     (null) <null> [null] {null} (none) <none> [none] (empty) <empty> (blank) (leer) <unset> (unset)
-    keine k.a. aucun ninguno nessuno nenhum geen brak
+    keine k.a. aucun ninguno nessuno nenhum geen brak <na> <nil> $null tbd tbc t.b.d. t.b.c.
+    unknown unbekannt inconnu inconnue desconocido sconosciuto desconhecido onbekend okänd ukendt
+    ukjent неизвестно 不明 未知 keiner kein leer vide vacío vuoto vazio leeg nulo nulle ninguna
+    nessuna nenhuma ingen žádný nincs yok нет нд н/д なし 無 无 없음 missing empty blank void
+    unassigned entfällt s/o s.o. n.v.t. n.v. nvt false true nobody niemand personne nadie
     """,
     )
 )
+_NOTHING_IN_WORDS = re.compile(
+    r"(?:not?|no|kein\w*|nicht|pas d[e']|sans|sin|senza|sem|zonder|geen|non|não|to be)"
+    r" ?(?:available|applicable|assigned|set|found|provided|specified|known|defined|user(?:name)?"
+    r"|account|e-?mail(?: address)?|login|value|vorhanden|verfügbar|bekannt|zugewiesen|konto"
+    r"|benutzer|compte|adresse|correo|cuenta|asignar|usuario|account|informado|informada"
+    r"|disponible|disponibile|disponível|confirmed|determined|defined|advised)"
+    r"|k\. ?a\.|n\. ?a\.",
+    re.IGNORECASE,
+)
+_SUM = (
+    r"totals?|totale[ns]?|totaux|totales|totalsumme|totaal|totalt|toplam|sums?|summe|summa|somme|soma"
+    r"|suma|gesamt(?:summe|ergebnis|zahl)?|teilergebnis|zwischensumme|ergebnis|insgesamt|łącznie"
+    r"|razem|celkem|součet|yhteensä|összesen|i alt|antal|anzahl|aantal|count|average|mittelwert"
+    r"|итого|всего|合計|小計|総計|总计|合计|小计|합계|총계"
+)
+_COUNTED = (
+    r"rows?|row\(s\)|records?|users?|lines?|entries|items?|results?|members?|people|employees"
+    r"|leavers?|accounts?|zeilen?|datensätze|datensatz|benutzer|einträge|mitarbeiter|lignes?"
+    r"|utilisateurs?|enregistrements?|filas?|registros?|usuarios?|righe|record|utenti|linhas?"
+    r"|rijen|gebruikers|wierszy|rader|användare|brugere"
+)
 _TOTAL = re.compile(
-    r"(?:grand[ -]?|sub[ -]?|over)?(?:total(?:e|es|en|s|summe)?|sum|summe|gesamt(?:summe)?"
-    r"|insgesamt|somme|suma|soma|totaal|summa|razem|count|anzahl"
-    r"|number of (?:users|rows)|итого|合計|总计|합계)"
-    r"(?: (?:general|général|users|rows|records|count|leavers))?\s*[:=]?\s*\d*"
-    r"|\(?\d+ (?:rows?|records?|users?|lines?|zeilen?|lignes?|filas?|righe)\b[^@]*",
+    rf"(?:grand|sub|sum|over|résultat|résultats|nombre|suma|celkový|row|user|record|no\.|nr\.?|n|#"
+    rf"|{_SUM}|{_COUNTED})?[ -]?"
+    rf"(?:{_SUM}|number|anzahl|nombre|n[úu]mero|numero|aantal|liczba)"
+    r"(?: (?:general|général|geral|generale))?"
+    rf"(?: (?:(?:of|de|der|di|van|des) )?(?:{_COUNTED}|{_SUM}))?\s*[:=]?\s*\(?\d*\)?"
+    rf"|(?:{_COUNTED}|n|#)\s*[:=]\s*\d+|(?:no|nr|number)\.? of (?:{_COUNTED})\s*[:=]?\s*\d*"
+    rf"|\(?\d+ (?:{_COUNTED}|{_SUM})\b[^@]*",
     re.IGNORECASE,
 )
 
@@ -46,6 +73,7 @@ _CHANGED_NUMBER = re.compile(
     r"|[+-][0-9]+|0x[0-9a-f]+",
     re.IGNORECASE,
 )
+_ADDRESS = re.compile(r"[^\s\\:,;@]+@\w(?:[\w.\-]*[^\W_])?")
 _PATH = re.compile(r".*\.\.[/\\].*")
 _MAY_BE_A_NAME = re.compile("[0-9]{1,19}")
 
@@ -58,7 +86,10 @@ _PLAIN_EMAIL = re.compile(
 _QUOTES = "\"'`´‘’‚‛“”„‟«»‹›「」『』"
 _NO_NAMES = (
     (
-        re.compile(r"(?:mailto|smtp|sip|xmpp|https?|tel|x500|x400|file|ldaps?):.*", re.IGNORECASE),
+        re.compile(
+            r"(?:mailto|e-?mail|acct|user|smtp|sip|xmpp|https?|tel|x500|x400|file|ldaps?):.*",
+            re.IGNORECASE,
+        ),
         "begins with a prefix such as mailto:. Leave the address alone",
     ),
     (
@@ -74,7 +105,9 @@ _NO_NAMES = (
         "begins with an apostrophe, as spreadsheets mark text. Remove it",
     ),
     (
-        re.compile(r"[•·‣◦▪●○■□►✓☐☑→].*|(?:[-–—*+>]|[0-9]{1,6}[.)]|\[[ xX]?\])\s+\S.*"),
+        re.compile(
+            r"[•·‣◦▪●○■□►✓✔✗✘☐☑☒→].*|(?:[-–—*+>]|(?:[0-9]{1,6}|[a-z])[.)]|\[[ xX]?\])\s+\S.*"
+        ),
         "begins with a bullet or a number of a list. Remove it",
     ),
     (re.compile(r"=.*"), "is a formula. Put its value there"),
@@ -83,6 +116,13 @@ _NO_NAMES = (
         "is a spreadsheet's error. Correct its formula",
     ),
     (re.compile(r"#.*|.*\s#.*"), "has a comment. Remove it"),
+    (
+        re.compile(
+            r"(?:19|20)\d\d-(?:0[1-9]|1[0-2])(?:-[0-3]\d(?:[ T].*)?)?"
+            r"|\d{1,2}[./]\d{1,2}[./](?:19|20)\d\d|[^\W\d]{3,10}\.? (?:19|20)\d\d"
+        ),
+        "is a date. Remove it",
+    ),
     (re.compile(r"[\W_]+"), "has neither a letter nor a digit. Remove it"),
     (re.compile(r"[*~_=\-]{2,}.*"), "is a decoration. Remove that line"),
     (re.compile(r".*:"), "ends with a colon, as a heading does. Remove that line"),
@@ -93,6 +133,22 @@ _NO_NAMES = (
     (
         re.compile(r"(?:CN|OU|DC|UID|O)=.*", re.IGNORECASE),
         "is a directory's path. Export the username or the e-mail",
+    ),
+    (
+        re.compile(r"[+\-–—*>!&^~%:,/\\].*|.*[*…=,:!?/\\]"),
+        "begins or ends with a sign that is no part of a name. Remove it",
+    ),
+    (
+        re.compile(r"[\w.\-]{1,40}=.*"),
+        "is a word and its value. Leave the value alone",
+    ),
+    (
+        re.compile(r".*\S\s*[(\[][^()\[\]]*[)\]]|.*\s[-–—]\s.*"),
+        "is a name and a remark. Leave the name alone",
+    ),
+    (
+        re.compile(r"(?:delete|del|remove|disable|löschen|supprimer|eliminar) \S+", re.IGNORECASE),
+        "is an order and a name. Leave the name alone",
     ),
     (
         re.compile(r"[\[{(<].*"),
@@ -114,7 +170,16 @@ _TWO_NAMES = "has two names in one cell. Put each into a line of its own"
 
 def is_nothing(value: str) -> bool:
     """Tell whether a cell is empty, or has one of the words that systems write for nothing."""
-    return not value or (len(value) < 10 and value.lower() in _NOTHING)
+    if not value:
+        return True
+    if len(value) < 12 and value.lower() in _NOTHING:
+        return True
+    return " " in value and _NOTHING_IN_WORDS.fullmatch(value) is not None
+
+
+def is_total(value: str) -> bool:
+    """Tell whether a cell has the words of a total."""
+    return not value.isdecimal() and _TOTAL.fullmatch(value) is not None
 
 
 def read_entry(line: int, values: Mapping[str, str], where: str) -> Entry:
@@ -264,7 +329,7 @@ def _read_name(value: str, where: str) -> str:
     if _CHANGED_NUMBER.fullmatch(value):
         raise RequestRefused(f"The value in {where} {_NEITHER}: {_CHANGED}")
     _refuse_total("value", value, where)
-    if not _PLAIN_NAME.fullmatch(value):
+    if not _PLAIN_NAME.fullmatch(value) or value[:2] in {"19", "20"}:
         _refuse_no_name(value, where)
     return value
 
@@ -292,17 +357,28 @@ def _refuse_no_name(value: str, where: str) -> None:
         raise RequestRefused(f"The value in {where} {_NEITHER}: it is a path. Remove it.")
     if value.count("@") > 1 or _two_names(value):
         raise RequestRefused(f"The value in {where} {_TWO_NAMES}.")
+    if "@" in value.strip("@") and not re.search(r"\s", value) and not _ADDRESS.fullmatch(value):
+        raise RequestRefused(
+            f"The value in {where} is more than an e-mail address. Leave the address alone."
+        )
     if ("@" in value.strip("@") and re.search(r"\s", value)) or value.count(" ") >= _SENTENCE:
         raise RequestRefused(
             f"The value in {where} is a text of several words, and no name. Leave the name alone."
         )
 
 
+# What nobody's name has inside.
+_BETWEEN_NAMES = re.compile(
+    r"[;|、，；•]|<br */?>|(?<=\S)\s+(?:[/&+]|[-=]>|and|und|et|och|og|oder|or|ou)\s+(?=\S)",
+    re.IGNORECASE,
+)
+
+
 def _two_names(value: str) -> bool:
     """Tell whether there are two names: `Doe, Jane` is one, though hardly anybody's here."""
-    if ";" in value or "|" in value:
+    if _BETWEEN_NAMES.search(value):
         return True
-    parts = [part for part in re.split(r"[\s,/&]+", value) if part]
+    parts = [part for part in re.split(r"[\s,/&+:·]+|->|=>", value) if part]
     return len(parts) > 1 and (
         "," in value.replace(", ", "")
         or sum(any(c.isdigit() or c == "@" for c in part) for part in parts) > 1

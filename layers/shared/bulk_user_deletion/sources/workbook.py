@@ -133,8 +133,13 @@ def _refuse_hidden_columns(sheet: _Sheet) -> None:
 
 
 def _refuse_merged_names(sheet: _Sheet) -> None:
-    named = set(sheet.columns().values()) or {0}
-    first = sheet.rows[0][0]
+    columns = sheet.columns()
+    named = set(columns.values()) or {0}
+    # A title above the header may be merged: that it stands there is told as any title is.
+    first = next(
+        (line for line, cells in sheet.rows if columns and columns_of(cells, f"Line {line}")),
+        sheet.rows[0][0],
+    )
     for row, column, to_row, to_column in sheet.merged:
         if to_row >= first and any(column <= index <= to_column for index in named):
             raise RequestRefused(
