@@ -291,7 +291,8 @@ def test_a_dropped_file_starts_what_the_stack_says(mode: Mode) -> None:
 
     assert request.mode is mode
     assert (request.trigger, request.is_attended) == ("s3", False)
-    assert request.source == Source(s3=S3Object("data", "inbox/leavers.csv", "v1", "e1"))
+    this = S3Object("data", "inbox/leavers.csv", "v1", "e1", written_by="PutObject")
+    assert request.source == Source(s3=this)
     assert request.dropped_key == "inbox/leavers.csv"
 
 
@@ -312,7 +313,8 @@ def test_without_versions_the_etag_says_which_file_was_dropped() -> None:
     event = dropped()
     del event["detail"]["object"]["version-id"]
 
-    assert read(event).source == Source(s3=S3Object("data", "inbox/leavers.csv", "", "e1"))
+    this = S3Object("data", "inbox/leavers.csv", "", "e1", written_by="PutObject")
+    assert read(event).source == Source(s3=this)
 
 
 def test_rule_7_the_same_event_has_the_same_fingerprint_and_another_drop_has_another() -> None:
