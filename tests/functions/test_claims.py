@@ -144,6 +144,12 @@ def test_an_id_that_the_portal_does_not_show_is_failed_and_refuses_nobody_else(
     assert "resume" not in summary["sentence"].partition("a resume")[0]
 
 
+def test_an_error_of_the_portals_that_passes_fails_nobody(stack: Stack) -> None:
+    stack.portal.faults.script(Fault.SERVER_ERROR, method="GET", user_id=9001)
+
+    assert run(stack, ["118", "9001"])["counts"] == {"deleted": 1, "already_absent": 1}
+
+
 def test_a_list_without_our_own_user_refuses_the_run(stack: Stack) -> None:
     stack.portal.knobs = Knobs(hidden_users=(101,))
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.looks import Looks, Patience, control_looks
+from bulk_user_deletion.looks import Looks, Patience, Seen, control_looks
 from bulk_user_deletion.models.names import fold
 from bulk_user_deletion.models.plans import Entry, Plan
 from bulk_user_deletion.models.requests import Source
@@ -34,6 +34,7 @@ from bulk_user_deletion.steps.draft import Draft
 
 # The function has fifteen minutes, and reading a large list may take some of them.
 _SECONDS_FOR_LOOKS = 240
+_MORE_LOOKS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class MakePlan:
                     f" for, and looking at {number} of them took {_SECONDS_FOR_LOOKS} s. Nobody was"
                     " deleted. Send the list in parts.",
                 )
-            seen = looks.at(user_id)
+            seen = _seen_at_last(looks, user_id)
             match seen.verdict:
                 case Verdict.GONE:
                     pass
@@ -142,3 +143,13 @@ class MakePlan:
                 for key in identity_keys(entry)
             }
         )
+
+
+def _seen_at_last(looks: Looks, user_id: str) -> Seen:
+    """Look at a user, and again at once where the portal has an error of its own that may pass."""
+    seen = looks.at(user_id)
+    for _ in range(_MORE_LOOKS):
+        if seen.verdict is not Verdict.TRY_AGAIN:
+            break
+        seen = looks.at(user_id)
+    return seen
