@@ -2,7 +2,7 @@
 .PHONY: help setup run unit test coverage bench soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
 
 # What is deployed runs on Python 3.13 (docs/adr/0016-runtime.md), so that is what it is tested with
-# where there is one. One that is found may not run: pyenv has a shim for each that it ever had.
+# if it is installed. It may be found but not run: pyenv keeps a shim for each version it ever had.
 ifeq ($(origin PYTHON), undefined)
 PYTHON := $(shell python3.13 -c '' 2>/dev/null && echo python3.13 || echo python3)
 endif
@@ -72,7 +72,7 @@ fmt: setup  ## Format the code
 
 setup: .venv/installed .venv-ministack/installed  ## Install what run and test need (they call it)
 
-# A stamp written last: an interrupted installation is begun again.
+# A stamp written last: an interrupted installation starts again.
 .venv/installed: requirements/dev.txt layers/shared/requirements.txt
 	@echo "Setting up with $$($(PYTHON) --version) ($(PYTHON); another one: make clean, then make PYTHON=…)"
 	$(PYTHON) -m venv .venv
@@ -85,7 +85,7 @@ setup: .venv/installed .venv-ministack/installed  ## Install what run and test n
 	.venv-ministack/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/ministack.txt
 	@touch $@
 
-# The lock is complete, and this much needs no resolving: pip would stumble over its extras.
+# The lock is complete and needs no resolving: pip would fail on its extras.
 .venv-sam/installed .venv-security/installed: .venv-%/installed: requirements/%.txt
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<

@@ -21,7 +21,7 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "limit": limit.run,
     "vendor": vendor.run,
 }
-# Those that mostly wait for the portal do so at the same time.
+# Parts that mostly wait for the portal run at the same time.
 _TOGETHER = {"limit", "vendor"}
 
 

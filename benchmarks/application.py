@@ -1,4 +1,4 @@
-"""The application on the emulator, to be run and looked at."""
+"""The application on the emulator, to run and inspect."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from local.portal.simulator import Request
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-# So wide that no cap is met.
+# So high that no cap is reached.
 _NO_CAPS = {
     "MaxUsers": "100000",
     "MaxPercent": "100",
@@ -30,9 +30,9 @@ _names = count(1)
 
 @dataclass
 class Run:
-    """An ended run: what its execution, its report and the portal's log tell.
+    """An ended run: the data of its execution, its report and the portal's log.
 
-    `requests` are those that the portal got meanwhile for this run's users, or for none.
+    `requests` are those that the portal received during the run, for its users or for none.
     """
 
     arn: str
@@ -45,17 +45,17 @@ class Run:
 
     @property
     def deletes(self) -> list[Request]:
-        """The DELETEs that were answered well, in order."""
+        """The DELETEs that succeeded, in order."""
         return good_deletes(self.requests)
 
     @property
     def seconds_per_user(self) -> float:
-        """From one user's DELETE to the next one's."""
+        """The time from one user's DELETE to the next."""
         return seconds_per_user(self.deletes)
 
 
 def good_deletes(requests: Iterable[Request]) -> list[Request]:
-    """Return the DELETEs that were answered well, in order."""
+    """Return the DELETEs that succeeded, in order."""
     return [request for request in requests if request.method == "DELETE" and request.status == 200]
 
 
@@ -65,7 +65,7 @@ def seconds_per_user(deletes: Sequence[Request]) -> float:
 
 
 class Application:
-    """A deployed stack, for a portal that may serve others too."""
+    """A deployed stack, for a portal that may also serve other stacks."""
 
     def __init__(self, aws: Engine, name: str, portal: PortalSimulator, **parameters: str) -> None:
         self._portal = portal
@@ -84,7 +84,7 @@ class Application:
         )
 
     def delete(self, user_ids: Sequence[int]) -> Run:
-        """Delete these users, all of a dataset, and wait for the end."""
+        """Delete these users, all in one dataset, and wait for the end."""
         ids = ", ".join(map(str, user_ids))
         dataset = self._portal.add_dataset(
             f"SELECT user_id FROM user WHERE user_id IN ({ids})"  # noqa: S608 -- our own ids
@@ -138,7 +138,7 @@ class Application:
 
 
 def transitions(events: Iterable[dict[str, Any]]) -> Counter[str]:
-    """Count the states that were entered, by name: what Step Functions asks money for."""
+    """Count the states that were entered, by name: Step Functions charges for these."""
     return Counter(
         event["stateEnteredEventDetails"]["name"]
         for event in events

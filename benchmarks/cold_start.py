@@ -1,4 +1,4 @@
-"""What a function weighs before it has done anything, and at its heaviest."""
+"""What a function needs before it has done anything, and at its peak."""
 
 import os
 import resource
@@ -32,7 +32,7 @@ def run() -> Iterator[Figure]:
 
 
 def _imports() -> Iterator[Figure]:
-    """Compare processor times: with byte code, best of several, the bare interpreter taken off."""
+    """Compare CPU times: with byte code, best of several, minus the bare interpreter."""
     with tempfile.TemporaryDirectory() as cache:
         paths = [PROJECT / "functions" / "delete_user", PROJECT / "layers" / "shared"]
         variables = {

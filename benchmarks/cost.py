@@ -1,9 +1,9 @@
 """What a thousand users cost, at a minute a DELETE: counted calls times list prices.
 
-Counted: transitions, invocations, and what each function asks of AWS. Modelled: billed time, from
-the portal's minute and the processor time of a warm invocation, which a function of 128 MB is given
-a fourteenth of; renewals of the token, from its life; KMS, as one request for each of S3's and
-Secrets Manager's, which is more than there are.
+Counted: transitions, invocations, and each function's calls to AWS. Modelled: billed time, from the
+portal's minute and the CPU time of a warm invocation, of which a function of 128 MB gets a
+fourteenth; token renewals, from the token's lifetime; KMS, as one request for each request to S3
+and Secrets Manager, which is more than are sent.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ _USERS = 1_000
 _SAMPLE = 20
 _SECONDS_PER_DELETE = 60
 _WAIT = 60
-_TOKEN_SECONDS = 900 - 30 - _SECONDS_PER_DELETE  # when it is renewed ahead
+_TOKEN_SECONDS = 900 - 30 - _SECONDS_PER_DELETE  # when it is renewed early
 
 # AWS gives a function one processor for 1,769 MB.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
@@ -37,7 +37,7 @@ _TRANSITIONS_PER_RUN = 12
 
 
 def run() -> Iterator[Figure]:
-    """Count one run of few users, and reckon it up to a thousand."""
+    """Count one run of a few users, and extrapolate to a thousand."""
     template = load_template(PROJECT / "template.yaml")
     with Engine() as aws, PortalSimulator(users=400) as portal:
         counted = _count(aws, portal)

@@ -1,4 +1,4 @@
-"""The figures: what is promised, what was measured, and whether that is enough."""
+"""The figures: the target, the measured value, and whether the target is met."""
 
 import json
 from collections.abc import Iterable
@@ -12,9 +12,9 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value; without a target it is there to be read beside the others.
+    """One measured value; without a target it only gives context for the others.
 
-    `how` is `measured`, or `modelled` for what no emulator shows.
+    `how` is `measured`, or `modelled` for values that an emulator cannot show.
     """
 
     part: str
@@ -27,7 +27,7 @@ class Figure:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target is reached; None without one."""
+        """Whether the target is met; None without a target."""
         if self.target is None:
             return None
         return self.value <= self.target if self.at_most else self.value >= self.target

@@ -1,4 +1,4 @@
-"""The functions, each in a process of its own as on Lambda: time, memory, and calls to AWS."""
+"""The functions, each in its own process as on Lambda: time, memory, and calls to AWS."""
 
 import json
 import os
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Invocation:
-    """What an invocation returned or raised, and what it took; `peak_mb` is the process's so far.
+    """What an invocation returned or raised, and its cost; `peak_mb` is the process's so far.
 
     `calls` counts the calls to AWS by operation, `writes` and `reads` DynamoDB's units.
     """
@@ -90,7 +90,7 @@ def delete_events(
 
 
 def report(event: Mapping[str, Any], variables: Mapping[str, str]) -> Invocation:
-    """Invoke ReportRun for a run that ended well."""
+    """Invoke ReportRun for a run that succeeded."""
     reported = with_token("report_run", {**event, "failure": None, "look": True}, variables)
     if reported.error:
         raise RuntimeError(reported.message)
@@ -98,7 +98,7 @@ def report(event: Mapping[str, Any], variables: Mapping[str, str]) -> Invocation
 
 
 def with_token(function: str, event: Mapping[str, Any], variables: Mapping[str, str]) -> Invocation:
-    """Invoke a function, and again with a token when it asks for one."""
+    """Invoke a function, and again with a token if it asks for one."""
     [first] = invoke(function, [{**event, "token": {"version_id": None, "renewals": 0}}], variables)
     if first.error != "TokenRejected":
         return first

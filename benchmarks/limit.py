@@ -1,4 +1,4 @@
-"""How near to the portal's own limit: concurrency over seconds per DELETE."""
+"""How close we get to the portal's own limit: concurrency over seconds per DELETE."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ USERS = 200
 
 @dataclass(frozen=True)
 class Case:
-    """So many users at a time, so many seconds per DELETE, and what is left of them."""
+    """The users at a time, the seconds per DELETE, and these seconds after scaling."""
 
     concurrency: int
     seconds: int
@@ -25,7 +25,7 @@ _CASES = (Case(1, 30, 1.5), Case(4, 60, 5.0))
 
 
 def run() -> Iterator[Figure]:
-    """Delete `USERS` users at the adaptive pace, in each case with an emulator of its own."""
+    """Delete `USERS` users at the adaptive pace, each case with its own emulator."""
     with ThreadPoolExecutor(len(_CASES)) as together:
         yield from together.map(_measure, _CASES)
 
@@ -41,7 +41,7 @@ def _measure(case: Case) -> Figure:
             aws, "bench", portal, Pacing="adaptive", Concurrency=str(case.concurrency)
         )
         ended = application.delete(range(110, 110 + USERS))
-    # From the first look to the last DELETE's answer; the canaries, one by one, are in it.
+    # From the first look to the last DELETE's answer, including the canaries one by one.
     first = next(request.at for request in ended.requests if request.user_id is not None)
     took = max(request.at + request.seconds for request in ended.deletes) - first
     return Figure(

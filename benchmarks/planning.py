@@ -14,7 +14,7 @@ from local.portal import PortalSimulator
 
 USERS = 100_000
 
-# What cannot be spared: fetching both bodies, and decoding them. Seconds of each.
+# The unavoidable part: fetching both bodies and decoding them. Seconds of each.
 _FLOOR = """
 import json, sys, time
 import requests
@@ -37,7 +37,7 @@ print(json.dumps([fetched, min(times)]))
 
 
 def run(*, users: int = USERS) -> Iterator[Figure]:
-    """Plan to delete everybody that may be."""
+    """Plan to delete every user that may be deleted."""
     with Engine() as aws, PortalSimulator(users=users) as portal:
         application = Application(aws, "bench", portal)
         variables = environment(aws, application)

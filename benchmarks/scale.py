@@ -18,12 +18,12 @@ _SECONDS_PER_DELETE = 0.1
 _TOKEN_LIFE = 12.0
 _LOOKED_AT = 500  # histories of child executions
 
-# The way of a user when nothing goes wrong; the emulator tells only of a child's tasks.
+# The path of a user without errors; the emulator only reports a child's tasks.
 _CHILD = ("start", "DeleteUser", "Finished?", "Pace")
 
 
 def run(*, sizes: tuple[int, ...] = SIZES) -> Iterator[Figure]:
-    """Delete so many users, each time through the real template."""
+    """Delete each number of users through the real template."""
     knobs = Knobs(seconds_per_delete=_SECONDS_PER_DELETE, token_life_seconds=_TOKEN_LIFE)
     with (
         Engine(wait_scale=0.001) as aws,
@@ -38,14 +38,14 @@ def run(*, sizes: tuple[int, ...] = SIZES) -> Iterator[Figure]:
             CanaryUsers="0",
         )
         first, times = 110, []
-        application.delete(range(first, first + 10))  # functions that are warm
+        application.delete(range(first, first + 10))  # warm functions
         first += 10
         for size in sizes:
             ended = application.delete(range(first, first + size))
             first += size
             times.append(_seconds_per_user(ended))
             yield from _describe(application, ended, size)
-        # Once more, as when its answer was lost: the report of the largest run, in one call.
+        # Again, as if its answer was lost: the report of the largest run, in one call.
         again = {"run_id": ended.name, "execution_arn": ended.arn}
         reported = report(again, environment(aws, application))
         yield Figure("scale", f"time of ReportRun, {sizes[-1]:,} users", reported.seconds, "s")

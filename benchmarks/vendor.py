@@ -1,7 +1,7 @@
 """The vendor's loop beside this application: same portal, same clocks, side by side.
 
-The loop is the article's: one token, one DELETE after another, a minute of waiting after each,
-whatever came back. Its busy waiting is a sleep here, of the same length.
+The loop is the one in the article: one token, one DELETE after another, a minute of waiting after
+each, whatever the answer. Its busy waiting is replaced by a sleep of the same length.
 """
 
 import time
@@ -25,7 +25,7 @@ WAIT = 60
 
 @dataclass(frozen=True)
 class Party:
-    """How one of those compared did: in the portal's seconds, before scaling."""
+    """The result of one of those compared: in the portal's seconds, before scaling."""
 
     deleted: int
     seconds_per_user: float
@@ -63,7 +63,7 @@ def run(*, paces: tuple[int, ...] = (5, 30, 60, 120), users: int = USERS) -> Ite
             for pacing in ("fixed", "adaptive")
         }
         ids = list(range(110, 110 + 3 * users * len(paces) + 6))
-        for application in ours.values():  # functions that are warm, as in the middle of a run
+        for application in ours.values():  # warm functions, as in the middle of a run
             application.delete([ids.pop(), ids.pop()])
         for seconds in paces:
             portal.knobs = Knobs(

@@ -1,7 +1,8 @@
 """`python -m benchmarks.worker FUNCTION`: invokes a handler with each event of a list.
 
-The list comes as JSON on the input; what each invocation returned or raised, and what it took, goes
-out as the last line. Nothing is imported that the function does not import, because it is weighed.
+The list is read as JSON from standard input. What each invocation returned or raised, and its cost,
+is printed as the last line. Only what the function itself imports is imported, because memory and
+time are measured.
 """
 
 import importlib
@@ -56,7 +57,7 @@ class _Meter:
 
 
 def _peak_mb() -> float:
-    """Return the most memory this program had; the usual count begins with its parent's."""
+    """Return the peak memory of this program; the usual counter starts with its parent's."""
     status = Path("/proc/self/status")
     if status.exists():
         [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]

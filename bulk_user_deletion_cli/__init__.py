@@ -1,1 +1,1 @@
-"""The operator's command line: what a person does with a deployed stack, from a terminal."""
+"""The operator's command line: working with a deployed stack from a terminal."""

@@ -1,4 +1,4 @@
-"""`python -m bulk_user_deletion_cli`, where the package is not installed."""
+"""`python -m bulk_user_deletion_cli`, for use without installing the package."""
 
 from bulk_user_deletion_cli.main import main
 

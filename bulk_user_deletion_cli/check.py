@@ -1,4 +1,4 @@
-"""Reads a list of leavers on the spot, as a drop of it would be read."""
+"""Reads a list of leavers locally, in the same way as a dropped file."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from bulk_user_deletion.rules.reporting import sentence
 from bulk_user_deletion.sources import LARGEST_FILE, Reading, read_file
 from bulk_user_deletion.sources.hints import doubts
 
-# What an entry may be named by, and what that is called.
+# The fields that may name an entry's user, and how they are called in the output.
 COLUMNS = {
     "user_id": "user_id",
     "username": "username",
@@ -25,9 +25,9 @@ COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a file says: whom it names, or the `refusal` that a drop would be answered with.
+    """The content of a file: whom it names, or the `refusal` that a drop would be answered with.
 
-    `doubts` refuse a run that nobody watches; `notes` are only to be known.
+    `doubts` refuse an unattended run; `notes` are for information only.
     """
 
     file: str
@@ -38,14 +38,14 @@ class Checked:
 
     @property
     def by(self) -> dict[str, int]:
-        """Count what the entries are named by."""
+        """Count the entries by the fields that name their users."""
         found: Counter[str] = Counter()
         for entry in self.entries:
             found[" and ".join(named_by(entry).values())] += 1
         return dict(found)
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it, as one JSON document."""
+        """Return everything as one JSON document."""
         return {
             "file": self.file,
             "refused": self.refusal or None,
@@ -60,12 +60,12 @@ class Checked:
 
 
 def named_by(entry: Entry) -> dict[str, str]:
-    """Return which fields of an entry are filled, and what they are called."""
+    """Return the names of the fields of an entry that are filled."""
     return {name: called for name, called in COLUMNS.items() if getattr(entry, name)}
 
 
 def check(path: Path, *, today: date) -> Checked:
-    """Read a file; what a drop of it would be refused for becomes its `refusal`."""
+    """Read a file; the reason that would refuse a drop of it becomes its `refusal`."""
     try:
         reading = _read(path)
     except RequestRefused as refusal:

@@ -1,4 +1,4 @@
-"""One deployed stack, as an operator's AWS credentials reach it: all that this package asks AWS."""
+"""A deployed stack, accessed with an operator's credentials: all AWS calls of this package."""
 
 import json
 import time
@@ -23,7 +23,7 @@ from bulk_user_deletion.store import CONFIG, error_code
 
 
 class NoStackError(Exception):
-    """There is no stack of this name, or none of this application."""
+    """No stack has this name, or it is not a stack of this application."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Execution:
 
     @property
     def nothing_because(self) -> str:
-        """Why there was no run: what an order did, or what became of the event; else empty."""
+        """Why there was no run: what an order did, or what happened to the event; else empty."""
         is_nothing = self.output.get("next_step") == Route.NOTHING
         return str(self.output["nothing_because"]) if is_nothing else ""
 
 
 class Deployment:
-    """A stack, found by its name; boto3 finds the account, the region and the endpoint."""
+    """A stack, found by its name; boto3 determines the account, the region and the endpoint."""
 
     def __init__(self, stack_name: str) -> None:
         self.stack_name = stack_name
@@ -63,7 +63,7 @@ class Deployment:
 
     @property
     def endpoint(self) -> str:
-        """Return where Step Functions is reached: AWS, or the emulator."""
+        """Return the endpoint of Step Functions: AWS, or the emulator."""
         return self._sfn.meta.endpoint_url
 
     @cached_property
@@ -71,7 +71,7 @@ class Deployment:
         """Return the stack as CloudFormation describes it.
 
         Raises:
-            NoStackError: there is no such stack.
+            NoStackError: the stack does not exist.
         """
         client = boto3.client("cloudformation", config=CONFIG)
         try:
@@ -119,18 +119,18 @@ class Deployment:
         )["executionArn"]
 
     def execution_arn(self, name: str) -> str:
-        """Return the ARN of the execution of this name, whether there is one or not."""
+        """Return the ARN of an execution with this name, whether or not it exists."""
         machine = self.outputs["StateMachineArn"]
         return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
     def waits_for(self, name: str) -> str:
-        """Return the run whose end the execution of this name waits for, or nothing."""
+        """Return the run that the execution of this name waits for, or nothing."""
         behind = self.ledger.turns.waits_for(name)
         execution = self.execution(self.execution_arn(name)) if behind else None
         return behind if execution and execution.is_running else ""
 
     def execution(self, arn: str) -> Execution | None:
-        """Return an execution, None when Step Functions has no record of it (any more)."""
+        """Return an execution, or None if Step Functions has no record of it (or none any more)."""
         try:
             found = self._sfn.describe_execution(executionArn=arn)
         except ClientError as error:
@@ -148,7 +148,7 @@ class Deployment:
         )
 
     def executions(self) -> Iterator[str]:
-        """Yield the ARNs of all executions on record, the newest first."""
+        """Yield the ARNs of all executions on record, newest first."""
         pages = self._sfn.get_paginator("list_executions").paginate(
             stateMachineArn=self.outputs["StateMachineArn"]
         )
@@ -159,12 +159,12 @@ class Deployment:
     # Files
 
     def upload(self, file: Path) -> dict[str, Any]:
-        """Upload a file to be read by a run; return the request's source for it."""
+        """Upload a file for a run to read; return it as the source of a request."""
         key = f"{UPLOADS}{uuid4().hex[:12]}/{file.name}"
         return {"s3": self._put(key, file)}
 
     def drop(self, file: Path) -> None:
-        """Drop a file into the inbox, where it starts a run of its own."""
+        """Drop a file into the inbox, which starts a run."""
         self._put(f"{INBOX}{file.name}", file)
 
     def _put(self, key: str, file: Path) -> dict[str, str]:
@@ -173,11 +173,11 @@ class Deployment:
         where = {"bucket": self.bucket.name, "key": key}
         return {**where, "version_id": version} if version else where
 
-    # What doctor looks at
+    # What doctor checks
 
     @cached_property
     def resources(self) -> dict[str, str]:
-        """Return the physical ids by logical ids."""
+        """Return the physical ids, keyed by logical id."""
         client = boto3.client("cloudformation", config=CONFIG)
         resources = client.describe_stack_resources(StackName=self.stack_name)["StackResources"]
         return {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in resources}
@@ -194,7 +194,7 @@ class Deployment:
         return str(client.describe_rule(Name=name)["State"])
 
     def bucket_sends_events(self) -> bool:
-        """Tell whether the data bucket tells EventBridge about its new objects."""
+        """Return whether the data bucket notifies EventBridge of new objects."""
         answer = self._s3.get_bucket_notification_configuration(Bucket=self.bucket.name)
         return "EventBridgeConfiguration" in answer
 
@@ -210,14 +210,14 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom AWS takes us for, and how far our clock is behind its own."""
+    """The identity under which we call AWS, and how far our clock is behind AWS's clock."""
 
     arn: str
     clock_behind_seconds: float | None
 
 
 def caller() -> Caller:
-    """Ask AWS who we are; everybody may ask that."""
+    """Ask AWS who we are; everyone is allowed to."""
     answer = boto3.client("sts", config=CONFIG).get_caller_identity()
     date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
     behind = parsedate_to_datetime(date).timestamp() - time.time() if date else None

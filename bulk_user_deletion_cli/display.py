@@ -24,9 +24,9 @@ _PLAIN_LINE_SECONDS = 5
 
 
 class Display:
-    """A live bar on a terminal, a plain line every few seconds elsewhere.
+    """A live progress bar on a terminal; otherwise a plain line every few seconds.
 
-    `name` is the execution's: the run's id, or one that resumes it.
+    `name` is the execution's name: the run's id, or that of an execution that resumes it.
     """
 
     def __init__(self, name: str, ledger: Ledger, bucket: Bucket, console: Console) -> None:
@@ -65,9 +65,9 @@ class Display:
         self._bar.stop()
 
     def update(self) -> None:
-        """Read the ledger and show what it says now."""
+        """Read the ledger and show its current state."""
         if self._users is None:
-            self._say_whom_it_waits_for(self._ledger.turns.waits_for(self._name))
+            self._print_which_run_it_waits_for(self._ledger.turns.waits_for(self._name))
         run_id = self._ledger.runs.id_of(self._name)
         run = self._ledger.runs.read(run_id)
         if run is None or run.mode is not Mode.APPLY:
@@ -90,7 +90,7 @@ class Display:
         if self._bar.disable:
             self._print_line(done, text)
 
-    def _say_whom_it_waits_for(self, run_id: str) -> None:
+    def _print_which_run_it_waits_for(self, run_id: str) -> None:
         if run_id == self._waits_for:
             return
         self._waits_for = run_id

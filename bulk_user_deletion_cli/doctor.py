@@ -1,4 +1,4 @@
-"""`doctor`: what works, what does not, and how to mend it."""
+"""`doctor`: what works, what does not, and how to fix it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -27,31 +27,31 @@ _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 
 class State(StrEnum):
-    """What was found."""
+    """The result of a check."""
 
     WELL = "well"
     WRONG = "wrong"
-    UNKNOWN = "unknown"  # we may not look, or something before it is wrong
+    UNKNOWN = "unknown"  # we are not allowed to look, or an earlier check failed
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `mend` says what to do when it is wrong."""
+    """One thing that was checked; `fix` says what to do if it is wrong."""
 
     what: str
     state: State
     said: str
-    mend: str = ""
+    fix: str = ""
 
 
 Watch = Callable[[str], Execution]
 
 
 def findings(stack_name: str, watch: Watch) -> Iterator[Finding]:
-    """Look at everything that a run needs, one thing after the other.
+    """Check everything that a run needs, one thing after another.
 
-    `watch` waits for the end of an execution. Nothing is changed, nobody is deleted, no secret is
-    read here: the stack itself asks the portal, with its own permissions.
+    `watch` waits for an execution to end. Nothing is changed, no user is deleted, and no secret is
+    read here: the stack itself calls the portal, with its own permissions.
     """
     try:
         us = caller()
@@ -102,8 +102,8 @@ def _looked(
 
 def _stack(what: str, name: str, where: str) -> Finding:
     if said := refusal(name):
-        mend = "Deploy it under a shorter name: its rules may start nothing under this one."
-        return Finding(what, State.WRONG, said, mend)
+        fix = "Deploy it under a shorter name: its rules may start nothing under this one."
+        return Finding(what, State.WRONG, said, fix)
     return Finding(what, State.WELL, where)
 
 
@@ -229,7 +229,7 @@ def _quiet_time(what: str, deployment: Deployment) -> Finding:
     return Finding(what, State.WELL, "the portal may be called")
 
 
-# The portal, as the stack sees it
+# The portal, as seen by the stack
 
 _PORTAL = ("Portal", "Token", "User management", "Answers of the portal")
 
@@ -260,7 +260,7 @@ def _portal(deployment: Deployment, watch: Watch) -> Iterator[Finding]:
     yield _clock("Clock of the portal", None if ahead is None else -ahead)
 
 
-# Which of the portal's findings an error is about, and what mends it where its words do not say.
+# Which finding about the portal each error affects, and how to fix it if its message does not say.
 _ABOUT = {
     PortalUnavailable.__name__: (
         "Portal",
@@ -277,17 +277,17 @@ _OF_THE_STACK = {
 
 
 def portal_findings(error: str, cause: str) -> Iterator[Finding]:
-    """Tell what a check that failed says: what comes before its error is well."""
+    """Yield the findings of a failed check: everything before its error is fine."""
     said = cause.partition(" Report: ")[0]
     if error not in _ABOUT:
-        mend = "See that what is named is there, and that the functions' roles may use it."
+        fix = "See that what is named is there, and that the functions' roles may use it."
         what = _OF_THE_STACK.get(error, "Check of the portal")
-        yield Finding(what, State.WRONG, said or error, mend if error in _OF_THE_STACK else "")
+        yield Finding(what, State.WRONG, said or error, fix if error in _OF_THE_STACK else "")
         return
-    wrong, mend = _ABOUT[error]
+    wrong, fix = _ABOUT[error]
     for what in _PORTAL:
         if what == wrong:
-            yield Finding(what, State.WRONG, said, mend)
+            yield Finding(what, State.WRONG, said, fix)
             return
         yield Finding(what, State.WELL, "no complaint")
 

@@ -1,4 +1,4 @@
-"""`bulk-user-deletion`: its commands."""
+"""The commands of `bulk-user-deletion`."""
 
 import getpass
 import json
@@ -31,11 +31,11 @@ from bulk_user_deletion_cli.runs import (
     copy_reports,
     ended,
     ended_by,
+    print_end,
     quiet_sentence,
     reported,
     show_plan,
     shown,
-    tell,
     watch,
 )
 
@@ -46,7 +46,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class _Commands(click.Group):
-    """Says in one sentence what AWS refused, instead of a traceback."""
+    """Shows one sentence about what AWS refused, instead of a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -286,7 +286,7 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     console, deployment = _console(as_json), Deployment(stack_name)
     if quiet := quiet_sentence(deployment.ledger.portal.pace(), now=time.time()):
         console.print(quiet, soft_wrap=True)
-    if behind := deployment.waits_for(run_id):  # it may wait to resume a run, and have none yet
+    if behind := deployment.waits_for(run_id):  # waiting to resume a run, perhaps
         if watching:
             arn = deployment.execution_arn(run_id)
             raise SystemExit(_follow(deployment, arn, console, as_json=as_json))
@@ -303,7 +303,7 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     else:
         end = None if execution.is_running else reported(deployment, execution)
     if end:
-        raise SystemExit(tell(end, deployment, console=console, as_json=as_json))
+        raise SystemExit(print_end(end, deployment, console=console, as_json=as_json))
     outcomes = {
         name: number
         for name, number in _outcomes(deployment, run.run_id).items()
@@ -379,7 +379,7 @@ def report(stack_name: str, run_id: str, out: Path, as_json: bool) -> None:
         raise click.ClickException(
             f"Run {run_id} has no report yet. See how it stands: bulk-user-deletion status {run_id}"
         )
-    tell(end, deployment, console=console, as_json=as_json, out=out)
+    print_end(end, deployment, console=console, as_json=as_json, out=out)
 
 
 @main.command()
@@ -420,7 +420,7 @@ def runs(stack_name: str, as_json: bool) -> None:
 @_as_json
 @click.pass_obj
 def doctor(stack_name: str, as_json: bool) -> None:
-    """Say what works, what does not, and how to mend it. Nobody is touched."""
+    """Say what works, what does not, and how to fix it. Nobody is touched."""
     console = _console(as_json)
     found: list[Finding] = []
     marks = {State.WELL: "[green]✓[/green]", State.WRONG: "[red]✗[/red]", State.UNKNOWN: "?"}
@@ -429,8 +429,8 @@ def doctor(stack_name: str, as_json: bool) -> None:
         found.append(finding)
         said = shown(finding.said)
         console.print(f" {marks[finding.state]} {finding.what:<22}  {said}", soft_wrap=True)
-        if finding.state is State.WRONG and finding.mend:
-            console.print(f"   {'':<22}  → {shown(finding.mend)}", soft_wrap=True)
+        if finding.state is State.WRONG and finding.fix:
+            console.print(f"   {'':<22}  → {shown(finding.fix)}", soft_wrap=True)
     wrong = [finding.what for finding in found if finding.state is State.WRONG]
     console.print(f"\nWrong: {', '.join(wrong)}." if wrong else "\nNothing is wrong.")
     if as_json:
@@ -450,7 +450,7 @@ def _console(as_json: bool) -> Console:
 
 
 def _table(first: str, *others: str) -> Table:
-    """Return a table whose first column is never cut: it is what other commands are given."""
+    """Return a table whose first column is never cut, because other commands take it as input."""
     table = Table(box=None)
     table.add_column(first, no_wrap=True)
     for name in others:
@@ -460,7 +460,7 @@ def _table(first: str, *others: str) -> Table:
 
 def _follow(deployment: Deployment, arn: str, console: Console, *, as_json: bool) -> int:
     end = ended_by(deployment, watch(deployment, arn, console))
-    return tell(end, deployment, console=console, as_json=as_json)
+    return print_end(end, deployment, console=console, as_json=as_json)
 
 
 def _wait(deployment: Deployment, arn: str) -> Execution:
@@ -468,7 +468,7 @@ def _wait(deployment: Deployment, arn: str) -> Execution:
 
 
 def _order(deployment: Deployment, order: dict[str, Any], *, kind: str) -> None:
-    """Give an order, and say what was done; exit when it was refused."""
+    """Send an order and print what was done; exit if it was refused."""
     execution = _wait(deployment, deployment.start(order, kind=kind))
     if not execution.succeeded:
         _refuse(execution.cause.partition(" Report: ")[0])
@@ -501,7 +501,7 @@ def _outcomes(deployment: Deployment, run_id: str) -> dict[str, int]:
 
 
 def _confirm(users: int, typed: int | None) -> None:
-    """Go on only when the number of users was typed, or given with --yes-delete."""
+    """Continue only if the number of users was typed, or given with --yes-delete."""
     if not users:
         _refuse("Nobody is left to delete.")
     if typed is None:

@@ -1,4 +1,4 @@
-"""Runs on the terminal: watched to their end, and their end told."""
+"""Runs on the terminal: watches them until they end, and prints how they ended."""
 
 import json
 import time
@@ -21,12 +21,12 @@ from bulk_user_deletion_cli.display import Display
 
 SUCCEEDED, ENDED_OTHERWISE, REFUSED = 0, 1, 2
 
-# A short run is followed closely, a long one costs AWS little.
+# Short runs are polled often; long ones less often, which saves calls to AWS.
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.3, 10.0
 
 
 def shown(text: str) -> str:
-    """Return a text that others wrote, for the console to print as it is."""
+    """Return text from outside in a form that the console prints unchanged."""
     return escape(showable(text))
 
 
@@ -76,16 +76,16 @@ class Ended:
 
 
 def ended(deployment: Deployment, name: str) -> Ended | None:
-    """Return how the run of this name ended, None when it has no report."""
+    """Return how the run of this name ended, or None if it has no report."""
     run_id = deployment.ledger.runs.id_of(name)
     report = json.loads(deployment.bucket.read_report(run_id, "json") or b"{}")
     return Ended(run_id, report["status"], report["sentence"], report) if report else None
 
 
 def reported(deployment: Deployment, execution: Execution) -> Ended | None:
-    """Return how the run of an ended execution ended, None when no report tells of it.
+    """Return how the run of an ended execution ended, or None if no report says so.
 
-    A run that is resumed has the report of its earlier end until it is reported again.
+    A resumed run has the report of its earlier end until it is reported again.
     """
     end = ended(deployment, execution.name)
     started_at = execution.started_at.replace(microsecond=0)
@@ -95,13 +95,13 @@ def reported(deployment: Deployment, execution: Execution) -> Ended | None:
 
 
 def ended_by(deployment: Deployment, execution: Execution) -> Ended:
-    """Return how the run of an ended execution ended, as its report or else the execution says."""
+    """Return how the run of an ended execution ended: by its report, or else by the execution."""
     said = execution.cause or execution.nothing_because or "No report was written."
     without = Ended(execution.name, execution.status, said, {})
     return reported(deployment, execution) or without
 
 
-def tell(
+def print_end(
     end: Ended, deployment: Deployment, *, console: Console, as_json: bool, out: Path | None = None
 ) -> int:
     """Print how a run ended, copy its reports to `out` if there is one; return the exit status."""
@@ -131,7 +131,7 @@ def tell(
 
 
 def quiet_sentence(pace: Pace, *, now: float) -> str:
-    """Say until when the portal asked to be left alone; empty when it may be called."""
+    """Return until when the portal asked not to be called, or an empty string."""
     if pace.quiet_until <= now:
         return ""
     return f"The portal asked to be left alone until {iso(pace.quiet_until)}."
@@ -150,7 +150,7 @@ def copy_reports(deployment: Deployment, run_id: str, out: Path) -> dict[str, st
 
 
 def show_plan(plan: Plan, *, console: Console, users: int) -> None:
-    """Print a plan's figures; `users` is how many of it would be deleted now."""
+    """Print a plan's figures; `users` is how many users would be deleted now."""
     limits, estimate = plan.limits, plan.estimate
     share = 100 * users / plan.portal_users if plan.portal_users else 0
     rows = {

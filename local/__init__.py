@@ -1,6 +1,6 @@
-"""The embedded default: the real template on emulated AWS, and a portal simulator.
+"""The local default: the real template on emulated AWS, and a portal simulator.
 
-It reads the ledger and the bucket with the application's own code, straight from the layer.
+It reads the ledger and the bucket with the application's own code, directly from the layer.
 """
 
 import sys

@@ -19,14 +19,14 @@ _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 def main() -> None:
     """Everything on one machine: emulated AWS with the real template, and a simulated portal."""
     for number in _ENDINGS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+        if signal.getsignal(number) is not signal.SIG_IGN:  # for example under nohup
             signal.signal(number, _end)
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    """Leave by way of every context, so that no emulator and no portal is left running."""
+    """Exit through all context managers, so that no emulator or portal is left running."""
     for ending in _ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)  # what is being closed is closed to the end
+        signal.signal(ending, signal.SIG_IGN)  # do not interrupt the clean-up
     sys.exit(128 + number)
 
 

@@ -1,6 +1,6 @@
 """`python -m local.check_name ENV ARGS`: refuses a stack whose name is too long.
 
-`make deploy` calls it with what it gives to the SAM CLI, before that is called.
+`make deploy` calls it with the arguments for the SAM CLI, before it calls the SAM CLI.
 """
 
 import argparse
@@ -17,7 +17,7 @@ _SAMCONFIG = Path(__file__).resolve().parents[1] / "samconfig.toml"
 def check(argv: Sequence[str], samconfig: Path = _SAMCONFIG) -> str:
     """Return why the stack cannot be deployed, or nothing.
 
-    With --guided the SAM CLI may still ask for another name: CloudFormation refuses that one.
+    With --guided the SAM CLI may ask for another name, which CloudFormation refuses if it is long.
     """
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("environment")

@@ -1,4 +1,4 @@
-"""The simulated portal that `python -m local run` uses when it is given no other."""
+"""The simulated portal that `python -m local run` uses by default."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,10 +6,10 @@ from typing import Any
 
 from local.portal import Knobs, PortalSimulator
 
-_USERS = 401  # one of them is deleted once the dataset is collected
+_USERS = 401  # one of them is deleted after the dataset is collected
 _LEAVERS = 25
 
-# The product's own times, before they are scaled like every Wait.
+# The product's own times, before scaling (every Wait is scaled too).
 _SECONDS_PER_DELETE = 60
 _TOKEN_LIFE_SECONDS = 900
 
@@ -18,8 +18,8 @@ _TOKEN_LIFE_SECONDS = 900
 def demo_portal(wait_scale: float) -> Iterator[tuple[PortalSimulator, dict[str, Any]]]:
     """Serve a portal with leavers in a dataset; yield it, and the request that deletes them.
 
-    The dataset also names an administrator, and somebody who was deleted after it was collected:
-    each ends with an outcome of its own.
+    The dataset also names an administrator, and a user who was deleted after it was collected:
+    each ends with a different outcome.
     """
     knobs = Knobs(
         seconds_per_delete=_SECONDS_PER_DELETE * wait_scale,

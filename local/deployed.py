@@ -1,4 +1,4 @@
-"""The whole application on this machine, for a while: emulated AWS, the real template, a portal."""
+"""The whole application, temporarily on this machine: emulated AWS, the real template, a portal."""
 
 import json
 import os
@@ -23,7 +23,7 @@ STACK_NAME = "bulk-user-deletion"
 
 @dataclass(frozen=True)
 class PortalAccess:
-    """Where the portal is, and what it wants for a token."""
+    """The address of the portal, and the credentials for a token."""
 
     url: str
     application_id: str
@@ -32,7 +32,7 @@ class PortalAccess:
 
     @classmethod
     def to(cls, simulator: PortalSimulator) -> Self:
-        """Return what a simulated portal wants."""
+        """Return the access to a simulated portal."""
         return cls(
             simulator.url,
             simulator.application_id,
@@ -76,7 +76,7 @@ def deployed(
     wait_scale: float,
     console: Console,
 ) -> Iterator[tuple[Deployment, dict[str, Any]]]:
-    """Deploy the stack for a portal, the simulated one if none is given, its credentials filled.
+    """Deploy the stack for a portal (by default the simulated one), with its credentials filled in.
 
     Yields the deployment, and the request that deletes the simulated portal's leavers.
     """
@@ -104,7 +104,7 @@ def deployed(
 
 
 def connect(aws: Engine, stack: Stack, portal: PortalAccess) -> Deployment:
-    """Fill a stack's credentials, as a person does before the first run; return it to work with."""
+    """Fill a stack's credentials, as a person does before the first run; return the deployment."""
     credentials = {
         "application_id": portal.application_id,
         "application_key": portal.application_key,

@@ -1,4 +1,4 @@
-"""`python -m local rehearse`: what `sam build` made, from its first deployment to its removal."""
+"""`python -m local rehearse`: the output of `sam build`, from first deployment to removal."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def rehearse_command(build: Path) -> None:
         outputs = stack.outputs
         stack.delete()
         console.print("Removed the stack.", soft_wrap=True)
-        _say_what_stays(aws, stack, outputs, console)
+        _check_what_stays(aws, stack, outputs, console)
 
 
 def _expect(
@@ -53,8 +53,8 @@ def _expect(
         raise click.ClickException(f"This run should have ended {status}.")
 
 
-def _say_what_stays(aws: Engine, stack: Stack, outputs: dict[str, str], console: Console) -> None:
-    """Check that what proves the deletions is still there, and nothing that could go on."""
+def _check_what_stays(aws: Engine, stack: Stack, outputs: dict[str, str], console: Console) -> None:
+    """Check that the records of the deletions still exist, and nothing that could still run."""
     aws.client("s3").head_bucket(Bucket=outputs["DataBucketName"])
     aws.client("dynamodb").describe_table(TableName=outputs["LedgerTableName"])
     try:

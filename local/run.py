@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 
 from bulk_user_deletion_cli.deployment import Deployment
-from bulk_user_deletion_cli.runs import ended_by, tell, watch
+from bulk_user_deletion_cli.runs import ended_by, print_end, watch
 from local.deployed import PortalAccess, deployed, parameters_option, wait_scale_option
 
-# How long a dropped file may take to start a run, and how often that is looked for.
+# How long a dropped file may take to start a run, and how often to check for it.
 _START_SECONDS = 60
 _POLL_SECONDS = 0.3
 
@@ -20,7 +20,7 @@ _POLL_SECONDS = 0.3
 @click.option("--portal-url", metavar="URL", help="A portal to use; the simulator if absent.")
 @click.option("--application-id", metavar="ID", help="Its External Application.")
 @click.option("--application-key", metavar="KEY", help="The application's key.")
-@click.option("--user", metavar="NAME", help="The username the token shall act as.")
+@click.option("--user", metavar="NAME", help="The username that the token acts as.")
 @click.option(
     "--event",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -86,7 +86,7 @@ def run_command(
             request = json.loads(event.read_text(encoding="utf-8")) if event else demonstration
             arn = deployment.start(request)
         end = ended_by(deployment, watch(deployment, arn, console))
-        raise SystemExit(tell(end, deployment, console=console, as_json=as_json, out=out))
+        raise SystemExit(print_end(end, deployment, console=console, as_json=as_json, out=out))
 
 
 def _drop(deployment: Deployment, file: Path) -> str:

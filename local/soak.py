@@ -1,7 +1,7 @@
-"""`python -m local soak`: the real template under every fault at once, held against the rules.
+"""`python -m local soak`: the real template under every fault at once, checked against the rules.
 
-The portal answers as badly as it can, functions are killed at random, executions are aborted. Each
-time the run has been closed, it is resumed, as an operator would, until nothing is open.
+The portal shows every fault, functions are killed at random, executions are aborted. Whenever the
+run has been closed, it is resumed, as an operator would do, until nothing is open.
 """
 
 import json
@@ -35,12 +35,12 @@ _SECONDS_BETWEEN_KILLS = 2.0
 _POLL_SECONDS = 0.2
 _CLOSE_SECONDS = 120
 
-# Of a thousand DELETEs about a tenth goes wrong, each kind in its turn.
+# About a tenth of a thousand DELETEs fails, each kind in turn.
 _RATE_OF_EACH_DELETE_FAULT = 0.005
 _RATE_OF_EACH_PASSING_FAULT = 0.003
 _RATE_OF_EACH_STOPPING_FAULT = 0.0005
 
-# What any request gets and is tried again; the others stop the whole run when a GET gets them.
+# Faults of any request that are retried; the others stop the whole run if they hit a GET.
 _PASSING = (
     Fault.RESET_BEFORE,
     Fault.BAD_GATEWAY_BEFORE,
@@ -56,7 +56,7 @@ _STOPPING = (Fault.FORBIDDEN, Fault.REDIRECT, Fault.EMPTY_LIST_200, Fault.HUGE_B
 
 @dataclass
 class Findings:
-    """What was done to the application, and what it did."""
+    """The injected faults, and what the application did."""
 
     requested: int
     bystanders: int
@@ -85,7 +85,7 @@ class Findings:
         return sum("get_token" in r.path and r.status == 200 for r in self.requests)
 
     def lost(self) -> set[str]:
-        """Return the entries without one final outcome that is true."""
+        """Return the entries that do not have exactly one final outcome that is true."""
         rows: dict[str, list[dict[str, Any]]] = {}
         for row in self.report["rows"]:
             rows.setdefault(row["user_id"], []).append(row)
@@ -99,11 +99,11 @@ class Findings:
         }
 
     def deleted_outside_the_plan(self) -> set[int]:
-        """Return who is gone, or was sent a DELETE, without having been planned."""
+        """Return the users that are gone or were sent a DELETE although they were not planned."""
         return (self.gone | set(self.deletes)) - self.planned
 
     def sent_a_delete_after_seen_gone(self) -> set[int]:
-        """Return who was sent a DELETE after the portal itself had said that they are gone."""
+        """Return the users that were sent a DELETE after the portal had said they are gone."""
         seen_gone: set[int] = set()
         found: set[int] = set()
         for request in self.requests:
@@ -155,7 +155,7 @@ class Findings:
 
 @dataclass
 class Killer:
-    """Kills one of the engine's functions every now and then."""
+    """Kills one of the engine's functions from time to time."""
 
     engine: Engine
     chance: random.Random
@@ -197,7 +197,7 @@ class Soak:
     aborts: int = 0
 
     def carry_out(self, request: dict[str, Any]) -> str:
-        """Start the request, then resume what is left until nothing is; return the run's id."""
+        """Start the request, then resume until nothing is left; return the run's id."""
         arn = self._start(request)
         run_id = arn.rpartition(":")[2]
         while True:
@@ -209,7 +209,7 @@ class Soak:
                 if not any(Outcome(name).is_open for name in report["counts"]):
                     return run_id
                 arn = self._start({"mode": "apply", "resume": run_id})
-            else:  # it ended before it had a plan: as its report says, send it again
+            else:  # it ended before it had a plan: send it again, as its report says
                 arn = self._start(request)
                 run_id = arn.rpartition(":")[2]
 
@@ -218,14 +218,14 @@ class Soak:
         return self.deployment.start(request)
 
     def _watch(self, arn: str) -> None:
-        """Wait for an execution's end; abort it when it has got far enough for the next abort."""
+        """Wait for an execution to end; abort it once it is far enough for the next abort."""
         while (execution := self.deployment.execution(arn)) and execution.is_running:
             self._in_time()
             gone = len(self.users - self.portal.user_ids())
             if self.aborts < _ABORTS and gone * (_ABORTS + 1) > len(self.users) * (self.aborts + 1):
                 self.aborts += 1
                 self.console.print(f"Aborting {arn.rpartition(':')[2]} with {gone} users gone.")
-                # As somebody does in the console who does not know the stop button.
+                # Like someone in the console who does not know the stop button.
                 self.aws.client("stepfunctions").stop_execution(executionArn=arn)
             time.sleep(_POLL_SECONDS)
 
@@ -245,7 +245,7 @@ class Soak:
 
 
 def misbehave(portal: PortalSimulator, seed: int) -> None:
-    """Let the portal have every fault there is, each at a rate of its own."""
+    """Give the portal every fault, each at its own rate."""
     for number, fault in enumerate(Fault):
         portal.faults.rate(fault, _RATE_OF_EACH_DELETE_FAULT, method="DELETE", seed=seed + number)
     for number, fault in enumerate(_PASSING):
@@ -291,8 +291,8 @@ def soak(*, users: int, seed: int, minutes: float, console: Console) -> Findings
         before = portal.user_ids()
         planned = {row["user_id"] for row in portal.collected(dataset)}
         misbehave(portal, seed)
-        began = time.monotonic()
-        course = Soak(engine, deployment, portal, planned, began + minutes * 60, console)
+        started = time.monotonic()
+        course = Soak(engine, deployment, portal, planned, started + minutes * 60, console)
         killer = Killer(engine, random.Random(seed))  # noqa: S311
         with killer.at_work():
             run_id = course.carry_out({"mode": "apply", "source": {"dataset_id": dataset}})
@@ -306,7 +306,7 @@ def soak(*, users: int, seed: int, minutes: float, console: Console) -> Findings
             kills=killer.kills,
             aborts=course.aborts,
             executions=course.executions,
-            seconds=time.monotonic() - began,
+            seconds=time.monotonic() - started,
         )
 
 
@@ -318,7 +318,7 @@ def soak_command(users: int, seed: int, minutes: float) -> None:
     """Delete many users under every fault at once.
 
     Faults of the portal, functions killed at random, executions aborted and resumed. Exit status 1
-    when anybody was lost, deleted outside the plan, or sent a DELETE after having been seen gone.
+    if any user was lost, deleted outside the plan, or sent a DELETE after being seen gone.
     """
     console = Console(highlight=False)
     findings = soak(users=users, seed=seed, minutes=minutes, console=console)

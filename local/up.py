@@ -14,7 +14,7 @@ from local.deployed import deployed, parameters_option, wait_scale_option
 @parameters_option
 @wait_scale_option
 def up_command(parameters: dict[str, str], wait_scale: float) -> None:
-    """Keep the application and a simulated portal up, for bulk-user-deletion to be tried on."""
+    """Keep the application and a simulated portal running, to try bulk-user-deletion on."""
     console = Console(highlight=False)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

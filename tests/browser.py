@@ -1,4 +1,4 @@
-"""Chromium without a window, spoken to over its DevTools pipe: no driver, no network, no package.
+"""Headless Chromium, controlled over its DevTools pipe: no driver, no network, no package.
 
 The protocol: https://chromedevtools.github.io/devtools-protocol/, messages ended by a NUL byte.
 """
@@ -28,7 +28,7 @@ _FLAGS = (
 
 
 class Browser:
-    """One page in one browser. `problems` are the errors and warnings that its console showed."""
+    """One page in one browser. `problems` are the errors and warnings on its console."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -43,7 +43,7 @@ class Browser:
         self._read = read_here
 
         def fds_3_and_4() -> None:
-            # Out of the way first: one of them may already be 3 or 4.
+            # Move them away first: one of them may already be 3 or 4.
             commands, answers = os.dup2(read_there, 20), os.dup2(write_there, 21)
             os.dup2(commands, 3)
             os.dup2(answers, 4)
@@ -94,7 +94,7 @@ class Browser:
         return answer["result"].get("value")
 
     def look(self, *, dark: bool = False, printed: bool = False, width: int = 1200) -> None:
-        """Show the page as somebody's settings would have it."""
+        """Show the page with the given settings of a reader."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         media = "print" if printed else "screen"
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
@@ -107,7 +107,7 @@ class Browser:
         )
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call a method of the protocol, and wait for its answer."""
+        """Call a method of the protocol and wait for its result."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session:

@@ -1,4 +1,4 @@
-"""Users, entries, plans and reports for tests: a line each, and strategies to draw them from."""
+"""Users, entries, plans and reports for tests, one line each, and strategies that draw them."""
 
 from dataclasses import replace
 from datetime import date
@@ -17,14 +17,14 @@ API_USER = "api"
 
 
 def a_user(user_id: int | str, username: str | None = None, **fields: Any) -> PortalUser:
-    """A regular user, called user<id> and with an e-mail like that unless told otherwise."""
+    """A regular user, by default called user<id> and with an e-mail like that."""
     name = f"user{user_id}" if username is None else username
     fields = {"email": f"{name}@example.com", "type": "regular", **fields}
     return PortalUser(str(user_id), name, **fields)
 
 
 def some_limits(**changes: Any) -> Limits:
-    """The stack's default limits, changed."""
+    """The stack's default limits, with changes."""
     default = Limits(
         max_users=50,
         max_percent=10.0,
@@ -49,7 +49,7 @@ def planned(
     reason: str = "",
     kind: ReasonKind = ReasonKind.NONE,
 ) -> PlannedEntry:
-    """An entry that names its user by id, and what a plan decided for it."""
+    """An entry that names its user by id, and what a plan decided about it."""
     entry = Entry(line, user_id=user.user_id if user else "9")
     return PlannedEntry(entry, outcome, reason, user, reason_kind=kind)
 
@@ -76,7 +76,7 @@ def a_plan(*entries: PlannedEntry, **fields: Any) -> Plan:
 
 
 def a_row(state: UserState, outcome: Outcome | None = None, **fields: Any) -> UserRow:
-    """What the ledger holds of user 118, after one DELETE unless told otherwise."""
+    """The ledger's row of user 118, by default after one DELETE."""
     return UserRow(**{"user_id": "118", "attempts": 1, **fields}, state=state, outcome=outcome)
 
 
@@ -103,7 +103,7 @@ def a_report_row(line: int = 1, **fields: Any) -> ReportRow:
 
 
 def a_report(*rows: ReportRow, **fields: Any) -> Report:
-    """The report of a run that deleted everybody it was asked to."""
+    """The report of a run that deleted every requested user."""
     default = Report(
         run_id="run-1",
         execution_arn="arn:aws:states:us-east-1:123456789012:execution:bulk-user-deletion:run-1",
@@ -161,6 +161,6 @@ TODAY = date(2026, 11, 20)
 
 
 def protected_by(*lines: str, api_user: str = API_USER) -> Protected:
-    """Everybody who is kept, with a protected list of these lines."""
+    """The users who are kept, with a protected list of these lines."""
     content = "\n".join(["user,until,reason", *lines])
     return Protected(api_user, read_protected_list(content.encode()))

@@ -1,6 +1,6 @@
-"""What holds for every test.
+"""Settings for all tests.
 
-Property-based tests look at the same examples on every machine, however slow it is.
+Property-based tests use the same examples on every machine, however slow it is.
 """
 
 import os
@@ -19,6 +19,6 @@ settings.load_profile("steady")
 
 @pytest.fixture(autouse=True)
 def surroundings() -> Iterator[None]:
-    """Leave the process as it was: `local` points it at an emulator that ends with the test."""
+    """Restore the environment: `local` points it at an emulator that ends with the test."""
     with mock.patch.dict(os.environ), mock.patch.object(boto3, "DEFAULT_SESSION", None):
         yield

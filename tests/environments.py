@@ -8,7 +8,7 @@ PROJECT = Path(__file__).parents[1]
 
 
 def program(environment: str, name: str) -> Path:
-    """Return where a virtual environment has a program; fail with what to do where it has not."""
+    """Return the path of a program in a virtual environment; fail with advice if it is missing."""
     path = PROJECT / environment / "bin" / name
     if not path.exists():
         pytest.fail(

@@ -1,4 +1,4 @@
-"""The tables of docs/input.md, read back: they are what its tests run."""
+"""Reads the tables of docs/input.md, which its tests run."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def rows(heading: str) -> list[tuple[str, ...]]:
 
 
 def code(cell: str) -> str:
-    """What stands between the backticks of a cell."""
+    """The text between the backticks of a cell."""
     found = re.fullmatch("`+ ?(.*?) ?`+", cell)
     assert found, cell
     return found[1]
@@ -37,7 +37,7 @@ def request(cell: str) -> Any:
 
 
 def shown(entries: list[Entry]) -> str:
-    """Entries as the table has them: the line, and what names the user."""
+    """Entries in the table's form: the line, and what names the user."""
     return "; ".join(
         f"{entry.line}: "
         + " ".join(

@@ -1,4 +1,4 @@
-"""What may import what, read from the code: every import counts, wherever in a module it stands.
+"""What may import what, read from the code: every import counts, wherever it is in a module.
 
 A room is a module or a package right below the layer's package: `rules`, `portal`, `bucket`.
 """
@@ -34,7 +34,7 @@ FOLDERS_BELOW: dict[str, set[str]] = {
     "tests": {*FOLDERS},
 }
 
-# Which rooms these may import from. Steps are put together from all others.
+# Which rooms these may import from. Steps may import from all others.
 ROOMS_BELOW = {
     "errors": set[str](),
     "models": {"models"},
@@ -44,8 +44,8 @@ ROOMS_BELOW = {
 # Nothing in the layer imports these: what handlers call.
 ON_TOP = {"adapters", "steps"}
 
-# What the pure rooms use of the standard library. None of it knows the time of day, a file, the
-# network, another process, or chance.
+# What the pure rooms use of the standard library. None of it accesses the clock, files, the
+# network, other processes, or randomness.
 PURE = {
     "codecs", "collections", "contextlib", "csv", "dataclasses", "datetime", "decimal", "difflib",
     "email.utils.parsedate_to_datetime", "enum", "fnmatch", "functools", "hashlib", "io",
@@ -60,7 +60,7 @@ AWS = {"boto3", "botocore", "s3transfer"}  # and the stubs, which are called myp
 HTTP = {"requests", "urllib3", "urllib.request", "http.client", "http.server", "socket", "ssl"}
 KNOW_AWS = {"bucket", "executions", "ledger.table", "store", "tokens", "topic"}
 KNOW_HTTP = {"portal"}
-# What is installed beside the layer's modules (requirements.in), and what Lambda brings.
+# What is installed beside the layer's modules (requirements.in), and what Lambda provides.
 INSTALLED = {"aws_lambda_powertools", "chameleon", "requests", "urllib3", "boto3", "botocore"}
 
 
@@ -168,10 +168,10 @@ def circle(modules: Mapping[str, str]) -> list[str]:
     return []
 
 
-# What there is
+# The code
 
 
-def test_no_module_imports_what_it_may_not() -> None:
+def test_no_module_has_a_forbidden_import() -> None:
     assert breaches(sources()) == []
 
 
@@ -195,13 +195,13 @@ def test_every_module_that_may_know_aws_or_http_does() -> None:
     assert {_first(name) for name in knowing(HTTP)} == KNOW_HTTP
 
 
-def test_every_room_that_the_table_names_is_there() -> None:
+def test_every_room_that_the_table_names_exists() -> None:
     rooms = {_room(name) for name in sources()}
 
     assert {*ROOMS_BELOW, *ON_TOP, *KNOW_HTTP} <= rooms
 
 
-# What would be found
+# What the check would find
 
 FORBIDDEN = {
     "rules.a_rule": [

@@ -1,4 +1,4 @@
-"""What whoever changes something relies on: the map, the checks before a commit, the updates."""
+"""What contributors rely on: the map, the checks before a commit, the updates."""
 
 import re
 import shlex
@@ -72,7 +72,7 @@ def test_every_field_of_a_form_can_be_filled_in(path: Path) -> None:
     assert all(item["attributes"]["label"] for item in fields)
 
 
-def test_every_path_that_contributing_names_is_there() -> None:
+def test_every_path_that_contributing_names_exists() -> None:
     text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     layer = "layers/shared/bulk_user_deletion/"
 

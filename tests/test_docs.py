@@ -27,7 +27,7 @@ DEFINED = {
     [*sorted(PROJECT.glob("docs/**/*.md")), PROJECT / "SECURITY.md"],
     ids=lambda path: str(path.relative_to(PROJECT)),
 )
-def test_every_test_that_a_document_names_is_there(path: Path) -> None:
+def test_every_test_that_a_document_names_exists(path: Path) -> None:
     named = set(re.findall(r"`(test_\w+)`", path.read_text(encoding="utf-8")))
 
     assert named <= DEFINED
@@ -115,7 +115,7 @@ def test_every_document_is_reached_from_the_readme() -> None:
 
 
 def _commands(path: Path) -> list[str]:
-    """The lines of a document that somebody would type."""
+    """The lines of a document that a reader would type."""
     text = re.sub(r"\\\n\s+", "", path.read_text(encoding="utf-8"))
     blocks = re.findall(r"^(?: {4,7})(\S.*)$", text, re.MULTILINE)
     first = ("bulk-user-deletion ", "make ", "python -m local", ".venv/bin/python -m local", "aws ")
@@ -124,7 +124,7 @@ def _commands(path: Path) -> list[str]:
 
 
 @EVERY_DOCUMENT
-def test_every_command_is_one_that_there_is(path: Path, tmp_path: Path) -> None:
+def test_every_command_exists(path: Path, tmp_path: Path) -> None:
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
     for line in _commands(path):
         words = shlex.split(line, comments=True)
@@ -141,7 +141,7 @@ def test_every_command_is_one_that_there_is(path: Path, tmp_path: Path) -> None:
 
 
 def _parse(group: click.Group, arguments: list[str], folder: Path) -> None:
-    """Parse a command as it would be, without carrying it out."""
+    """Parse a command without running it."""
     (folder / "leavers.csv").touch()
     given = [
         str(folder / word)

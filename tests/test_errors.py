@@ -85,11 +85,11 @@ def test_where_no_version_was_rejected_none_is_found(cause: str) -> None:
 
 
 @pytest.mark.parametrize("error", [error for error in CLASSES if error is not TokenRejected])
-def test_our_own_errors_speak_for_themselves(error: type[Exception]) -> None:
+def test_the_message_of_our_own_errors_is_used(error: type[Exception]) -> None:
     assert sentence_of(caught(error("Check the list."))) == "Check the list."
 
 
-def test_a_rejected_token_speaks_for_itself() -> None:
+def test_the_message_of_a_rejected_token_is_used() -> None:
     assert sentence_of(caught(TokenRejected(None))) == "No portal token is stored yet."
 
 

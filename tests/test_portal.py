@@ -39,7 +39,7 @@ def credentials(simulator: PortalSimulator, **changes: str) -> Credentials:
 
 @pytest.fixture
 def portal(simulator: PortalSimulator) -> Portal:
-    """A client with a valid token; the log begins after it was issued."""
+    """A client with a valid token; the log starts after it was issued."""
     value, _ = Portal(simulator.url).get_token(credentials(simulator))
     simulator.requests.clear()
     token = Token("version-1", value, issued_at=0, expires_at=2**40, user=simulator.api_user)
@@ -53,7 +53,7 @@ def asked(simulator: PortalSimulator) -> list[str]:
 # Tokens
 
 
-def test_a_token_is_asked_for_with_the_credentials(simulator: PortalSimulator) -> None:
+def test_a_token_is_requested_with_the_credentials(simulator: PortalSimulator) -> None:
     value, expires = Portal(simulator.url).get_token(credentials(simulator))
 
     assert value
@@ -231,7 +231,7 @@ def test_a_look_is_repeated_after_a_passing_fault(
     assert asked(simulator) == ["GET /api/user/id/118"] * 2
 
 
-def test_nobody_waits_on_retry_after_inside_billed_time(
+def test_retry_after_is_not_waited_for_in_billed_time(
     portal: Portal, simulator: PortalSimulator
 ) -> None:
     simulator.faults.script(Fault.TOO_MANY_REQUESTS, method="GET")
@@ -242,7 +242,7 @@ def test_nobody_waits_on_retry_after_inside_billed_time(
     assert len(simulator.requests) == 1
 
 
-def test_a_delete_that_was_never_sent_is_told_from_one_that_was_lost(
+def test_a_delete_that_was_never_sent_is_distinguished_from_one_that_was_lost(
     portal: Portal, simulator: PortalSimulator
 ) -> None:
     simulator.faults.script(Fault.HANG_AFTER)
@@ -298,7 +298,7 @@ def test_an_expired_token_asks_for_a_renewal_of_its_version(
     assert rejected.value.version_id == "version-1"
 
 
-def test_missing_user_management_is_no_reason_to_renew_the_token(
+def test_missing_user_management_does_not_renew_the_token(
     portal: Portal, simulator: PortalSimulator
 ) -> None:
     simulator.knobs = Knobs(user_management=False)
@@ -377,7 +377,7 @@ def test_neither_a_proxy_nor_a_netrc_of_the_environment_is_used(
 
 
 @pytest.mark.parametrize("fault", [Fault.HTML_200, Fault.TRUNCATED_200])
-def test_a_list_that_cannot_be_read_is_no_list(
+def test_a_list_that_cannot_be_read_is_an_error(
     portal: Portal, simulator: PortalSimulator, fault: Fault
 ) -> None:
     simulator.faults.rate(fault, 1, method="GET")

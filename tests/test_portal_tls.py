@@ -1,4 +1,4 @@
-"""The portal client over TLS, against a portal that a company's own authority vouches for."""
+"""The portal client over TLS, against a portal with a certificate of a private authority."""
 
 import ssl
 import threading
@@ -23,7 +23,7 @@ TOKEN = Token("version-1", "secret", issued_at=0, expires_at=2e9, user="api")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers every look, and remembers that it was asked."""
+    """Answers every look, and records it."""
 
     asked: list[str]
 
@@ -34,11 +34,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b'{"user": {"id": "118"}}')
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 def certificate(folder: Path, name: str) -> Path:
-    """A certificate for 127.0.0.1, with its key, that is an authority of its own."""
+    """A self-signed certificate for 127.0.0.1, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -70,13 +70,13 @@ def certificate(folder: Path, name: str) -> Path:
 
 @pytest.fixture
 def ca_bundle(tmp_path: Path) -> Path:
-    """The certificate of the company's own authority, and of its portal."""
+    """The certificate of the private authority and of its portal."""
     return certificate(tmp_path, "company")
 
 
 @pytest.fixture
 def asked() -> list[str]:
-    """What the portal was asked."""
+    """The requests to the portal."""
     return []
 
 
@@ -105,7 +105,7 @@ def test_a_company_s_own_authority_is_trusted_where_it_is_named(
 
 
 @pytest.mark.parametrize("other", ["", "another"])
-def test_a_portal_that_no_trusted_authority_vouches_for_is_not_spoken_to(
+def test_a_portal_without_a_trusted_certificate_gets_no_request(
     url: str, asked: list[str], tmp_path: Path, other: str
 ) -> None:
     ca_bundle = str(certificate(tmp_path, other)) if other else ""

@@ -1,4 +1,4 @@
-"""A token is sent in a header: one that no header can carry is told as what it is."""
+"""A token is sent in a header: one that no header can carry is refused with the reason."""
 
 from collections.abc import Iterator
 
@@ -39,7 +39,7 @@ def a_token(simulator: PortalSimulator, value: str) -> str:
         ("abc ", "begins or ends with white space"),
     ],
 )
-def test_a_token_that_no_header_can_carry_is_told_by_its_kind_and_not_shown(
+def test_a_token_that_no_header_can_carry_is_described_and_not_shown(
     simulator: PortalSimulator, value: str, said: str
 ) -> None:
     with pytest.raises(PortalAnswerUnusable, match=f"no HTTP header can carry: it {said}") as error:
@@ -52,7 +52,7 @@ def test_a_token_that_no_header_can_carry_is_told_by_its_kind_and_not_shown(
 @given(st.text(min_size=1, max_size=12) | st.text(st.characters(max_codepoint=0xFF), min_size=1))
 @example("é\x85\xa0ÿ")
 @example("\xa0a")
-def test_every_token_is_carried_as_it_is_or_refused(simulator: PortalSimulator, value: str) -> None:
+def test_every_token_is_sent_unchanged_or_refused(simulator: PortalSimulator, value: str) -> None:
     try:
         given_out = a_token(simulator, value)
     except PortalAnswerUnusable:

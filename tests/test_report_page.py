@@ -1,4 +1,4 @@
-"""report.html: one file that says it all, as its source and as a real browser shows it."""
+"""report.html: one complete file, by its source and as a real browser shows it."""
 
 import re
 import time
@@ -34,7 +34,7 @@ KINDS = {
 
 
 def leavers(number: int) -> list[ReportRow]:
-    """Rows of every outcome that an apply has, each user a minute and a pause of a minute."""
+    """Rows of every outcome of an apply; each user takes a minute, with a pause of a minute."""
     kinds = [
         (Outcome.DELETED, "a look after the DELETE found nobody under this id"),
         (Outcome.DELETED, "a look after the DELETE found nobody under this id"),
@@ -110,7 +110,7 @@ class Page(HTMLParser):
             self.cells[-1] += data
 
 
-# What it says
+# What it shows
 
 
 def test_it_says_what_was_asked_by_whom_and_why_and_how_it_ended() -> None:
@@ -131,7 +131,7 @@ def test_it_says_what_was_asked_by_whom_and_why_and_how_it_ended() -> None:
         assert part in said
 
 
-def test_rule_3_its_counts_add_up_before_everybodys_eyes() -> None:
+def test_rule_3_its_counts_visibly_add_up() -> None:
     report = incomplete()
     said = " ".join(Page(report_page(report)).text.split())
 
@@ -171,7 +171,7 @@ def test_a_refused_request_without_a_plan_is_a_page_too() -> None:
     assert "Every entry" not in said
 
 
-# That it needs nothing, and can do nothing
+# It needs nothing else, and can do nothing
 
 
 def test_it_is_one_file_that_loads_nothing() -> None:

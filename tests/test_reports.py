@@ -1,4 +1,4 @@
-"""How a report is written: JSON for programs, CSV for spreadsheets, a few lines for a mail."""
+"""The formats of a report: JSON for programs, CSV for spreadsheets, a few lines for a mail."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ def test_the_csv_of_nobody_is_a_header() -> None:
         "@SUM(A1)",
     ],
 )
-def test_a_cell_that_a_spreadsheet_would_run_is_put_behind_an_apostrophe(cell: str) -> None:
+def test_a_cell_that_a_spreadsheet_would_run_is_prefixed_with_an_apostrophe(cell: str) -> None:
     (row,) = read(report_csv(a_report(a_report_row(username=cell))))
 
     assert row["username"] == "'" + cell
@@ -68,7 +68,7 @@ def test_any_other_cell_is_written_as_it_is(cell: str) -> None:
 
 
 @pytest.mark.parametrize("inside", ["\r", "\n", "\r\n", ",", '"', '",="'])
-def test_no_cell_can_begin_another_row_or_column(inside: str) -> None:
+def test_no_cell_can_start_another_row_or_column(inside: str) -> None:
     username = f"jdoe{inside}=1+1"
     text = report_csv(a_report(a_report_row(1, username=username), a_report_row(2)))
 
@@ -191,8 +191,8 @@ def test_the_notification_repeats_the_plans_warnings() -> None:
 
 
 @given(st.sampled_from(RunStatus), st.integers(0), st.integers(0))
-def test_every_subject_is_one_that_sns_takes(status: RunStatus, deleted: int, of: int) -> None:
-    """ASCII, less than 100 characters, no line break, beginning with a letter or punctuation."""
+def test_sns_accepts_every_subject(status: RunStatus, deleted: int, of: int) -> None:
+    """ASCII, less than 100 characters, no line break, starting with a letter or punctuation."""
     report = a_report(status=status, requested=of, counts={"deleted": deleted})
 
     subject, _ = mail(report, report_link=LINK)
@@ -203,7 +203,7 @@ def test_every_subject_is_one_that_sns_takes(status: RunStatus, deleted: int, of
     assert not subject.startswith(" ")
 
 
-def test_rule_6_neither_summary_nor_notification_names_anybody() -> None:
+def test_rule_6_neither_summary_nor_notification_contains_a_name() -> None:
     report = a_report(a_report_row(entry="jdoe", reason="jdoe owns 3 dashboards"))
     said = json.dumps(asdict(summary(report, report_address=ADDRESS))) + str(
         mail(report, report_link=LINK)

@@ -1,4 +1,4 @@
-"""What starts a run, made one request; all of it checked before the portal is called."""
+"""What starts a run becomes one request, validated before the portal is called."""
 
 import json
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ def test_a_request_says_its_mode(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("mode", ["Apply", "APPLY", "apply ", "", "delete", None, True, ["apply"]])
-def test_rule_2_a_mode_that_is_none_is_refused_and_not_guessed(mode: object) -> None:
+def test_rule_2_an_invalid_mode_is_refused_and_not_guessed(mode: object) -> None:
     assert refusal({"source": DATASET, "mode": mode}).startswith("The request was refused at mode")
 
 
@@ -95,7 +95,7 @@ def test_a_request_made_by_hand_is_attended_and_may_be_made_twice() -> None:
     assert (request.fingerprint, request.dropped_key) == ("", "")
 
 
-def test_a_file_that_a_person_names_is_no_dropped_file() -> None:
+def test_a_file_that_a_person_names_is_not_a_dropped_file() -> None:
     assert read({"source": {"s3": {"bucket": "data", "key": "inbox/x.csv"}}}).dropped_key == ""
 
 
@@ -256,14 +256,12 @@ def test_a_malformed_request_is_refused_by_its_field(event: dict[str, Any], said
         ({"jdoe": "jdoe@example.com"}, "one key is not known. There may be: mode, plan, "),
     ],
 )
-def test_a_misspelt_key_is_refused_with_the_one_that_was_meant(
-    event: dict[str, Any], said: str
-) -> None:
+def test_a_misspelled_key_is_refused_with_a_suggestion(event: dict[str, Any], said: str) -> None:
     assert said in refusal({"source": DATASET, **event})
 
 
 @pytest.mark.parametrize("event", [None, [], "apply", 7, True, [{"source": DATASET}]])
-def test_a_request_that_is_no_object_is_refused(event: object) -> None:
+def test_a_request_that_is_not_an_object_is_refused(event: object) -> None:
     assert refusal(event) == "The request must be a JSON object."
 
 
@@ -386,7 +384,7 @@ def test_rule_7_a_schedule_runs_once_each_time() -> None:
         # Without a time, every later run would be taken for the first one.
         (scheduled({"source": DATASET}, at=None), "scheduled_time must be string"),
         (scheduled({"source": DATASET}, at=""), "scheduled_time must be longer"),
-        # Whoever writes this means a preview.
+        # This is meant as a preview.
         (
             {**scheduled({"source": DATASET, "mode": "apply"}), "mode": "preview"},
             "one key is not known. There may be: scheduled_time, request.",
@@ -430,9 +428,7 @@ def test_every_sample_asks_for_what_its_name_says(path: Path) -> None:
         (Source(users=("jdoe", "118")), "a list of 2 users in the request"),
     ],
 )
-def test_rule_6_a_source_is_described_without_naming_anybody_in_it(
-    source: Source, said: str
-) -> None:
+def test_rule_6_a_source_is_described_without_any_names(source: Source, said: str) -> None:
     assert source.describe() == said
 
 

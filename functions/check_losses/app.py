@@ -1,4 +1,4 @@
-"""CheckLosses: whether anybody left the portal whom nobody planned to delete."""
+"""CheckLosses: whether anyone has left the portal who was not planned to be deleted."""
 
 import gc
 from typing import Any
@@ -9,8 +9,8 @@ from bulk_user_deletion.adapters import adapters
 from bulk_user_deletion.observability import logger, observed
 from bulk_user_deletion.steps.check_losses import CheckLosses
 
-# A large portal is a hundred thousand users, and none of them garbage: looking through them again
-# and again, as by default, takes as long as the work.
+# A large portal has a hundred thousand users, and none of them is garbage: with the default
+# thresholds, collecting garbage again and again takes as long as the work.
 gc.set_threshold(100_000)
 
 
@@ -29,7 +29,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         connect=lambda: ours.connect(event["token"]["version_id"]),
     ).perform()
     logger.info("Losses looked for", extra={"losses": losses})
-    # The token was good: its renewals are counted anew. A batch takes longer than a token lives.
+    # The token worked, so its renewals are counted from 0 again: a batch outlasts a token.
     return {
         "losses": len(losses),
         "version_id": event["token"]["version_id"],

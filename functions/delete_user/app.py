@@ -1,4 +1,4 @@
-"""DeleteUser: one user, as far as it goes without waiting."""
+"""DeleteUser: process one user as far as possible without waiting."""
 
 import time
 from dataclasses import asdict

@@ -10,8 +10,8 @@ from bulk_user_deletion.adapters import adapters
 from bulk_user_deletion.observability import logger, observed
 from bulk_user_deletion.steps.fetch_user_ids import FetchUserIds
 
-# A large plan is hundreds of thousands of objects, and none of them garbage: looking through them
-# again and again, as by default, takes as long as the work.
+# A large plan has hundreds of thousands of objects, and none of them is garbage: with the default
+# thresholds, collecting garbage again and again takes as long as the work.
 gc.set_threshold(100_000)
 
 

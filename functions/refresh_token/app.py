@@ -1,4 +1,4 @@
-"""RefreshToken: a portal token that was not rejected yet."""
+"""RefreshToken: a portal token that has not been rejected."""
 
 import time
 from typing import Any

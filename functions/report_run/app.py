@@ -1,4 +1,4 @@
-"""ReportRun: what became of everybody."""
+"""ReportRun: what happened to each user."""
 
 import gc
 from typing import Any
@@ -9,8 +9,8 @@ from bulk_user_deletion.adapters import adapters
 from bulk_user_deletion.observability import logger, observed
 from bulk_user_deletion.steps.report_run import ReportRun
 
-# A large plan is hundreds of thousands of objects, and none of them garbage: looking through them
-# again and again, as by default, takes as long as the work.
+# A large plan has hundreds of thousands of objects, and none of them is garbage: with the default
+# thresholds, collecting garbage again and again takes as long as the work.
 gc.set_threshold(100_000)
 
 
@@ -29,7 +29,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         bucket=ours.bucket,
         topic=ours.topic,
         connect=lambda: ours.connect(event["token"]["version_id"]),
-        # An execution that was started by an earlier version passes none.
+        # An execution that was started by an earlier version does not pass it.
         list_doubted=event.get("list_doubted", False),
     ).perform()
     said = ended.as_json()

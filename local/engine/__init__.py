@@ -1,4 +1,4 @@
-"""The real template on emulated AWS: ministack in a process of its own."""
+"""The real template on emulated AWS: ministack in a separate process."""
 
 from local.engine.engine import DeployError, Engine, Stack
 

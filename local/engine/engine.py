@@ -1,4 +1,4 @@
-"""ministack as a process, and stacks deployed on it."""
+"""ministack as a process, and the stacks deployed on it."""
 
 import json
 import math
@@ -38,7 +38,7 @@ _DEPLOY_SECONDS = 120
 
 
 class Engine:
-    """Emulated AWS on a free port of the loopback address, for as long as the context lasts.
+    """Emulated AWS on a free port of the loopback address, while the context is active.
 
     `wait_scale` is the factor on every Wait state and on every Retry's interval.
     """
@@ -62,7 +62,7 @@ class Engine:
 
     @property
     def folder(self) -> Path:
-        """Where it keeps its files until it ends."""
+        """The folder for its files, until it ends."""
         return Path(self._folder.name)
 
     @property
@@ -70,7 +70,7 @@ class Engine:
         return self.folder / "refusals"
 
     def __enter__(self) -> Self:
-        # Nothing of the caller's environment gets in: no profile, no credentials, no proxy.
+        # Nothing of the caller's environment is passed on: no profile, no credentials, no proxy.
         environment = {
             **self.environment,
             "PATH": os.defpath,
@@ -125,7 +125,7 @@ class Engine:
     def client(self, service: str) -> Any: ...
     def client(self, service: str) -> Any:
         """Return a boto3 client of the emulated service."""
-        # A profile that is read from nowhere: whatever AWS_PROFILE says, it is not for here.
+        # No configuration file is read: AWS_PROFILE, if it is set, does not apply here.
         session = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
         return boto3.Session(botocore_session=session).client(  # type: ignore[call-overload]
             service,
@@ -144,12 +144,12 @@ class Engine:
         *,
         timeout_scale: float = 1,
     ) -> "Stack":
-        """Create or update a stack from the project's template, and wait until it is there.
+        """Create or update a stack from the project's template, and wait until it is ready.
 
-        `timeout_scale` is the factor on every time-out, of functions, states and requests.
+        `timeout_scale` is the factor on every timeout, of functions, states and requests.
 
         Raises:
-            DeployError: with the reason that CloudFormation gives.
+            DeployError: with CloudFormation's reason.
         """
         stack = Stack(self, name)
         template = package(project, self._upload, timeout_scale=timeout_scale)
@@ -157,28 +157,28 @@ class Engine:
         return stack
 
     def refuse_invocations(self, function: str, error: str, *, seconds: float = math.inf) -> None:
-        """Let Lambda refuse a function's invocations with an error, as Step Functions names it.
+        """Make Lambda refuse a function's invocations with an error, as named by Step Functions.
 
-        `function` is its physical name. With `seconds` it is one that was idle for weeks: its first
-        invocation wakes it, and until so long after that all are refused.
+        `function` is its physical name. With `seconds` it acts like a function that was idle for
+        weeks: its first invocation wakes it, and all are refused until `seconds` later.
         """
         refusal = self._refusals / function
         refusal.with_suffix(".first").unlink(missing_ok=True)
         refusal.write_text(json.dumps([error, seconds]))
 
     def accept_invocations(self) -> None:
-        """Let Lambda refuse no invocation any more."""
+        """Stop refusing invocations."""
         for refusal in self._refusals.iterdir():
             refusal.unlink()
 
     def logs(self, group: str) -> list[str]:
-        """Return what is in a log group, line by line."""
+        """Return the lines of a log group."""
         logs = self.client("logs")
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         return [event["message"] for page in pages for event in page["events"]]
 
     def upload_template(self, template: str) -> str:
-        """Store a template, and return its address for CloudFormation."""
+        """Store a template, and return its URL for CloudFormation."""
         body = template.encode()
         key = f"{sha256(body).hexdigest()}.template.json"
         self._upload(key, body)
@@ -201,7 +201,7 @@ class Engine:
         raise RuntimeError(f"ministack did not start: {Path(self._log.name).read_text()[-2000:]}")
 
     def _stop(self) -> None:
-        # Functions are processes of the same group: they end with it.
+        # Functions are processes of the same group, so they end with it.
         for stop in (15, 9):
             try:
                 os.killpg(self._process.pid, stop)
@@ -234,13 +234,13 @@ class Stack:
 
     @property
     def resources(self) -> dict[str, str]:
-        """The physical ids by logical ids."""
+        """The physical ids, keyed by logical id."""
         resources = self._client.describe_stack_resources(StackName=self.name)["StackResources"]
         return {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in resources}
 
     def deploy(self, template: str, parameters: Mapping[str, str]) -> None:
         """Create the stack, or update it."""
-        # CloudFormation refuses these, the emulator does not.
+        # CloudFormation refuses these; the emulator does not.
         known = json.loads(template)["Parameters"]
         if unknown := parameters.keys() - known.keys():
             raise DeployError(
@@ -249,7 +249,7 @@ class Stack:
             )
         settings: Any = {
             "StackName": self.name,
-            # By its address: a body may have 51,200 bytes, and this template is larger.
+            # By its URL: a body may have at most 51,200 bytes, and this template is larger.
             # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
             "TemplateURL": self._upload_template(template),
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],

@@ -1,4 +1,4 @@
-"""From the project's template to the one that CloudFormation receives, as `sam package` does it."""
+"""Turns the project's template into the one that CloudFormation receives, as `sam package` does."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ import yaml
 
 RUNTIME_CLIENT = Path(__file__).with_name("runtime_client.py")
 
-# Of a state, a function, and the portal client: see the template for why they nest.
+# Timeouts of a state, a function and the portal client: the template says why they nest.
 _TIMEOUTS = {"TimeoutSeconds", "Timeout", "READ_TIMEOUT_SECONDS"}
 
 Upload = Callable[[str, bytes], str]
@@ -25,9 +25,9 @@ Upload = Callable[[str, bytes], str]
 def package(project: Path, upload: Upload, *, timeout_scale: float = 1) -> str:
     """Return the template as JSON, with its local files uploaded.
 
-    `project` is this repository, or what `sam build` made of it. `upload` takes a key and a content
-    and returns the `s3://` address that stands for it. `timeout_scale` is the factor on every
-    time-out, which keeps them nested as they are.
+    `project` is this repository, or the output of `sam build`. `upload` takes a key and content and
+    returns its `s3://` address. `timeout_scale` is the factor on every timeout, which keeps their
+    nesting.
     """
     template = _scaled(load_template(project / "template.yaml"), timeout_scale)
     layer = _build_layer(project, template)
@@ -42,7 +42,7 @@ def package(project: Path, upload: Upload, *, timeout_scale: float = 1) -> str:
             case "AWS::Serverless::StateMachine":
                 definition = yaml.safe_load((project / properties["DefinitionUri"]).read_bytes())
                 definition = _scaled(definition, timeout_scale)
-                # CloudFormation takes YAML here, the emulator JSON alone.
+                # CloudFormation accepts YAML here; the emulator only JSON.
                 content = json.dumps(definition).encode()
                 properties["DefinitionUri"] = upload(_key(content, "asl.json"), content)
     _run_locally(template)
@@ -65,7 +65,7 @@ def _run_locally(template: dict[str, Any]) -> None:
 
 
 def _scaled(document: Any, factor: float) -> Any:
-    """Return a template or a definition with its time-outs, whole seconds, shortened."""
+    """Return a template or a definition with shortened timeouts, in whole seconds."""
     if isinstance(document, list):
         return [_scaled(item, factor) for item in document]
     if isinstance(document, dict):
@@ -79,7 +79,7 @@ def _scaled(document: Any, factor: float) -> Any:
 
 
 def load_template(path: Path) -> dict[str, Any]:
-    """Read a template, its short tags (`!Ref`, `!Sub`, …) written out as functions."""
+    """Read a template, with its short tags (`!Ref`, `!Sub`, …) expanded to functions."""
     template: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
     return template
 
@@ -107,8 +107,8 @@ _Loader.add_multi_constructor("!", _tag)
 def _build_layer(project: Path, template: dict[str, Any]) -> dict[str, bytes]:
     """Build the layer with its own Makefile; return its files, as a function sees them.
 
-    Installing its requirements takes seconds, so what a Makefile and requirements made is kept. A
-    layer without a Makefile is one that was built.
+    Installing its requirements takes seconds, so the result for a Makefile and requirements is
+    cached. A layer without a Makefile has been built already.
     """
     (name, layer), *_ = (
         (name, resource)
@@ -141,7 +141,7 @@ def _build_layer(project: Path, template: dict[str, Any]) -> dict[str, bytes]:
             except OSError:
                 if not built.exists():
                     raise
-                # Another process made the same meanwhile.
+                # Another process has built the same in the meantime.
     return _files(built / "python")
 
 
@@ -164,7 +164,7 @@ def _upload_zip(upload: Upload, files: dict[str, bytes]) -> str:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         for name, body in files.items():
-            # A fixed date: the same files are the same package.
+            # A fixed date: the same files make the same package.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), body)
     return upload(_key(content.getvalue(), "zip"), content.getvalue())
 

@@ -4,8 +4,8 @@ It does what AWS's own client (awslambdaric) does, without a wheel to compile: t
 call the handler, answer with its result or its error.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
-And it refuses invocations in Lambda's place: the emulator knows no function that is inactive,
-disabled or broken (`Engine.refuse_invocations`).
+It also refuses invocations on behalf of Lambda: the emulator has no inactive, disabled or broken
+functions (`Engine.refuse_invocations`).
 """
 
 import importlib
@@ -22,12 +22,12 @@ from typing import Any, NoReturn
 
 _API = "/2018-06-01/runtime"
 
-# The environment variable with the folder that says whose invocations are refused.
+# The environment variable with the folder that says which functions' invocations are refused.
 REFUSALS = "ENGINE_REFUSALS"
 
 
 class LambdaContext:
-    """What a handler is told of its invocation."""
+    """The context of an invocation for its handler."""
 
     def __init__(self, request_id: str, deadline_ms: int, function_arn: str) -> None:
         self.aws_request_id = request_id
@@ -40,7 +40,7 @@ class LambdaContext:
         self._deadline_ms = deadline_ms
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the milliseconds until the invocation is ended by force."""
+        """Return the milliseconds until the invocation times out."""
         return max(0, self._deadline_ms - int(time.time() * 1000))
 
 
@@ -71,8 +71,8 @@ class RuntimeApi:
 
     def _call(self, method: str, path: str, body: bytes = b"") -> tuple[dict[str, str], bytes]:
         self._connection.request(method, path, body, {"Content-Type": "application/json"})
-        # The emulator sends an answer's head and body apart; without this the body waits 40 ms for
-        # the acknowledgement of the head.
+        # The emulator sends the head and the body of an answer separately; without this the body
+        # waits 40 ms for the acknowledgement of the head.
         if hasattr(socket, "TCP_QUICKACK"):
             self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         response = self._connection.getresponse()
@@ -80,7 +80,7 @@ class RuntimeApi:
 
 
 def run(api: RuntimeApi, handler_name: str) -> None:
-    """Serve invocations until the process is ended."""
+    """Serve invocations until the process ends."""
     try:
         handler = _load(handler_name)
     except ImportError as error:
@@ -111,9 +111,9 @@ def run(api: RuntimeApi, handler_name: str) -> None:
 
 
 def refused(function_name: str) -> str:
-    """Return the name of the error that Lambda answers in this function's place, or nothing.
+    """Return the name of the error that Lambda returns instead of this function, or nothing.
 
-    The time that a function takes to wake runs from its first invocation, as on AWS.
+    The time that a function takes to wake starts with its first invocation, as on AWS.
     """
     if REFUSALS not in os.environ:
         return ""

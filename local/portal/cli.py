@@ -1,4 +1,4 @@
-"""`python -m local portal`: the simulated portal alone."""
+"""`python -m local portal`: only the simulated portal."""
 
 import signal
 import threading

@@ -6,17 +6,19 @@ from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """What happens to a request instead of its proper answer.
+    """What happens to a request instead of its normal answer.
 
-    `…_BEFORE` and `…_AFTER` say whether the request has its effect first.
+    `…_BEFORE` and `…_AFTER` say whether it happens before or after the request takes effect.
     """
 
     RESET_BEFORE = "reset_before"
     RESET_AFTER = "reset_after"
     HANG_BEFORE = "hang_before"  # no answer until the server closes, and no effect
     HANG_AFTER = "hang_after"
-    TIMEOUT_504_AFTER = "timeout_504_after"  # the front proxy gives up; the portal is done
-    TIMEOUT_504_MEANWHILE = "timeout_504_meanwhile"  # the front proxy gives up; the portal goes on
+    TIMEOUT_504_AFTER = "timeout_504_after"  # the front proxy times out; the portal has finished
+    TIMEOUT_504_MEANWHILE = (
+        "timeout_504_meanwhile"  # the front proxy times out; the portal continues
+    )
     BAD_GATEWAY_BEFORE = "bad_gateway_before"
     HTML_503 = "html_503"
     BUSY_503 = "busy_503"  # the portal's own, before it does anything
@@ -29,7 +31,7 @@ class Fault(StrEnum):
     UNAUTHORIZED = "unauthorized"
     SESSION_EXPIRED = "session_expired"
     PROXY_404 = "proxy_404"
-    OWN_404 = "own_404"  # the portal's own, whoever is there
+    OWN_404 = "own_404"  # the portal's own, even if the user exists
     SERVER_ERROR = "server_error"  # the portal's own 500
     ERROR_200 = "error_200"  # the portal's own error, with 200
     HTML_200 = "html_200"
@@ -66,7 +68,7 @@ class FaultPlan:
     def script(
         self, fault: Fault, *, method: str = "DELETE", user_id: int | None = None, nth: int = 1
     ) -> None:
-        """Let the `nth` matching request from now on have this fault, once."""
+        """Give the `nth` matching request from now on this fault, once."""
         self.scripts.append(_Script(fault, method, user_id, nth - 1))
 
     def rate(
@@ -78,17 +80,17 @@ class FaultPlan:
         user_id: int | None = None,
         seed: int = 0,
     ) -> None:
-        """Let this share of the matching requests have this fault."""
+        """Give this share of the matching requests this fault."""
         chance = random.Random(seed)  # noqa: S311
         self.rates.append(_Rate(fault, method, user_id, rate, chance))
 
     def clear(self) -> None:
-        """Let everything go well from now on."""
+        """Remove all faults."""
         self.scripts.clear()
         self.rates.clear()
 
     def next_for(self, method: str, user_id: int | None) -> Fault | None:
-        """Return the fault for a request that has just come in, if it shall have one."""
+        """Return the fault for a request that has just arrived, if it has one."""
         for script in self.scripts:
             if script.method == method and script.user_id in (None, user_id):
                 if script.skip == 0:

@@ -1,4 +1,4 @@
-"""Everything about the portal that its documents leave open, or that an installation may change."""
+"""Everything about the portal that its documents leave open or that an installation may change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ ExpiresFormat = Literal["iso", "iso_naive", "datetime", "epoch", "garbage", "mis
 class Knobs:
     """How the portal behaves; the defaults are what the vendor's documents say or make likely.
 
-    `delete_mode`: the answer comes when the user is gone (`synchronous`), the answer comes at once
-    and the user goes `seconds_per_delete` later (`background`), or nothing is done and the answer
-    is a success (`ignored`) or a success with an error in it (`error`).
+    `delete_mode`: a DELETE is answered when the user is gone (`synchronous`), or at once, and the
+    user is gone `seconds_per_delete` later (`background`); or nothing is done and the answer is a
+    success (`ignored`) or a success with an error in it (`error`).
 
     `gone_as`: with `unknown_user_status` and the portal's own error (`error`), or with 200 and
     `{"user": null}`, `[]` or an error. `every_look` answers as for nobody (`gone`), or with the
@@ -28,7 +28,7 @@ class Knobs:
     token_life_seconds: float = 900
     seconds_per_token: float = 0
     expires_format: ExpiresFormat = "iso"
-    token: str | None = None  # as it is, in place of a random one
+    token: str | None = None  # used as is, instead of a random one
     new_token_invalidates_old: bool = False
     expired_status: Literal[412, 401] = 412
     never_issued_status: int = 401
@@ -45,7 +45,7 @@ class Knobs:
     page_limit: int | None = None
     dataset_ids_as: Literal["number", "string", "mixed"] = "number"
     null_rows: int = 0
-    shuffled_rows: bool = False  # every page from another order: none is promised
+    shuffled_rows: bool = False  # every page in another order: no order is guaranteed
     dataset_access: bool = True
     unknown_dataset_status: int = 404
 
@@ -57,17 +57,17 @@ class Knobs:
     unknown_user_status: int = 404
     gone_as: GoneAs = "error"  # how a look says that nobody holds an id
     odd_records: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    hidden_users: tuple[int, ...] = ()  # by id: no list shows them, a look does
-    list_limit: int | None = None  # the list ends after so many users
-    list_limit_after: int = 0  # but only once so many DELETEs were sent
-    stale_list: tuple[int, ...] = ()  # by id: the list goes on showing them when they are gone
+    hidden_users: tuple[int, ...] = ()  # by id: no list shows them, but a look does
+    list_limit: int | None = None  # the list ends after this many users
+    list_limit_after: int = 0  # but only after this many DELETEs were sent
+    stale_list: tuple[int, ...] = ()  # by id: the list still shows them when they are gone
     every_look: LookMode = "honest"
     takes_along: Mapping[int, tuple[int, ...]] = field(default_factory=dict)  # by a DELETE
-    refusal: str = "User owns content"  # what a CONFLICT says
+    refusal: str = "User owns content"  # the message of a CONFLICT
 
     # Headers
     retry_after_seconds: int = 7  # in a 429
-    retry_after: str | None = None  # as it is, in whatever is no 2xx
-    date: str | None = None  # as it is, in every answer
-    location: str | None = None  # as it is, in a redirect
-    portal_is_down: bool = False  # a front proxy answers 502 with a page of its own
+    retry_after: str | None = None  # as is, in every answer that is not a 2xx
+    date: str | None = None  # as is, in every answer
+    location: str | None = None  # as is, in a redirect
+    portal_is_down: bool = False  # a front proxy answers 502 with its own page

@@ -1,4 +1,4 @@
-"""The portal: its HTTP server, its rules, and the log of what it was asked."""
+"""The portal: its HTTP server, its rules, and the log of its requests."""
 
 import json
 import random
@@ -25,16 +25,16 @@ from local.portal.users import Database
 _PAGE = "<html><body><h1>{}</h1></body></html>"
 _USER_FIELDS = ("username", "first_name", "last_name", "type", "email", "enabled", "ldap")
 _HUGE = 500 * 2**20
-_POLL_SECONDS = 0.01  # how often it looks whether it is to end: each test waits for that
+_POLL_SECONDS = 0.01  # how often it checks whether it should stop: each test waits for that
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request that the portal got, and what it answered.
+    """One request to the portal, and the answer.
 
-    `at` is seconds of the monotonic clock, `status` 0 when the connection was cut, `token` the
-    ordinal of the token that was sent (0 for none, or one that was never issued), `fault` what went
-    wrong on purpose.
+    `at` is seconds of the monotonic clock, `status` 0 if the connection was cut, `token` the
+    ordinal of the token that was sent (0 for none, or one that was never issued), `fault` the
+    injected fault.
     """
 
     at: float
@@ -68,7 +68,7 @@ class _CutError(Exception):
 
 
 class PortalSimulator:
-    """A portal on a free port of the loopback address, for as long as the context lasts."""
+    """A portal on a free port of the loopback address, while the context is active."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class PortalSimulator:
         self.database.close()
 
     def user_ids(self) -> set[int]:
-        """Return the ids of all users there are."""
+        """Return the ids of all users."""
         self._finish_background_deletes()
         return {row[0] for row in self.database.execute("SELECT user_id FROM user")}
 
@@ -133,13 +133,13 @@ class PortalSimulator:
         return dataset_id
 
     def collect(self, dataset_id: int) -> None:
-        """Run a dataset's query again; between collections it is a snapshot."""
+        """Run a dataset's query again; until then it is a snapshot."""
         sql, _ = self._datasets[dataset_id]
         rows = [dict(row) for row in self.database.execute(sql)]
         self._datasets[dataset_id] = (sql, rows)
 
     def collected(self, dataset_id: int) -> list[dict[str, Any]]:
-        """Return the rows that a dataset holds since it was last collected."""
+        """Return the rows of a dataset as last collected."""
         return self._datasets[dataset_id][1]
 
     def tokens(self) -> list[str]:
@@ -148,7 +148,7 @@ class PortalSimulator:
             return list(self._tokens)
 
     def expire_tokens(self) -> None:
-        """End the life of every token issued so far."""
+        """Expire every token issued so far."""
         with self._lock:
             self._tokens = {value: replace(token, ends=0) for value, token in self._tokens.items()}
 
@@ -157,7 +157,7 @@ class PortalSimulator:
     def handle(
         self, method: str, target: str, token: str, body: bytes
     ) -> tuple[_Answer | None, Fault | None]:
-        """Answer a request, and log it; no answer means that the connection is to be cut."""
+        """Answer a request and log it; no answer means that the connection must be cut."""
         parts = urlsplit(target)
         path, query = parts.path, dict(parse_qsl(parts.query))
         user_id = _user_id(path)
@@ -190,7 +190,7 @@ class PortalSimulator:
         return answer, fault
 
     def _log(self, request: Request, position: int, *, status: int) -> None:
-        """Complete a request's entry, which has stood in the log since it came in."""
+        """Complete a request's entry, which is in the log since the request arrived."""
         complete = replace(request, status=status, seconds=time.monotonic() - request.at)
         with self._lock:
             if self.requests[position : position + 1] == [request]:  # or the log was cleared
@@ -562,24 +562,24 @@ def _server(portal: PortalSimulator, port: int) -> ThreadingHTTPServer:
             try:
                 for _ in range(_HUGE // 2**16):
                     self.wfile.write(b" " * 2**16)
-            except OSError:  # the client has had enough
+            except OSError:  # the client has closed the connection
                 pass
 
         def _cut(self) -> None:
-            """Close with a reset instead of an orderly end."""
+            """Close the connection with a reset."""
             self.wfile.flush()
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing: the requests are logged by the portal."""
+            """Print nothing: the portal logs its requests itself."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         request_queue_size = 128
 
         def handle_error(self, request: object, client_address: object) -> None:
-            """A client that went away is no error of ours."""
+            """Ignore clients that closed the connection: that is not our error."""
 
     return Server(("127.0.0.1", port), Handler)

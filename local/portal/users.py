@@ -41,7 +41,7 @@ class Database:
             return self._connection.execute(sql, parameters).fetchall()
 
     def fill(self, users: int, administrators: int, seed: int) -> None:
-        """Insert `users` invented users from id 101 on, the first of them administrators."""
+        """Insert `users` invented users, with ids from 101; the first ones are administrators."""
         chance = random.Random(seed)  # noqa: S311
         rows = [
             (
@@ -62,6 +62,6 @@ class Database:
             self._connection.executemany("INSERT INTO user VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
-        """Forget everything."""
+        """Close the database, which deletes everything."""
         with self._lock:
             self._connection.close()

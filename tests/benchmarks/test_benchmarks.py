@@ -1,4 +1,4 @@
-"""The benchmarks' own parts: what is counted, what is compared, and that they run at all."""
+"""The benchmarks' own code: what is counted, what is compared, and that they run at all."""
 
 import json
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_the_vendors_loop_deletes_one_after_the_other() -> None:
         assert [request.method for request in portal.requests] == ["POST", *["DELETE"] * 3]
 
 
-def test_the_vendors_loop_goes_on_without_effect_when_its_token_has_ended() -> None:
+def test_the_vendors_loop_continues_without_effect_after_its_token_expires() -> None:
     with PortalSimulator(users=20, knobs=Knobs(token_life_seconds=0)) as portal:
         vendors_loop(portal, [110, 111], NOBODY_WAITS)
 

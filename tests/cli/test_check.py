@@ -1,4 +1,4 @@
-"""`bulk-user-deletion check`: a list is read on the spot, as a drop of it would be."""
+"""`bulk-user-deletion check`: a list is read locally, in the same way as a drop."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def check(path: Path, content: bytes, *options: str) -> Result:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file, and no way to AWS."""
+    """A file, without access to AWS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     return tmp_path / "leavers.csv"
 
@@ -77,7 +77,7 @@ def test_for_scripts_it_is_one_line_of_json(path: Path) -> None:
     assert document["notes"] == []
 
 
-def test_what_nobody_may_delete_unseen_is_told(path: Path) -> None:
+def test_what_may_not_be_deleted_unattended_is_reported(path: Path) -> None:
     result = check(path, b"username,Status\nuser0018,left\nuser0019,Active\n")
 
     assert result.exit_code == 0

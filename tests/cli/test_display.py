@@ -1,4 +1,4 @@
-"""What the terminal shows of a run that waits for its turn."""
+"""What the terminal shows about a run that waits for its turn."""
 
 import io
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What doctor makes of what it is told; that it is told so is for the end-to-end tests."""
+"""How doctor interprets what it finds; the end-to-end tests show that it finds it."""
 
 from typing import cast
 
@@ -48,7 +48,7 @@ def test_a_stack_whose_name_is_too_long_is_wrong(length: int, state: State, said
         (None, State.UNKNOWN, "not told"),
     ],
 )
-def test_a_clock_may_be_a_minute_off(seconds: float | None, state: State, said: str) -> None:
+def test_a_clock_may_be_off_by_a_minute(seconds: float | None, state: State, said: str) -> None:
     finding = _clock("Clock", seconds)
 
     assert finding.state is state
@@ -66,7 +66,7 @@ def test_every_error_of_a_check_is_one_wrong_thing_and_says_the_cause(
     assert found[-1] is wrong[0]
 
 
-def test_what_comes_before_the_error_is_well() -> None:
+def test_everything_before_the_error_is_fine() -> None:
     found = list(portal_findings("UserManagementDenied", "No."))
 
     assert [(finding.what, finding.state) for finding in found] == [

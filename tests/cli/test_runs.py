@@ -1,4 +1,4 @@
-"""What the terminal says of an end."""
+"""What the terminal shows about the end of a run."""
 
 import json
 from datetime import UTC, datetime
@@ -15,12 +15,12 @@ from bulk_user_deletion_cli.runs import ended_by
 @pytest.mark.parametrize(
     ("reported_at", "status"),
     [
-        ("2026-11-25T10:00:00Z", "ABORTED"),  # before this execution began: an earlier round's
+        ("2026-11-25T10:00:00Z", "ABORTED"),  # before this execution started: an earlier round's
         ("2026-11-25T12:00:00Z", "INCOMPLETE"),
         ("2026-11-25T12:30:00Z", "INCOMPLETE"),
     ],
 )
-def test_the_report_of_an_earlier_round_is_not_told_as_the_end_of_this_one(
+def test_the_report_of_an_earlier_round_is_not_reported_as_the_end_of_this_one(
     reported_at: str, status: str
 ) -> None:
     report = {"status": "INCOMPLETE", "sentence": "5 of 20.", "ended_at": reported_at}

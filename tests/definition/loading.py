@@ -22,7 +22,7 @@ RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 MACHINE: dict[str, Any] = RESOURCES["BulkUserDeletion"]["Properties"]
 DEFINITION_FILE = PROJECT / MACHINE["DefinitionUri"]
 
-# One value of the right kind for every token of the definition.
+# One valid value for every token of the definition.
 SUBSTITUTIONS = {
     **{
         name: f"arn:aws:lambda:us-east-1:123456789012:function:{name.removesuffix('FunctionArn')}"
@@ -35,7 +35,7 @@ SUBSTITUTIONS = {
 
 
 def tokens() -> set[str]:
-    """The `${tokens}` that the definition wants."""
+    """The `${tokens}` that the definition uses."""
     return set(re.findall(r"\$\{(\w+)\}", DEFINITION_FILE.read_text(encoding="utf-8")))
 
 
@@ -49,7 +49,7 @@ def definition() -> dict[str, Any]:
 
 
 def machines(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A machine and those inside its Map states."""
+    """A machine and the machines inside its Map states."""
     yield machine
     for state in machine["States"].values():
         if state["Type"] == "Map":
@@ -57,7 +57,7 @@ def machines(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def states(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """All states by name, those inside Map states too."""
+    """All states by name, including those inside Map states."""
     return {name: state for inner in machines(machine) for name, state in inner["States"].items()}
 
 
@@ -100,7 +100,7 @@ def transformed() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement of a policy, and the resource of the template that it stands in."""
+    """One statement of a policy, and the resource of the template that contains it."""
 
     owner: str
     sid: str
@@ -140,11 +140,11 @@ def _documents(resource: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]
 
 
 def _statements(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a policy's statements, those under a condition of the template too."""
+    """Yield a policy's statements, including those under a condition of the template."""
     for statement in document["Statement"]:
         yield statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
 def listed(value: Any) -> list[Any]:
-    """A value that may stand alone or in a list, as a list."""
+    """A value that may be single or a list, as a list."""
     return value if isinstance(value, list) else [value]

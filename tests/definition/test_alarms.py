@@ -1,4 +1,4 @@
-"""Alarms: about metrics that are published, each with a page to turn to."""
+"""Alarms: they watch metrics that are published, and each has its section in the run book."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def dimensions(alarm: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_published(metric: Metric) -> bool:
-    """Whether some line of the code publishes it; the functions' tests show that it is reached."""
+    """Whether the code publishes it; the functions' tests show that this code is reached."""
     package = PROJECT / "layers/shared/bulk_user_deletion"
     texts = [p.read_text(encoding="utf-8") for p in package.rglob("*.py")]
     code = "".join(text for text in texts if "class Metric(" not in text)
@@ -75,7 +75,7 @@ def test_the_dashboard_is_json_and_shows_the_alarms() -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_is_named_after_the_stack_and_tells_the_topic(name: str) -> None:
+def test_an_alarm_is_named_after_the_stack_and_notifies_the_topic(name: str) -> None:
     alarm = ALARMS[name]
 
     assert alarm["AlarmName"] == {"Fn::Sub": f"${{AWS::StackName}}-{name}"}

@@ -51,9 +51,9 @@ AWS_ERRORS = {
     "Runtime.ExitError",
     "Runtime.Unknown",
 }
-# What AWS itself does wrong now and then; whatever the step, it may be tried again.
+# Occasional errors of AWS itself; any step may be retried after them.
 AWS_TROUBLE = AWS_ERRORS - {"States.ALL", "States.Timeout"}
-# What a function answers that was idle for weeks (test_retries.py), and a Map without its items.
+# Errors of a function that was idle for weeks (test_retries.py), and of a Map without its items.
 AWS_ERRORS |= WAKING | {"States.ItemReaderFailed"}
 
 
@@ -107,7 +107,7 @@ def test_a_choice_asks_a_question_and_has_an_answer_for_everything(name: str) ->
     assert "Default" in CHOICES[name]
 
 
-def test_only_a_closing_begins_again_and_only_once() -> None:
+def test_only_a_closing_starts_again_and_only_once() -> None:
     [again] = STATES["OnceMore?"]["Choices"]
     begin, begin_again = (dict(STATES[n]["Parameters"]) for n in ("BeginRun", "BeginAgain"))
 
@@ -139,7 +139,7 @@ def test_whatever_is_not_clear_ends_in_a_report_or_in_a_failure() -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_task_has_a_time_out_retries_and_a_catch_for_everything(name: str) -> None:
+def test_every_task_has_a_timeout_retries_and_a_catch_for_everything(name: str) -> None:
     task = TASKS[name]
 
     assert task["TimeoutSeconds"] > 0
@@ -187,7 +187,7 @@ def test_no_users_failure_aborts_its_siblings() -> None:
         assert state["Type"] != "Fail"
 
 
-# Data flow: a path that nothing has set fails the state on AWS, and is null on the emulator
+# Data flow: a path that was not set fails the state on AWS, but is null on the emulator
 
 
 def paths(value: Any) -> Iterator[str]:
@@ -204,7 +204,7 @@ def paths(value: Any) -> Iterator[str]:
 
 
 def reads(state: dict[str, Any]) -> set[str]:
-    """The fields of its input that a state wants."""
+    """The fields of its input that a state reads."""
     parts = {
         name: state[name]
         for name in (
@@ -224,7 +224,7 @@ def fields_set(state: dict[str, Any], result_path: str | None) -> set[str]:
 
 
 def always_there(machine: dict[str, Any], first: set[str]) -> dict[str, set[str]]:
-    """Which fields are there on every way to a state."""
+    """Which fields exist on every path to a state."""
     there: dict[str, set[str]] = {machine["StartAt"]: first}
     queue = [machine["StartAt"]]
     while queue:
@@ -325,7 +325,7 @@ def test_waits_take_their_seconds_from_the_function() -> None:
     }
 
 
-def test_a_run_that_waits_as_long_as_it_may_has_room_left_in_its_history() -> None:
+def test_the_history_of_a_run_that_waits_for_the_maximum_time_does_not_fill_up() -> None:
     events_each_time = 5 + 2 + 2  # FetchUserIds, PreviewOrApply?, AwaitTurn
     longest = TEMPLATE["Parameters"]["MaxWaitHours"]["MaxValue"] * 3600
     times = longest / LOOK_AGAIN_SECONDS

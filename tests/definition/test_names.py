@@ -1,4 +1,4 @@
-"""Names that are made of the stack's: with the longest one they are within AWS's limits."""
+"""Names that contain the stack's name: with the longest one they are within AWS's limits."""
 
 import re
 from typing import Any
@@ -22,7 +22,7 @@ LIMITS = {
 
 
 def with_name(value: Any, stack_name: str) -> str:
-    """A Ref or a Sub with the stack's name in it, and something in place of all else."""
+    """A Ref or a Sub with the stack's name, and placeholders for everything else."""
     if value == {"Ref": "AWS::StackName"}:
         return stack_name
     if isinstance(value, dict) and isinstance(value.get("Fn::Sub"), str):
@@ -88,9 +88,9 @@ def test_what_a_policy_says_of_names_is_true_of_every_such_resource(
     assert matched == names
 
 
-def test_no_function_has_a_name_of_its_own_and_no_policy_depends_on_one() -> None:
-    # A function that is renamed is replaced, under the executions that call it; and a generated
-    # name holds only the beginning of a long stack's.
+def test_no_function_has_an_explicit_name_and_no_policy_depends_on_one() -> None:
+    # A renamed function is replaced while executions call it; and a generated name only has the
+    # start of a long stack's name.
     functions = [r for r in transformed().values() if r["Type"] == "AWS::Lambda::Function"]
 
     assert functions

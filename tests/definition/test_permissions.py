@@ -1,4 +1,4 @@
-"""Who may do what: every statement of every policy, held against the table with its reason."""
+"""Who may do what: every statement of every policy, checked against the table with its reason."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ STATEMENTS = statements()
 SECURITY = (PROJECT / "docs/security.md").read_text(encoding="utf-8")
 ROLES = [name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::IAM::Role"]
 
-# Where AWS knows no resource to name, or the resource is the one that the policy stands in.
+# If AWS supports no resource here, or the resource is the one that has the policy.
 EVERYTHING = {
     ("FunctionBasics", "WriteTraces"),
     ("FunctionBasics", "AttachToSubnets"),
@@ -47,7 +47,7 @@ def row(statement: Statement) -> str:
 
 
 def _named(resource: Any) -> str:
-    """A resource, as short as it can be said."""
+    """A resource, as short as possible."""
     match resource:
         case {"Ref": str() as name} | {"Fn::GetAtt": [str() as name, "Arn"]}:
             return name
@@ -68,7 +68,7 @@ def _conditions(statement: Statement) -> str:
         said.append("for " + " and ".join(_named(name).strip("`") for name in services))
     for operator, wanted in statement.condition.items():
         if operator == "Null":
-            # Of the keys of rows it says only that they are there, whose values are bounded too.
+            # For keys of rows it only says that they exist; their values are restricted too.
             said += [f"with {key}" for key in wanted if key != "dynamodb:LeadingKeys"]
             continue
         for key, values in wanted.items():
@@ -134,7 +134,7 @@ def test_no_service_acts_on_our_resources_for_another_account() -> None:
             assert any(key in bound for key in ("aws:SourceAccount", "aws:SourceArn", "aws:logs"))
 
 
-def test_a_condition_on_keys_does_not_hold_where_there_are_none() -> None:
+def test_a_condition_on_keys_is_not_met_without_keys() -> None:
     # ForAllValues is true of an empty set.
     for statement in STATEMENTS:
         if any(operator.startswith("ForAllValues") for operator in statement.condition):
@@ -240,7 +240,7 @@ def test_one_module_speaks_http_and_one_of_its_lines_says_delete() -> None:
 
 
 def _deletes(node: ast.AST) -> bool:
-    """Tell whether this is a call of some portal's `delete`."""
+    """Return whether this is a call of a portal's `delete`."""
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

@@ -1,4 +1,4 @@
-"""What is tried again, how often and how long after: every list, held against docs/faults.md."""
+"""What is retried, how often and after how long: every Retry, checked against docs/faults.md."""
 
 import re
 from typing import Any
@@ -11,10 +11,10 @@ STATES = states(definition())
 TASKS = [name for name, state in STATES.items() if state["Type"] == "Task"]
 FAULTS = (PROJECT / "docs/faults.md").read_text(encoding="utf-8")
 
-# A function that nobody has called for weeks is inactive: "When you try to invoke a function that
+# A function that was not called for weeks is inactive: "When you try to invoke a function that
 # is inactive, the invocation fails and Lambda sets the function to pending state until the function
 # resources are recreated." https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
-# What Invoke answers meanwhile, and what Lambda's calls of EC2 for a function in a VPC may add:
+# The errors of Invoke until then, and those of Lambda's calls to EC2 for a function in a VPC:
 # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
 WAKING = {
     f"Lambda.{name}"
@@ -27,7 +27,7 @@ WAKING = {
         "EC2UnexpectedException",
     )
 }
-# One function takes up to two minutes, so it is said; twice that is waited.
+# One function is said to take up to two minutes; the wait is twice that.
 LONGEST_WAKING = 120
 
 
@@ -46,7 +46,7 @@ def test_every_task_first_waits_for_a_function_that_is_being_woken(name: str) ->
 
     assert set(first["ErrorEquals"]) == WAKING
     assert not [other for other in others if WAKING & set(other["ErrorEquals"])]
-    assert "JitterStrategy" not in first  # which may draw waits of no time at all
+    assert "JitterStrategy" not in first  # which may be 0 with jitter
     assert sum(waits(first)) >= 2 * LONGEST_WAKING
 
 

@@ -1,4 +1,4 @@
-"""The template: linted, complete, and no more powerful than it has to be."""
+"""The template: linted, complete, and with the least privileges."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def test_the_template_lints_clean() -> None:
 
 
 def inline(machine: dict[str, Any]) -> str:
-    """A throw-away template with the definition inside: cfn-lint reads it there only."""
+    """A temporary template with the definition inline: cfn-lint only reads it there."""
     resource = {
         "Type": "AWS::StepFunctions::StateMachine",
         "Properties": {
@@ -76,7 +76,7 @@ def test_the_definition_lints_clean(tmp_path: Path) -> None:
     machine = definition()
     for state in machine["States"].values():
         if state["Type"] == "Succeed":
-            # The language has it (https://states-language.net/#succeed-state), the linter has not.
+            # The language allows it (https://states-language.net/#succeed-state), the linter not.
             state.pop("OutputPath", None)
     template = tmp_path / "template.json"
     template.write_text(inline(machine))
@@ -94,10 +94,10 @@ def test_the_linter_would_see_a_broken_definition(tmp_path: Path) -> None:
     assert lint(template) != ""
 
 
-# Everything that is named is there
+# Everything that is named exists
 
 
-def test_every_file_and_folder_that_is_named_is_there() -> None:
+def test_every_file_and_folder_that_is_named_exists() -> None:
     assert DEFINITION_FILE.is_file()
     assert (PROJECT / RESOURCES["SharedLayer"]["Properties"]["ContentUri"] / "Makefile").is_file()
     for properties in FUNCTIONS.values():
@@ -106,7 +106,7 @@ def test_every_file_and_folder_that_is_named_is_there() -> None:
     assert GLOBALS["Handler"] == "app.lambda_handler"
 
 
-def test_every_token_of_the_definition_is_supplied_and_every_one_supplied_is_wanted() -> None:
+def test_every_token_of_the_definition_is_supplied_and_every_one_supplied_is_used() -> None:
     assert tokens() == set(MACHINE["DefinitionSubstitutions"]) == set(SUBSTITUTIONS)
 
 
@@ -212,7 +212,7 @@ def test_functions_run_on_the_current_python_on_arm() -> None:
         assert not {"Runtime", "Architectures", "Handler", "Layers"} & set(properties)
 
 
-def test_whoever_waits_outlives_whom_it_waits_for() -> None:
+def test_every_timeout_is_longer_than_the_one_it_waits_for() -> None:
     read = int(VARIABLES["READ_TIMEOUT_SECONDS"])
     assert read < FUNCTIONS["DeleteUserFunction"]["Timeout"]
     for state in states(definition()).values():
@@ -221,7 +221,7 @@ def test_whoever_waits_outlives_whom_it_waits_for() -> None:
             assert function.get("Timeout", GLOBALS["Timeout"]) < state["TimeoutSeconds"]
 
 
-def test_the_bucket_is_versioned_encrypted_private_and_tells_of_drops() -> None:
+def test_the_bucket_is_versioned_encrypted_private_and_notifies_of_drops() -> None:
     bucket = RESOURCES["DataBucket"]["Properties"]
 
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -234,7 +234,7 @@ def test_the_bucket_is_versioned_encrypted_private_and_tells_of_drops() -> None:
     assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
 
 
-def test_nothing_is_kept_for_ever_and_what_proves_something_for_as_long_as_the_ledger() -> None:
+def test_everything_expires_and_evidence_is_kept_as_long_as_the_ledger() -> None:
     rules = RESOURCES["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
 
     assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule} == {
@@ -251,7 +251,7 @@ def test_nothing_is_kept_for_ever_and_what_proves_something_for_as_long_as_the_l
     assert RESOURCES["DeadLetters"]["Properties"]["MessageRetentionPeriod"] <= 4 * 24 * 3600
 
 
-def test_the_ledger_can_be_restored_is_encrypted_and_forgets_in_the_end() -> None:
+def test_the_ledger_can_be_restored_is_encrypted_and_expires() -> None:
     table = RESOURCES["LedgerTable"]["Properties"]
     ledger = (PROJECT / "layers/shared/bulk_user_deletion/ledger/table.py").read_text(
         encoding="utf-8"
@@ -288,9 +288,7 @@ def test_rule_6_no_secret_is_in_the_template() -> None:
         assert not re.search("(?i)key(?!Arns$)|password", name)
 
 
-def test_what_a_former_key_encrypted_stays_readable_by_whoever_may_read_under_the_stacks_own() -> (
-    None
-):
+def test_what_a_former_key_encrypted_stays_readable_to_the_readers_of_the_stacks_own_key() -> None:
     def readers(resource: object) -> set[tuple[str, str]]:
         """Who may decrypt under a key, and by which service."""
         return {
@@ -303,7 +301,7 @@ def test_what_a_former_key_encrypted_stays_readable_by_whoever_may_read_under_th
     own = readers({"Fn::GetAtt": ["Key", "Arn"]})
     former = readers({"Fn::Split": [",", {"Ref": "FormerKeyArns"}]})
 
-    # Nothing is kept in the topic and the queue that one of this stack's roles would read.
+    # None of this stack's roles reads what is in the topic and the queue.
     kept = {(owner, via) for owner, via in own if not re.search(r"'(sns|sqs)\.", via)}
     assert former == kept
 
@@ -328,7 +326,7 @@ def test_what_could_start_no_run_is_kept() -> None:
     assert schedule["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
 
 
-def test_the_schedule_is_there_only_when_it_is_asked_for_and_tells_its_time() -> None:
+def test_the_schedule_exists_only_if_requested_and_passes_its_time() -> None:
     schedule = RESOURCES["Schedule"]
     text = schedule["Properties"]["Target"]["Input"]["Fn::Sub"]
     request = '{"mode": "preview", "source": {"dataset_id": 42}}'
@@ -426,7 +424,7 @@ def test_every_parameter_says_what_it_accepts_and_stands_in_one_group() -> None:
         ("CaBundle", ["", "/opt/ca/portal.pem"], ["portal.pem", "/opt/ca/", "/opt/ca/a b.pem"]),
     ],
 )
-def test_a_parameter_that_makes_no_sense_is_refused(
+def test_an_invalid_parameter_is_refused(
     name: str, accepted: list[str], refused: list[str]
 ) -> None:
     pattern = TEMPLATE["Parameters"][name]["AllowedPattern"]

@@ -1,4 +1,4 @@
-"""What the SAM translator makes of a template: run by .venv-ministack's Python, which has it.
+"""Runs the SAM translator on a template, with .venv-ministack's Python, which has it installed.
 
 Reads a template as JSON from its standard input and prints what CloudFormation would deploy.
 """

@@ -1,4 +1,4 @@
-"""The real template on emulated AWS; each test runs it with users of its own."""
+"""The real template on emulated AWS; each test uses its own users."""
 
 import json
 import time
@@ -21,7 +21,7 @@ _names = count(1)
 
 
 class Run:
-    """An ended run: its execution, its report, and what the portal was asked meanwhile."""
+    """An ended run: its execution, its report, and the portal's requests during it."""
 
     def __init__(
         self, execution: dict[str, Any], report: dict[str, Any], requests: list[Request]
@@ -35,7 +35,7 @@ class Run:
 
     @property
     def writes(self) -> list[Request]:
-        """The requests that could have changed something in the portal; the token's are not."""
+        """The requests that could have changed something in the portal, except for tokens."""
         return [
             request
             for request in self.requests
@@ -44,7 +44,7 @@ class Run:
 
     @property
     def renewals(self) -> int:
-        """How often the portal issued a token."""
+        """How many tokens the portal issued."""
         return sum("get_token" in request.path for request in self.requests)
 
     @property
@@ -85,12 +85,12 @@ class Application:
         )
 
     def leavers(self, number: int) -> list[int]:
-        """Take users that no other test has: neither administrators nor the API's own user."""
+        """Take users that no other test uses: neither administrators nor the API's own user."""
         first, self._taken = self._taken, self._taken + number
         return list(range(first, first + number))
 
     def behave(self) -> None:
-        """Let the portal behave well again, without a token to begin with."""
+        """Remove all of the portal's faults and the token."""
         self.portal.knobs = Knobs()
         self.portal.faults.clear()
         self.portal.expire_tokens()
@@ -107,9 +107,9 @@ class Application:
     def start(self, request: dict[str, Any]) -> Run:
         """Start a run by hand, and wait for its end."""
         before = len(self.portal.requests)
-        return self.ended(self.begin(request), before)
+        return self.ended(self.start_execution(request), before)
 
-    def begin(self, request: dict[str, Any]) -> str:
+    def start_execution(self, request: dict[str, Any]) -> str:
         """Start a run by hand; return its execution's ARN."""
         return self._sfn.start_execution(
             stateMachineArn=self.outputs["StateMachineArn"],
@@ -118,19 +118,19 @@ class Application:
         )["executionArn"]
 
     def order(self, order: dict[str, Any]) -> str:
-        """Give a stop order; return what the execution says was done."""
-        arn = self.begin(order)
+        """Send an order; return what the execution says was done."""
+        arn = self.start_execution(order)
         execution = self.wait(arn)
         assert execution["status"] == "SUCCEEDED", execution.get("cause")
         return str(json.loads(execution["output"])["nothing_because"])
 
     def input_of(self, run_id: str) -> Any:
-        """What the execution of a run was started with."""
+        """The input of a run's execution."""
         [arn] = [arn for arn in self.executions() if arn.endswith(f":{run_id}")]
         return json.loads(self._sfn.describe_execution(executionArn=arn)["input"])
 
     def abort(self, arn: str) -> None:
-        """Stop an execution, as somebody does in the console who does not know the stop button."""
+        """Stop an execution, like someone in the console who does not know the stop button."""
         self._sfn.stop_execution(executionArn=arn)
 
     def closed(self, arn: str) -> Any:
@@ -152,7 +152,7 @@ class Application:
         return self.ended(self.new_execution(known), before)
 
     def new_execution(self, known: set[str]) -> str:
-        """Wait for an execution that nobody here has started; return its ARN."""
+        """Wait for an execution that no test has started; return its ARN."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             if new := set(self.executions()) - known:
@@ -174,7 +174,7 @@ class Application:
         return json.loads(self.read(key))
 
     def ended(self, arn: str, before: int) -> Run:
-        """Wait for the end of a run that began when the portal had got `before` requests."""
+        """Wait for the end of a run that started when the portal had received `before` requests."""
         execution = self.wait(arn)
         output = json.loads(execution.get("output") or "{}")
         run_id = output.get("run_id") or execution["name"]
@@ -188,7 +188,7 @@ class Application:
         return [execution["executionArn"] for execution in listed]
 
     def wait(self, arn: str) -> dict[str, Any]:
-        """Wait for an execution's end; return what Step Functions says of it."""
+        """Wait for an execution to end; return its description from Step Functions."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             execution = self._sfn.describe_execution(executionArn=arn)
@@ -207,7 +207,7 @@ def aws() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def deployed(aws: Engine) -> Iterator[Application]:
-    """A stack whose caps per day are wide enough for all tests; files dropped are applied."""
+    """A stack whose caps per day are high enough for all tests; dropped files are applied."""
     with PortalSimulator(users=1_000) as portal:
         yield Application(
             aws,
@@ -221,6 +221,6 @@ def deployed(aws: Engine) -> Iterator[Application]:
 
 @pytest.fixture
 def application(deployed: Application) -> Application:
-    """The deployed application, its portal behaving well again."""
+    """The deployed application, with a portal without faults."""
     deployed.behave()
     return deployed

@@ -13,7 +13,9 @@ def test_an_aborted_run_is_closed_by_itself_and_resumed_to_the_end(
     users = application.portal.user_ids()
     application.portal.knobs = Knobs(seconds_per_delete=0.3)
     before = len(application.portal.requests)
-    arn = application.begin({"mode": "apply", "source": {"users": [str(u) for u in leavers]}})
+    arn = application.start_execution(
+        {"mode": "apply", "source": {"users": [str(u) for u in leavers]}}
+    )
     while len(users - application.portal.user_ids()) < 3:
         time.sleep(0.02)
 
@@ -41,7 +43,9 @@ def test_after_an_abort_the_next_run_does_not_wait_for_the_dead_one(
 ) -> None:
     application.portal.knobs = Knobs(seconds_per_delete=0.3)
     first, *others = application.leavers(4)
-    arn = application.begin({"mode": "apply", "source": {"users": [str(u) for u in others]}})
+    arn = application.start_execution(
+        {"mode": "apply", "source": {"users": [str(u) for u in others]}}
+    )
     while not [r for r in application.portal.requests if r.user_id == others[0]]:
         time.sleep(0.02)
 

@@ -1,4 +1,4 @@
-"""What the functions publish is what the alarms watch: each one goes off."""
+"""The alarms watch what the functions publish: each one goes off."""
 
 import json
 import time
@@ -18,7 +18,7 @@ ALARMS = {
     for name, resource in RESOURCES.items()
     if resource["Type"] == "AWS::CloudWatch::Alarm"
 }
-# What AWS's own services publish, and a day without a scheduled run: said here by hand.
+# The metrics of AWS's own services, and a day without a scheduled run: published here by hand.
 BY_HAND = {"DeadLettersThere": 1.0, "ScheduleMissed": 0.0}
 
 
@@ -36,7 +36,7 @@ class Watched:
         )
         self.cloudwatch = aws.client("cloudwatch")
         portal.knobs = Knobs(delete_mode="ignored")
-        arn = self.application.begin(
+        arn = self.application.start_execution(
             {"mode": "apply", "source": {"users": ["110", "111", "112", "113"]}}
         )
         while not any(request.method == "DELETE" for request in portal.requests):
@@ -58,7 +58,7 @@ class Watched:
         return {alarm["AlarmName"].removeprefix("watched-"): alarm for alarm in listed}
 
     def publish(self) -> None:
-        """Do CloudWatch's part, which the emulator lacks: take the metrics out of the log."""
+        """Extract the metrics from the log, as CloudWatch does and the emulator does not."""
         for line in self.published:
             for directive in line["_aws"]["CloudWatchMetrics"]:
                 [names] = directive["Dimensions"]
@@ -78,7 +78,7 @@ class Watched:
         self._put(alarm["Namespace"], alarm["MetricName"], dimensions, value)
 
     def series(self) -> set[tuple[str, str, tuple[tuple[str, str], ...]]]:
-        """Every namespace, metric and dimensions of which there are figures."""
+        """Every namespace, metric and dimensions with data."""
         return {
             (
                 metric["Namespace"],
@@ -121,7 +121,7 @@ def test_each_alarm_goes_off(watched: Watched) -> None:
 
 
 def test_an_alarm_watches_just_the_series_that_is_published(watched: Watched) -> None:
-    # The emulator does not look at dimensions; AWS does.
+    # The emulator ignores dimensions; AWS does not.
     watched.publish()
     for name, alarm in watched.alarms().items():
         dimensions = tuple((item["Name"], item["Value"]) for item in alarm["Dimensions"])

@@ -12,7 +12,7 @@ from tests.end_to_end.conftest import Application, Run
 
 @pytest.fixture(scope="module")
 def odd(aws: Engine) -> Iterator[Application]:
-    """A stack of its own, whose portal is anything but ordinary; one canary."""
+    """A separate stack, whose portal is anything but ordinary; one canary."""
     with PortalSimulator(users=150) as portal:
         yield Application(
             aws,
@@ -26,13 +26,13 @@ def odd(aws: Engine) -> Iterator[Application]:
 
 @pytest.fixture
 def portal(odd: Application) -> PortalSimulator:
-    """The simulated portal, behaving well to begin with."""
+    """The simulated portal, at first without faults."""
     odd.behave()
     return odd.portal
 
 
 def truthful(run: Run, portal: PortalSimulator) -> dict[str, int]:
-    """Hold a report against the portal's own table; return its counts."""
+    """Check a report against the portal's own table; return its counts."""
     there = portal.user_ids()
     for row in run.report["rows"]:
         if row["outcome"] in {"deleted", "already_absent"} and row["user_id"]:
@@ -166,7 +166,7 @@ def test_the_portals_own_words_stand_in_the_row_and_nowhere_else(
     assert "owns" not in run.cause
 
 
-def test_a_delete_that_takes_somebody_along_stops_the_run_after_its_canary(
+def test_a_delete_that_removes_another_user_too_stops_the_run_after_its_canary(
     odd: Application, portal: PortalSimulator
 ) -> None:
     users = odd.leavers(3)

@@ -1,4 +1,4 @@
-"""Rule 6: after runs of every kind, no token, key, username or e-mail has got anywhere."""
+"""Rule 6: after runs of every kind, no token, key, username or e-mail has leaked."""
 
 import json
 import time
@@ -16,8 +16,8 @@ from tests.end_to_end.conftest import Application
 class Leaky:
     """A stack after happy, refused, failing, broken and aborted runs, and all that is left of them.
 
-    What a person typed into a request may stand in that execution's input, and where FetchUserIds
-    is given it; nowhere else.
+    What a person typed into a request may be in that execution's input, and in the input of
+    FetchUserIds; nowhere else.
     """
 
     def __init__(self, application: Application) -> None:
@@ -71,7 +71,7 @@ class Leaky:
         self._broken(people[19])
         application.behave()
         portal.knobs = Knobs(seconds_per_delete=2)
-        aborted = application.begin({"mode": "apply", "source": {"users": people[20:24]}})
+        aborted = application.start_execution({"mode": "apply", "source": {"users": people[20:24]}})
         while not any(request.method == "DELETE" for request in portal.requests[-3:]):
             time.sleep(0.05)
         application.abort(aborted)
@@ -79,7 +79,7 @@ class Leaky:
         self._settle()
 
     def _broken(self, person: str) -> None:
-        """Let functions end in errors that are nobody's sentences, with names at hand."""
+        """Make functions fail with errors that are not ours, with names within reach."""
         edited = self.application.preview([person])
         plan = f"runs/{edited.id}/plan.json"
         text = self.application.read(plan)
@@ -92,7 +92,7 @@ class Leaky:
             assert applied.error not in {"", "RequestRefused"}
 
     def _settle(self) -> None:
-        """Wait until no execution is left that an ended one has started."""
+        """Wait until the executions that the end of others has started have ended."""
         quiet = 0
         while quiet < 10:
             listed = self.aws.client("stepfunctions").list_executions(
@@ -138,7 +138,7 @@ class Leaky:
             yield from (json.dumps(function, default=str) for function in page["Functions"])
 
     def queues(self) -> Iterator[str]:
-        """Every message in every queue: what was told, and what could not be delivered."""
+        """Every message in every queue: notifications, and what could not be delivered."""
         sqs = self.aws.client("sqs")
         for url in sqs.list_queues().get("QueueUrls", []):
             while messages := sqs.receive_message(
@@ -152,7 +152,7 @@ class Leaky:
             yield from (json.dumps(metric) for metric in page["Metrics"])
 
     def ledger(self) -> Iterator[str]:
-        """Every row of the table, but for the portal's own words, which stand there only."""
+        """Every row of the table, except the portal's own words, which are only there."""
         for item in self.items():
             yield json.dumps({k: v for k, v in item.items() if k != "portal_message"}, default=str)
 
@@ -164,7 +164,7 @@ class Leaky:
 
 
 def _without_request(found: Mapping[str, Any]) -> str:
-    """An event of a history, but for what the operator typed, up to FetchUserIds' reading it."""
+    """An event of a history, without what the operator typed, until FetchUserIds has read it."""
     event = json.loads(json.dumps(found, default=str))
     event.get("executionStartedEventDetails", {}).pop("input", None)
     entered = event.get("stateEnteredEventDetails", {})
@@ -207,7 +207,7 @@ def leaky(aws: Engine) -> Iterator[Leaky]:
         ("ledger", 50, "intent"),
     ],
 )
-def test_rule_6_nothing_secret_and_nobodys_name_is_in(
+def test_rule_6_no_secret_and_no_name_is_in(
     leaky: Leaky, place: str, at_least: int, holds: str
 ) -> None:
     found = list(getattr(leaky, place)())
@@ -222,8 +222,8 @@ def test_rule_6_nothing_secret_and_nobodys_name_is_in(
             assert needle not in folded, text
 
 
-def test_the_search_finds_what_a_person_typed_where_it_may_stand(leaky: Leaky) -> None:
-    """The search sees: the inputs that it leaves out hold names."""
+def test_the_search_finds_what_a_person_typed_where_it_is_allowed(leaky: Leaky) -> None:
+    """The search works: the inputs that it leaves out contain names."""
     sfn = leaky.aws.client("stepfunctions")
     inputs = [
         sfn.describe_execution(executionArn=arn)["input"] for arn in leaky.application.executions()
@@ -232,13 +232,13 @@ def test_the_search_finds_what_a_person_typed_where_it_may_stand(leaky: Leaky) -
     assert any(name in text for text in inputs for name in leaky.names)
 
 
-def test_the_search_finds_the_portals_own_words_where_they_may_stand(leaky: Leaky) -> None:
-    """The search sees: what it leaves out of the ledger's rows holds names."""
+def test_the_search_finds_the_portals_own_words_where_they_are_allowed(leaky: Leaky) -> None:
+    """The search works: what it leaves out of the ledger's rows contains names."""
     said = [item.get("portal_message", {}).get("S", "") for item in leaky.items()]
 
     assert any(name in text for text in said for name in leaky.names)
 
 
-def test_rule_6_the_logs_tell_errors_by_name_without_what_they_held(leaky: Leaky) -> None:
+def test_rule_6_the_logs_name_errors_without_their_messages(leaky: Leaky) -> None:
     """A stack trace is in the log of a function that was not prepared for what it read."""
     assert any("Traceback" in line for line in leaky.logs())

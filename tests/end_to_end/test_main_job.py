@@ -90,7 +90,7 @@ def test_rule_3_every_kind_of_entry_has_one_row_and_the_counts_add_up(
     assert sum(run.report["counts"].values()) == run.report["requested"] == 7
 
 
-def test_40_users_outlive_their_tokens_many_times(application: Application) -> None:
+def test_40_users_need_many_tokens(application: Application) -> None:
     leavers = application.leavers(40)
     application.portal.knobs = Knobs(token_life_seconds=2, seconds_per_delete=0.05)
 
@@ -143,7 +143,7 @@ def test_rule_4_a_portal_that_keeps_a_user_it_said_it_deleted_ends_unknown(
     assert len(run.writes) == 1
 
 
-def test_canaries_that_do_not_go_keep_all_others_from_being_begun(
+def test_canaries_that_are_not_deleted_keep_all_others_from_being_started(
     application: Application,
 ) -> None:
     leavers = application.leavers(5)

@@ -139,7 +139,7 @@ def test_the_stop_button_for_the_portal_is_pressed_and_lifted(
     nobody = command("stop", "no-such-run", "--reason", "wrong list")
 
     assert (pressed.exit_code, lifted.exit_code) == (0, 0), pressed.output
-    assert "no further user is begun" in pressed.output
+    assert "no further user is started" in pressed.output
     assert refused.exit_code == 2
     assert "night shift stopped every run" in refused.output
     assert "pressed for the whole portal by night shift: upgrade" in ill.output
@@ -161,7 +161,7 @@ def scheduled(aws: Engine, deployed: Application) -> Application:
     )
 
 
-def test_doctor_finds_nothing_wrong_where_all_is_well(
+def test_doctor_finds_nothing_wrong_on_a_healthy_stack(
     application: Application, command: Command
 ) -> None:
     before = application.portal.user_ids()
@@ -192,7 +192,7 @@ def no_administrator(application: Application) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "what", "mend"),
+    ("make", "what", "fix"),
     [
         (wrong_key, "Token", "Check application_id, application_key and user"),
         (no_user_management, "User management", "Application Can Manage Users"),
@@ -200,12 +200,12 @@ def no_administrator(application: Application) -> None:
         (no_administrator, "User management", "Use an administrator"),
     ],
 )
-def test_doctor_names_what_is_wrong_with_the_portal_and_how_to_mend_it(
+def test_doctor_names_what_is_wrong_with_the_portal_and_how_to_fix_it(
     application: Application,
     command: Command,
     make: Callable[[Application], None],
     what: str,
-    mend: str,
+    fix: str,
 ) -> None:
     try:
         make(application)
@@ -216,7 +216,7 @@ def test_doctor_names_what_is_wrong_with_the_portal_and_how_to_mend_it(
 
     assert result.exit_code == 1
     assert [name for name, state in said(result).items() if state == "wrong"] == [what]
-    assert mend in result.stderr
+    assert fix in result.stderr
 
 
 def test_doctor_says_that_the_token_secret_cannot_be_read(
@@ -275,7 +275,7 @@ def test_doctor_says_that_the_schedule_is_off(
     assert "Enable the schedule" in off.stderr
 
 
-def test_doctor_says_that_there_is_no_such_stack(
+def test_doctor_says_that_the_stack_does_not_exist(
     application: Application, command: Command
 ) -> None:
     result = command("--stack-name", "another", "doctor")

@@ -1,4 +1,4 @@
-"""A portal that asks to be left alone for half a century."""
+"""A portal that asks not to be called for half a century."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ def command(aws: Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
     return lambda *arguments: CliRunner().invoke(main, [str(part) for part in arguments])
 
 
-def test_a_retry_after_of_an_epochs_size_stops_the_run_and_one_command_lets_others_go_on(
+def test_a_huge_retry_after_stops_the_run_and_one_command_lets_others_continue(
     application: Application, command: Callable[..., Result]
 ) -> None:
     first, second = application.leavers(2)

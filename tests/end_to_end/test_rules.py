@@ -1,6 +1,6 @@
-"""Which ends of executions the rules match: the patterns as they are deployed.
+"""Which ends of executions the rules match: the patterns as deployed.
 
-The emulator evaluates patterns as EventBridge does; the answers below were also got from Event
+The emulator evaluates patterns as EventBridge does; the answers below were confirmed with Event
 Ruler itself, https://github.com/aws/event-ruler, which EventBridge runs.
 """
 
@@ -75,7 +75,7 @@ statuses = st.sampled_from(ENDED_EARLY)
 
 
 @given(request=requests, status=statuses, indent=st.sampled_from([None, 0, 1, 2]))
-def test_whatever_was_asked_for_its_run_is_closed(
+def test_whatever_was_requested_its_run_is_closed(
     matches: Matches, request: dict[str, Any], status: str, indent: int | None
 ) -> None:
     text = json.dumps(request, indent=indent)
@@ -84,7 +84,7 @@ def test_whatever_was_asked_for_its_run_is_closed(
 
 
 @given(status=statuses, user=st.sampled_from(["close", '"close"', '{"close"', '{"close": "x"}']))
-def test_a_user_who_is_called_as_an_order_is_does_not_keep_a_run_from_being_closed(
+def test_a_user_whose_name_is_that_of_an_order_does_not_keep_a_run_from_being_closed(
     matches: Matches, status: str, user: str
 ) -> None:
     request = {"mode": "apply", "source": {"users": [user]}, "reason": user}
@@ -104,7 +104,7 @@ def test_a_closing_is_closed_by_no_other_execution(
         assert not matches("ExecutionEnded", status=status, input=text)
 
 
-def test_the_sample_of_a_closing_is_taken_for_one(matches: Matches) -> None:
+def test_the_sample_of_a_closing_is_recognized_as_one(matches: Matches) -> None:
     sample = (PROJECT / "events/close_run.json").read_text(encoding="utf-8")
 
     assert not matches("ExecutionEnded", status="FAILED", input=sample)
@@ -121,14 +121,14 @@ def test_an_execution_whose_input_is_not_in_the_event_is_closed(
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "PENDING_REDRIVE"])
-def test_an_execution_that_goes_on_or_succeeded_is_none_of_the_rules_business(
+def test_an_execution_that_is_running_or_succeeded_does_not_match_the_rule(
     matches: Matches, status: str
 ) -> None:
     assert not matches("ExecutionEnded", status=status)
     assert not matches("Unreported", status=status)
 
 
-def test_another_machines_executions_are_none_of_the_rules_business(matches: Matches) -> None:
+def test_another_machines_executions_do_not_match_the_rule(matches: Matches) -> None:
     other = "arn:aws:states:us-east-1:000000000000:stateMachine:another"
 
     for rule in ("ExecutionEnded", "Unreported"):
@@ -150,7 +150,7 @@ def test_another_machines_executions_are_none_of_the_rules_business(matches: Mat
         ("FAILED", "PortalUnavailable", False),
     ],
 )
-def test_an_end_without_a_report_is_a_dead_letter_and_one_with_a_report_is_none(
+def test_an_end_without_a_report_is_a_dead_letter_and_one_with_a_report_is_not(
     matches: Matches, request_: str, status: str, error: str | None, *, is_unreported: bool
 ) -> None:
     assert matches("Unreported", status=status, error=error, input=request_) is is_unreported

@@ -15,7 +15,7 @@ from tests.end_to_end.conftest import Application, Run
 
 @pytest.fixture(scope="module")
 def strictly_deployed(aws: Engine) -> Iterator[Application]:
-    """A stack with a protected list, 30 users a day, and no canaries to stumble over first."""
+    """A stack with a protected list, 30 users a day, and no canaries that would stop first."""
     with PortalSimulator(users=200) as portal:
         yield Application(
             aws,
@@ -92,7 +92,7 @@ def test_a_file_of_strangers_is_refused(application: Application) -> None:
 # The wrong people
 
 
-def test_a_protected_list_in_other_letter_case_protects_all_the_same(strict: Application) -> None:
+def test_a_protected_list_in_other_letter_case_protects_too(strict: Application) -> None:
     kept = strict.leavers(2)
     strict.put(
         "protected.csv",
@@ -116,7 +116,7 @@ def test_a_protected_list_that_is_missing_or_malformed_refuses_the_run(
     refused(strict.apply(strict.leavers(1)), "rotected list")
 
 
-def test_an_administrator_on_the_list_is_kept_and_said_loudly(application: Application) -> None:
+def test_an_administrator_on_the_list_is_kept_with_a_warning(application: Application) -> None:
     run = application.apply(["102", *application.leavers(1)])
 
     assert run.outcomes["102"] == "skipped"
@@ -139,7 +139,7 @@ def test_two_users_with_one_e_mail_are_both_kept(application: Application) -> No
     refused(by_file, "ambiguous")
 
 
-def test_an_id_that_somebody_else_has_by_now_is_not_deleted(application: Application) -> None:
+def test_an_id_that_now_belongs_to_another_user_is_not_deleted(application: Application) -> None:
     (leaver,) = application.leavers(1)
     preview = application.preview([leaver])
     application.portal.database.execute(
@@ -221,7 +221,7 @@ def test_a_refused_preview_cannot_be_applied(application: Application) -> None:
     refused(application.start(plan_of(preview)), "not one that may be applied")
 
 
-# A run that goes wrong
+# Runs that go wrong
 
 
 def test_a_portal_that_is_half_broken_trips_the_breaker(strict: Application) -> None:
@@ -248,7 +248,7 @@ def test_a_proxys_404_to_everything_deletes_nobody(application: Application) -> 
     assert run.writes == []
 
 
-def test_a_proxys_404_to_a_delete_is_not_taken_for_gone(application: Application) -> None:
+def test_a_proxys_404_to_a_delete_does_not_count_as_gone(application: Application) -> None:
     first, *others = application.leavers(3)
     application.portal.faults.rate(Fault.PROXY_404, 1)
 
@@ -265,7 +265,7 @@ def test_a_stop_in_the_middle_of_50_users_holds_before_the_next_one(
     leavers = application.leavers(50)
     users = application.portal.user_ids()
     before = len(application.portal.requests)
-    arn = application.begin(
+    arn = application.start_execution(
         {"mode": "apply", "source": {"users": [str(user_id) for user_id in leavers]}}
     )
     while len(users - application.portal.user_ids()) < 5:
@@ -279,7 +279,7 @@ def test_a_stop_in_the_middle_of_50_users_holds_before_the_next_one(
     )
     run = application.ended(arn, before)
 
-    assert "no further user is begun" in said
+    assert "no further user is started" in said
     assert (run.status, run.error) == ("FAILED", "RunStopped")
     assert "night shift: wrong list" in run.cause
     assert len(run.writes) <= deletes_at_the_stop + 1

@@ -1,4 +1,4 @@
-"""Functions that Lambda refuses to invoke: idle for weeks, or not able to run at all."""
+"""Functions that Lambda refuses to invoke: idle for weeks, or unable to run at all."""
 
 import json
 import time
@@ -26,7 +26,7 @@ def application(deployed_alone: Application) -> Iterator[Application]:
 
 
 def put_to_sleep(application: Application) -> None:
-    """Let every function be one that nobody has called for weeks, and wake as slowly as one may."""
+    """Make every function inactive, as after weeks without a call, and as slow as possible."""
     for index, function in enumerate(application.functions):
         error = sorted(WAKING)[index % len(WAKING)]
         seconds = LONGEST_WAKING * WAIT_SCALE
@@ -39,7 +39,7 @@ def refuse_for_good(application: Application, error: str) -> None:
 
 
 def dead_letters(application: Application) -> list[dict[str, str]]:
-    """Take what is in the queue that the alarm watches."""
+    """Take all messages from the queue that the alarm watches."""
     sqs = application.aws.client("sqs")
     found = []
     while messages := sqs.receive_message(
@@ -54,7 +54,7 @@ def dead_letters(application: Application) -> list[dict[str, str]]:
     return found
 
 
-def test_an_apply_succeeds_with_every_function_asleep_at_the_start(
+def test_an_apply_succeeds_if_every_function_is_inactive_at_the_start(
     application: Application,
 ) -> None:
     leavers = application.leavers(3)
@@ -69,7 +69,7 @@ def test_an_apply_succeeds_with_every_function_asleep_at_the_start(
     assert dead_letters(application) == []
 
 
-def test_an_order_to_stop_gets_through_with_every_function_asleep(
+def test_an_order_to_stop_gets_through_if_every_function_is_inactive(
     application: Application,
 ) -> None:
     put_to_sleep(application)
@@ -77,7 +77,7 @@ def test_an_order_to_stop_gets_through_with_every_function_asleep(
 
     said = application.order({"stop": stop})
 
-    assert said == "The stop for every run on this portal is set: no further user is begun."
+    assert said == "The stop for every run on this portal is set: no further user is started."
     assert application.order({"lift": stop}) == "The stop for every run on this portal is lifted."
 
 
@@ -89,7 +89,7 @@ def test_an_order_to_stop_gets_through_with_every_function_asleep(
         "Runtime.ImportModuleError",  # a broken layer
     ],
 )
-def test_where_no_function_can_ever_run_there_is_one_closing_and_one_alarm(
+def test_if_no_function_can_run_there_is_one_closing_and_one_alarm(
     application: Application, error: str
 ) -> None:
     [leaver] = application.leavers(1)
@@ -97,14 +97,14 @@ def test_where_no_function_can_ever_run_there_is_one_closing_and_one_alarm(
     refuse_for_good(application, error)
     before = len(application.portal.requests)
 
-    run = application.begin({"mode": "apply", "source": {"users": [str(leaver)]}})
+    run = application.start_execution({"mode": "apply", "source": {"users": [str(leaver)]}})
     assert application.wait(run)["status"] == "FAILED"
     closing = application.new_execution({*known, run})
     started = time.monotonic()
     assert application.wait(closing)["error"] == "ReportFailed"
     an_hour = 3600 * WAIT_SCALE
     assert time.monotonic() - started > an_hour
-    time.sleep(2)  # long enough for another one, were there any
+    time.sleep(2)  # long enough for another one, if there were any
 
     assert set(application.executions()) - known == {run, closing}
     assert application.portal.requests[before:] == []
@@ -117,14 +117,16 @@ def test_where_no_function_can_ever_run_there_is_one_closing_and_one_alarm(
     assert application.order({"close": names[1]}) == f"There is no run {names[0]} to close."
 
 
-def test_a_closing_takes_its_second_try_when_the_functions_run_again_within_the_hour(
+def test_a_closing_is_retried_once_the_functions_run_again_within_the_hour(
     application: Application,
 ) -> None:
     leavers = application.leavers(2)
     application.portal.knobs = Knobs(seconds_per_delete=0.3)
     known = set(application.executions())
-    run = application.begin({"mode": "apply", "source": {"users": [str(u) for u in leavers]}})
-    # The DELETE, and not a look before it, which may be answered with a rejected token.
+    run = application.start_execution(
+        {"mode": "apply", "source": {"users": [str(u) for u in leavers]}}
+    )
+    # The DELETE, not a look before it, which may be answered with a rejected token.
     deleting = ("DELETE", leavers[0])
     while deleting not in [(r.method, r.user_id) for r in application.portal.requests]:
         time.sleep(0.02)

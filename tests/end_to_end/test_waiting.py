@@ -1,4 +1,4 @@
-"""Waiting for one's turn, on the whole state machine."""
+"""Runs that wait for their turn, on the whole state machine."""
 
 import json
 import time
@@ -21,11 +21,13 @@ def command(aws: Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
 
 
 def a_run_that_takes_a_while(application: Application) -> str:
-    """Begin a run of six users; return its execution's ARN once it deletes."""
+    """Start a run of six users; return its execution's ARN once it deletes."""
     leavers = application.leavers(6)
     application.portal.knobs = Knobs(seconds_per_delete=0.5)
     before = len(application.portal.requests)
-    arn = application.begin({"mode": "apply", "source": {"users": [str(u) for u in leavers]}})
+    arn = application.start_execution(
+        {"mode": "apply", "source": {"users": [str(u) for u in leavers]}}
+    )
     while not any(r.method == "DELETE" for r in application.portal.requests[before:]):
         time.sleep(0.02)
     return arn
@@ -38,7 +40,7 @@ def until_it_waits(command: Callable[..., Result], name: str) -> Result:
     return result
 
 
-def test_a_file_that_is_dropped_while_a_run_deletes_waits_and_is_then_applied_as_it_is_by_then(
+def test_a_file_that_is_dropped_during_a_run_waits_and_its_newest_version_is_applied(
     application: Application, command: Callable[..., Result]
 ) -> None:
     first, second = application.leavers(2)
@@ -70,7 +72,8 @@ def test_rule_8_a_run_that_is_stopped_or_aborted_while_it_waits_deletes_nobody(
     leavers = application.leavers(2)
     running = a_run_that_takes_a_while(application)
     stopped, aborted = (
-        application.begin({"mode": "apply", "source": {"users": [str(user)]}}) for user in leavers
+        application.start_execution({"mode": "apply", "source": {"users": [str(user)]}})
+        for user in leavers
     )
     for arn in (stopped, aborted):
         until_it_waits(command, arn.rpartition(":")[2])
@@ -81,7 +84,7 @@ def test_rule_8_a_run_that_is_stopped_or_aborted_while_it_waits_deletes_nobody(
     refused = application.ended(stopped, 0)
     application.ended(running, 0)
 
-    assert "no further user is begun" in said.output
+    assert "no further user is started" in said.output
     assert (refused.error, refused.report["status"]) == ("RequestRefused", "REFUSED")
     assert "me stopped this run while it waited for its turn: wrong list" in refused.cause
     assert closed["status"] == "FAILED"

@@ -1,4 +1,4 @@
-"""The six functions over AWS in the process (moto), against a simulated portal over real HTTP."""
+"""The six functions on in-process AWS (moto), against a simulated portal over real HTTP."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,14 +20,14 @@ _client, _resource = cache(boto3.client), cache(boto3.resource)
 
 @pytest.fixture(autouse=True)
 def kept_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make each client once: it reads a megabyte of JSON, and keeps nothing of what moto holds."""
+    """Create each client once: it reads a megabyte of JSON, and holds none of moto's state."""
     monkeypatch.setattr(boto3, "client", _client)
     monkeypatch.setattr(boto3, "resource", _resource)
 
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the portal client repeat a GET at once; how often it does stays as it is."""
+    """Make the portal client retry a GET at once; the number of retries is unchanged."""
     monkeypatch.setattr(Retry, "get_backoff_time", lambda _: 0)
 
 

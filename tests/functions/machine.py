@@ -1,7 +1,7 @@
-"""The state machine's course with the functions called directly: fast enough for many bad days.
+"""The state machine's steps, with the functions called directly: fast enough for many bad days.
 
-It is the definition's order of steps, Retry and Catch, in a few lines of Python. That the
-definition itself is in order is for the tests that run it on an engine.
+It is the definition's order of steps, Retry and Catch, in a few lines of Python. The tests that run
+the definition on an engine show that the definition itself is correct.
 """
 
 import json
@@ -22,15 +22,15 @@ _TRIES = 6
 
 
 class KilledError(BaseException):
-    """The function is gone in the middle of whatever it did."""
+    """The function was killed in the middle of its work."""
 
 
 class AbortedError(BaseException):
-    """The execution is gone, and the function that it was waiting for."""
+    """The execution was aborted, and the function that it was waiting for killed."""
 
 
 def refusing() -> ClientError:
-    """What boto3 raises when a service has enough for the moment."""
+    """What boto3 raises when a service throttles."""
     error = {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}
     return ClientError(error, "AnyOperation")  # type: ignore[arg-type]
 
@@ -39,7 +39,7 @@ def refusing() -> ClientError:
 class Trouble:
     """What happens at the `nth` call (from 0) that a function makes to AWS or to the portal.
 
-    `strike` is raised before or after the call has its effect. `calls` counts them.
+    `strike` is raised before or after the call takes effect. `calls` counts them.
     """
 
     nth: int = -1
@@ -50,7 +50,7 @@ class Trouble:
 
     @contextmanager
     def may_strike(self) -> Iterator[None]:
-        """Let it strike any call to the outside that is made within."""
+        """Let it strike any call to the outside that is made in this context."""
         with pytest.MonkeyPatch.context() as patch:
             calls: list[tuple[type[Any], str]] = [(BaseClient, "_make_api_call")]
             if self.strike is not refusing:
@@ -85,7 +85,7 @@ class Machine:
         """Run an execution to its end; return its output.
 
         Raises:
-            AbortedError: trouble wanted it so.
+            AbortedError: the trouble was an abort.
         """
         run_id, failure = name, None
         try:

@@ -1,7 +1,7 @@
-"""What a function's role allows, decided as IAM decides it, as far as this template goes.
+"""What a function's role allows, decided as IAM decides it, as far as this template needs.
 
-AWS in the process asks for no permission, so that a function which lacks one works in every test
-and fails on its first day. Here each of a function's calls is held against the template first.
+In-process AWS checks no permissions, so a function that lacks one works in every test and fails on
+its first day. Here each of a function's calls is first checked against the template.
 """
 
 import os
@@ -36,7 +36,7 @@ Used = set[tuple[str, str]]
 
 @contextmanager
 def acting_as(function: str) -> Iterator[None]:
-    """Let what happens inside be allowed what this function's role allows, and nothing else."""
+    """Allow calls in this context what this function's role allows, and nothing else."""
     role = "".join(word.title() for word in function.split("_")) + "Role"
     before = _acting.set(role)
     try:
@@ -46,7 +46,7 @@ def acting_as(function: str) -> Iterator[None]:
 
 
 def enforced(call: Callable[..., Any], used: Used) -> Any:
-    """Wrap `BaseClient._make_api_call`; note every role and action that was allowed in `used`."""
+    """Wrap `BaseClient._make_api_call`; add every role and action that was allowed to `used`."""
 
     def checked(client: BaseClient, operation: str, given: dict[str, Any]) -> Any:
         role = _acting.get()
@@ -61,7 +61,7 @@ def enforced(call: Callable[..., Any], used: Used) -> Any:
         try:
             return call(client, operation, given)
         except ClientError as error:
-            # Whoever may not list a bucket is not told that an object is missing.
+            # A caller who may not list a bucket does not learn that an object is missing.
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 if not _allows(role, "s3:ListBucket", "arn:aws:s3:::data", None, names):
                     raise _denied(operation) from None
@@ -74,13 +74,13 @@ def enforced(call: Callable[..., Any], used: Used) -> Any:
 def _wanted(
     service: str, operation: str, given: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, str | None]]:
-    """Yield each action that a call needs, on which resource, with which leading key."""
+    """Yield each action that a call needs, with its resource and leading key."""
     match service:
         case "dynamodb":
             yield from _wanted_of_table(operation, given)
         case "s3":
             resource = f"arn:aws:s3:::{given['Bucket']}/{given['Key']}"
-            # To look at an object takes the right to read it.
+            # HeadObject requires the permission to read the object.
             action = operation.replace("HeadObject", "GetObject")
             version = "Version" if "VersionId" in given else ""
             yield f"s3:{action}{version}", resource, None
@@ -122,7 +122,7 @@ def _allows(
 
 
 def _meets(statement: Statement, key: str | None) -> bool:
-    """Tell whether a row's leading key is one that the statement is for."""
+    """Return whether the statement applies to a row's leading key."""
     if not statement.condition:
         return True
     keys = [
@@ -134,7 +134,7 @@ def _meets(statement: Statement, key: str | None) -> bool:
 
 
 def _arn(value: Any, names: Mapping[str, str]) -> str:
-    """Resolve a resource of a statement to the test stack's own."""
+    """Resolve a resource of a statement to the test stack's resource."""
     if "Ref" in value:
         return names[value["Ref"]]
     if "Fn::GetAtt" in value:

@@ -1,4 +1,4 @@
-"""A stack to invoke functions in: what `template.yaml` would make, made in moto."""
+"""A stack to invoke functions in: the resources of `template.yaml`, created in moto."""
 
 import importlib
 import json
@@ -26,7 +26,7 @@ _request_ids = count(1)
 
 @dataclass
 class Context:
-    """What Lambda passes to a handler beside the event; each invocation has an id of its own."""
+    """What Lambda passes to a handler beside the event; each invocation has its own id."""
 
     remaining_seconds: float = 240
     function_name: str = "a-function"
@@ -98,7 +98,7 @@ class Stack:
     def __init__(self, portal: PortalSimulator) -> None:
         self.portal = portal
         self.remaining_seconds = 240.0  # that a function has left when it is invoked
-        self._arns: dict[str, str] = {}  # of the executions that carry out another's run
+        self._arns: dict[str, str] = {}  # of the executions that carry out another execution's run
         adapters.cache_clear()
         self.s3 = boto3.client("s3")
         self.s3.create_bucket(Bucket="data")
@@ -149,7 +149,7 @@ class Stack:
     # The state machine's steps, each with what the definition passes it
 
     def fetch_user_ids(self, request: Mapping[str, Any], run_id: str = "run-1") -> dict[str, Any]:
-        """FetchUserIds, with the token renewed whenever it asks for that."""
+        """FetchUserIds, with the token renewed whenever it requests that."""
         planned = self._with_token(
             "fetch_user_ids",
             {"run_id": run_id, "execution_arn": EXECUTIONS + run_id, "request": request},
@@ -191,14 +191,14 @@ class Stack:
         return keys
 
     def check_losses(self, batch: Mapping[str, Any], run_id: str = "run-1") -> dict[str, Any]:
-        """CheckLosses, when NextBatch asks for it."""
+        """CheckLosses, if NextBatch requests it."""
         return self._with_token(
             "check_losses",
             {"run_id": run_id, "execution_arn": self._arn(run_id), "batch": batch},
         )
 
     def work_off(self, run_id: str = "run-1") -> None:
-        """Hand out and delete everybody, as the state machine does."""
+        """Hand out and delete all users, as the state machine does."""
         number = 0
         while (batch := self.next_batch(number, run_id))["users"] or batch["check_losses"]:
             number = batch["number"]
@@ -217,7 +217,7 @@ class Stack:
         run_id: str = "run-1",
         **context: Any,
     ) -> dict[str, Any]:
-        """DeleteUser once, with the token renewed whenever it asks for that."""
+        """DeleteUser once, with the token renewed whenever it requests that."""
         return self._with_token(
             "delete_user",
             {
@@ -231,7 +231,7 @@ class Stack:
         )
 
     def cut_off(self, user_id: str, *, for_seconds: int, run_id: str = "run-1") -> None:
-        """Leave a user as a function does that was cut off and may still be deleting it."""
+        """Leave a user in the state of a function that was cut off and may still be deleting it."""
         now = int(time.time())
         self.ledger.users.record_intent(
             run_id,
@@ -246,7 +246,7 @@ class Stack:
     def delete_until_finished(
         self, user_id: int | str, batch_key: str, run_id: str = "run-1"
     ) -> list[int]:
-        """DeleteUser until it says so; return the waits it asked for, the last one the pace."""
+        """DeleteUser until it is finished; return the waits, of which the last one is the pause."""
         waits: list[int] = []
         tries = 0
         for _ in range(100):
@@ -293,9 +293,9 @@ class Stack:
                     "refresh_token",
                     {"run_id": event["run_id"], "token": token, "rejection": rejection},
                 )
-        raise AssertionError("the token was rejected for ever")
+        raise AssertionError("the token is always rejected")
 
-    # What is there afterwards
+    # The state afterwards
 
     def row(self, user_id: int | str, run_id: str = "run-1") -> UserRow | None:
         """A user's row in the ledger."""
@@ -316,7 +316,7 @@ class Stack:
         return [item["Key"] for item in listed]
 
     def writes(self) -> list[Request]:
-        """The requests that could have changed something in the portal; the token's are not."""
+        """The requests that could have changed something in the portal, except for tokens."""
         return [
             request
             for request in self.portal.requests

@@ -1,4 +1,4 @@
-"""Headers that no portal should send: nothing hangs, and no run is kept out for long."""
+"""Headers that no portal should send: nothing hangs, and no run is blocked for long."""
 
 import time
 from typing import Any
@@ -32,7 +32,7 @@ def batch_key(stack: Stack) -> str:
     ids=str,
 )
 @pytest.mark.parametrize("fault", [None, Fault.TIMEOUT_504_AFTER, Fault.REDIRECT])
-def test_after_a_delete_an_absurd_header_leaves_no_lease_to_wait_for(
+def test_after_a_delete_an_absurd_header_leaves_no_lease_behind(
     stack: Stack, headers: dict[str, Any], fault: Fault | None
 ) -> None:
     key = batch_key(stack)
@@ -52,7 +52,7 @@ def test_after_a_delete_an_absurd_header_leaves_no_lease_to_wait_for(
 @pytest.mark.parametrize("fault", [Fault.TOO_MANY_REQUESTS, Fault.TIMEOUT_504_AFTER])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("header", ["1795694400", "9" * 30, "Fri, 31 Dec 9999 23:59:59 GMT"])
-def test_more_than_an_hours_rest_stops_the_run_and_keeps_others_out_for_an_hour_at_most(
+def test_more_than_an_hour_of_quiet_time_stops_the_run_and_others_wait_for_at_most_an_hour(
     stack: Stack, fault: Fault, method: str, header: str
 ) -> None:
     key = batch_key(stack)
@@ -71,7 +71,7 @@ def test_more_than_an_hours_rest_stops_the_run_and_keeps_others_out_for_an_hour_
     assert stack.row(119) is None
 
 
-def test_an_order_ends_the_portals_rest_for_all_runs(stack: Stack) -> None:
+def test_an_order_ends_the_portals_quiet_time_for_all_runs(stack: Stack) -> None:
     key = batch_key(stack)
     stack.portal.knobs = Knobs(retry_after_seconds=3000)
     stack.portal.faults.script(Fault.TOO_MANY_REQUESTS)
@@ -92,7 +92,7 @@ def test_an_order_ends_the_portals_rest_for_all_runs(stack: Stack) -> None:
     assert row.outcome is Outcome.DELETED
 
 
-def test_an_order_changes_nothing_else_that_is_known_of_the_pace(stack: Stack) -> None:
+def test_an_order_changes_nothing_else_about_the_pace(stack: Stack) -> None:
     pace = Pace(60.0, wait_seconds=40, changed_at=7, quiet_until=2**32, version=3)
     stack.ledger.portal.record_pace(pace, before=Pace())
 
@@ -102,7 +102,7 @@ def test_an_order_changes_nothing_else_that_is_known_of_the_pace(stack: Stack) -
 
 
 @pytest.mark.parametrize("quiet_until", [0, 7])
-def test_where_there_is_no_rest_to_end_the_order_says_so(stack: Stack, quiet_until: int) -> None:
+def test_if_there_is_no_quiet_time_to_end_the_order_says_so(stack: Stack, quiet_until: int) -> None:
     stack.ledger.portal.record_pace(Pace(quiet_until=quiet_until), before=Pace())
 
     with pytest.raises(RequestRefused, match="nothing to end"):

@@ -1,4 +1,4 @@
-"""Whatever is wrong with what comes in is named before anybody is deleted, and answered."""
+"""Invalid input is reported and answered before any user is deleted."""
 
 import json
 from collections.abc import Callable
@@ -53,7 +53,7 @@ SETUPS: dict[str, Callable[[Stack], None]] = {
 
 @pytest.fixture
 def datasets(stack: Stack) -> Stack:
-    """The datasets 42, 43 and 44 that the page speaks of."""
+    """The datasets 42, 43 and 44 that the page refers to."""
     for column, where in (
         ("user_id", "user_id = 118"),
         ("username", "user_id = 118"),
@@ -89,7 +89,7 @@ def test_a_condition_of_the_page_ends_as_it_says(datasets: Stack, row: tuple[str
 
 
 def notifications(stack: Stack) -> list[str]:
-    """What those who subscribed were told since the queue was made."""
+    """The notifications that subscribers received since the queue was created."""
     sqs = boto3.client("sqs")
     url = sqs.get_queue_url(QueueName="told")["QueueUrl"]
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
@@ -98,7 +98,7 @@ def notifications(stack: Stack) -> list[str]:
 
 @pytest.fixture
 def told(stack: Stack) -> Stack:
-    """A stack somebody has subscribed to."""
+    """A stack with a subscriber."""
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="told")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
@@ -136,7 +136,7 @@ def press_stop(stack: Stack) -> None:
         (b"user_id\n118\n", SETUPS["the portal is down"], "FAILED", "did not answer"),
     ],
 )
-def test_a_drop_that_comes_to_nothing_is_answered_beside_it_and_notified(
+def test_a_drop_without_effect_is_answered_beside_it_and_notified(
     told: Stack, file: bytes, setup: Callable[[Stack], None], status: str, said: str
 ) -> None:
     event = dropped(told, file)
@@ -177,7 +177,7 @@ def test_rule_7_of_an_event_delivered_twice_the_first_run_answers(told: Stack) -
     assert [request.user_id for request in told.writes()] == [118]
 
 
-def test_a_folder_is_no_drop_and_is_not_answered(told: Stack) -> None:
+def test_a_folder_is_not_a_drop_and_is_not_answered(told: Stack) -> None:
     ended = Machine(told).execute(dropped(told, b"", "inbox/2026/"), "run-1")
 
     assert ended["nothing_because"] == "The event names a folder, not a file."

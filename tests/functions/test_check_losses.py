@@ -1,4 +1,4 @@
-"""CheckLosses: who has left the portal whom nobody planned to delete."""
+"""CheckLosses: users who have left the portal and were not planned to be deleted."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def stop_of(stack: Stack) -> str:
     return found.stop.reason if found and found.stop else ""
 
 
-def test_a_canary_that_takes_somebody_along_stops_the_run(stack: Stack) -> None:
+def test_a_canary_that_removes_another_user_too_stops_the_run(stack: Stack) -> None:
     stack.portal.knobs = Knobs(takes_along={118: (130,)})
 
     request = {
@@ -45,11 +45,11 @@ def test_more_losses_in_a_batch_than_the_stack_allows_stop_the_run(
 
     assert check(stack, 1, is_canary=False) == lost
     assert bool(stop_of(stack)) is stops
-    # The next batch does not count them once more.
+    # The next batch does not count them again.
     assert check(stack, 2, is_canary=False) == 0
 
 
-def test_a_short_list_blames_nobody(stack: Stack) -> None:
+def test_a_short_list_shows_no_losses(stack: Stack) -> None:
     stack.plan(["118"])
     stack.portal.knobs = Knobs(list_limit=15)
 
@@ -57,7 +57,7 @@ def test_a_short_list_blames_nobody(stack: Stack) -> None:
     assert stop_of(stack) == ""
 
 
-def test_whom_another_run_of_this_stack_deleted_is_no_loss(stack: Stack) -> None:
+def test_a_user_that_another_run_of_this_stack_deleted_is_not_a_loss(stack: Stack) -> None:
     stack.plan(["118"])
     stack.end("run-1")
     Machine(stack).execute({"mode": "apply", "source": {"users": ["130"]}}, "run-2")
@@ -79,7 +79,7 @@ def test_whom_another_run_of_this_stack_deleted_is_no_loss(stack: Stack) -> None
     assert found.losses == ("131",)
 
 
-def test_a_step_that_is_tried_again_looks_for_the_same_losses_once(stack: Stack) -> None:
+def test_a_step_that_is_retried_looks_for_the_same_losses_once(stack: Stack) -> None:
     stack.plan(["118"])
     stack.portal.database.execute("DELETE FROM user WHERE user_id = 130")
 
@@ -89,7 +89,7 @@ def test_a_step_that_is_tried_again_looks_for_the_same_losses_once(stack: Stack)
     assert len(stack.portal.requests) == requests
 
 
-def test_of_many_who_are_missing_five_are_looked_at_before_anybody_is_blamed(stack: Stack) -> None:
+def test_of_many_missing_users_five_are_looked_at_before_they_count_as_losses(stack: Stack) -> None:
     stack.plan(["118"])
     stack.portal.database.execute("DELETE FROM user WHERE user_id > 120")
     stack.portal.requests.clear()
@@ -99,7 +99,7 @@ def test_of_many_who_are_missing_five_are_looked_at_before_anybody_is_blamed(sta
     assert len(looked_at) == 5
 
 
-def test_a_look_that_is_not_answered_is_tried_again_and_blames_nobody(stack: Stack) -> None:
+def test_a_look_that_is_not_answered_is_retried_and_shows_no_losses(stack: Stack) -> None:
     stack.plan(["118"])
     stack.portal.database.execute("DELETE FROM user WHERE user_id = 130")
     stack.portal.faults.rate(Fault.PROXY_404, 1.0, method="GET", user_id=130)

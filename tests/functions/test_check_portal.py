@@ -1,4 +1,4 @@
-"""{"check": "portal"}: whether this stack may do its work there, as the stack itself sees it."""
+"""{"check": "portal"}: whether this stack can work with the portal, checked by itself."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def check(stack: Stack) -> dict[str, Any]:
     return stack.fetch_user_ids({"check": "portal"}, "check-1")
 
 
-def test_a_check_stores_what_it_found_and_begins_no_run(stack: Stack) -> None:
+def test_a_check_stores_what_it_found_and_starts_no_run(stack: Stack) -> None:
     done = check(stack)
 
     assert (done["next_step"], done["users"]) == ("nothing", 0)
@@ -47,7 +47,9 @@ def test_what_would_stop_a_run_fails_the_check(
         check(stack)
 
 
-def test_a_user_who_may_not_list_the_others_is_told_to_be_an_administrator(stack: Stack) -> None:
+def test_if_our_user_may_not_list_the_others_an_administrator_is_recommended(
+    stack: Stack,
+) -> None:
     stack.fill_credentials(user="user0118")
 
     with pytest.raises(UserManagementDenied, match="Use an administrator"):

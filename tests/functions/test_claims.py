@@ -1,4 +1,4 @@
-"""What a run claims: only what a look has seen, whatever the portal's lists and answers say."""
+"""What a run claims: only what a look has shown, whatever the portal's lists and answers say."""
 
 import csv
 import io
@@ -33,12 +33,12 @@ def rows(stack: Stack, run_id: str = "run-1") -> dict[str, dict[str, str]]:
 
 
 def ignore_deletes_of(stack: Stack, *user_ids: int) -> None:
-    """Let each DELETE of these answer 200 with an error, and do nothing."""
+    """Make each DELETE of these answer 200 with an error, and do nothing."""
     for user_id in user_ids:
         stack.portal.faults.script(Fault.ERROR_200, user_id=user_id)
 
 
-# A list never outvotes a look
+# A list never overrules a look
 
 
 def test_rule_4_a_list_that_is_cut_short_makes_nobody_deleted(stack: Stack) -> None:
@@ -59,7 +59,7 @@ def test_rule_3_whom_the_list_shows_and_a_look_too_becomes_unknown_and_its_recor
     stack: Stack,
 ) -> None:
     stack.portal.faults.script(Fault.ERROR_200, user_id=120)
-    for _ in range(2):  # "gone" twice, while the user is there
+    for _ in range(2):  # "gone" twice, although the user exists
         stack.portal.faults.script(Fault.OWN_404, method="GET", user_id=120, nth=2)
 
     summary = run(stack)
@@ -78,7 +78,7 @@ def test_rule_3_whom_the_list_shows_and_a_look_too_becomes_unknown_and_its_recor
     assert again["counts"] == {"deleted": 6}
 
 
-def test_a_cached_list_is_read_once_more_and_then_believed_to_be_doubtful(stack: Stack) -> None:
+def test_a_cached_list_is_read_once_more_and_then_makes_the_outcome_doubtful(stack: Stack) -> None:
     stack.plan(USERS)
     stack.work_off()
     stack.portal.knobs = Knobs(stale_list=(120,))
@@ -157,7 +157,7 @@ def test_a_list_without_our_own_user_refuses_the_run(stack: Stack) -> None:
         stack.plan(["118"])
 
 
-def test_an_id_in_the_secret_stands_for_a_user_that_is_not_listed(stack: Stack) -> None:
+def test_an_id_in_the_secret_replaces_a_user_that_is_not_listed(stack: Stack) -> None:
     stack.portal.knobs = Knobs(hidden_users=(101,))
     stack.fill_credentials(user_id="101")
 
@@ -187,7 +187,7 @@ def test_our_own_user_is_kept_when_the_secret_calls_it_by_its_e_mail(stack: Stac
     assert stack.read_json("runs/run-1/plan.json")["self_ids"] == ["101", "102"]
 
 
-def test_delete_user_keeps_our_own_user_by_its_id_whatever_it_is_called_by_then(
+def test_delete_user_keeps_our_own_user_by_its_id_whatever_its_name_is_now(
     stack: Stack,
 ) -> None:
     stack.plan(["118"])
@@ -246,7 +246,7 @@ def test_the_portals_own_410_says_nobody_as_its_404_does(stack: Stack, status: i
 def test_no_other_answer_is_learned_as_nobody(stack: Stack, status: int) -> None:
     stack.portal.knobs = Knobs(unknown_user_status=status)
 
-    with pytest.raises((BulkUserDeletionError, AssertionError)):  # for ever rejected, with 401
+    with pytest.raises((BulkUserDeletionError, AssertionError)):  # always rejected, with 401
         stack.plan(["118"])
 
     assert stack.writes() == []
@@ -277,7 +277,7 @@ def test_gone_for_one_look_and_back_is_not_deleted(stack: Stack) -> None:
     assert row.outcome is Outcome.UNKNOWN
 
 
-# One user's trouble is that user's
+# One user's problem affects only that user
 
 
 @pytest.mark.parametrize("fault", [Fault.FORBIDDEN, Fault.SERVER_ERROR, Fault.ERROR_200])
@@ -347,7 +347,7 @@ def test_rule_6_the_portals_message_stands_in_its_row_and_nowhere_else(stack: St
     assert "owns" not in str(summary)
 
 
-def test_a_success_with_an_error_in_it_is_told_as_such(stack: Stack) -> None:
+def test_a_success_with_an_error_in_it_is_reported_as_such(stack: Stack) -> None:
     ignore_deletes_of(stack, 120)
 
     run(stack)
@@ -430,7 +430,7 @@ def test_a_record_without_an_id_refuses_the_run(stack: Stack) -> None:
         stack.plan(["118"])
 
 
-def test_rule_1_a_record_that_becomes_incomplete_is_that_users_trouble(stack: Stack) -> None:
+def test_rule_1_a_record_that_becomes_incomplete_fails_only_that_user(stack: Stack) -> None:
     stack.plan(["118", "119"])
     key = stack.hand_out()["118"]
     stack.portal.knobs = Knobs(odd_records={118: {"email": ...}})

@@ -1,4 +1,4 @@
-"""Rule 7: cut off anywhere, run again, nothing is lost or doubled."""
+"""Rule 7: cut off anywhere, run again, nothing is lost or duplicated."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.thorough
 
 @contextmanager
 def deployed() -> Iterator[Stack]:
-    """A stack whose functions' leases are over as soon as they are gone: nobody waits here."""
+    """A stack whose functions' leases expire as soon as they are killed, so that no test waits."""
     with (
         pytest.MonkeyPatch.context() as patch,
         PortalSimulator(users=200) as portal,
@@ -45,12 +45,12 @@ def calls() -> int:
     return trouble.calls
 
 
-# Gone after one call is gone before the next, so only an error is told apart by when it comes.
+# Killed after one call is killed before the next, so the timing only matters for errors.
 @pytest.mark.parametrize(
     ("strike", "after"),
     [(KilledError, False), (AbortedError, False), (refusing, False), (refusing, True)],
 )
-def test_rule_7_whatever_breaks_at_whichever_call_nobody_is_lost_and_nobody_is_sent_two_deletes(
+def test_rule_7_whichever_call_fails_no_user_is_lost_and_none_is_sent_two_deletes(
     calls: int, strike: Callable[[], BaseException], after: bool
 ) -> None:
     with deployed() as stack:
@@ -75,7 +75,7 @@ def test_rule_7_whatever_breaks_at_whichever_call_nobody_is_lost_and_nobody_is_s
 
 
 def finish(machine: Machine, user_id: int, run_id: str) -> None:
-    """Do what the report of the run says is to be done now, until the user is deleted."""
+    """Do what the report of the run recommends, until the user is deleted."""
     stack = machine.stack
     if f"runs/{run_id}/report.json" not in set(stack.keys()):
         assert stack.ledger.runs.read(run_id) is None  # it ended before there was a run
@@ -86,7 +86,7 @@ def finish(machine: Machine, user_id: int, run_id: str) -> None:
     if report["counts"] == {"deleted": 1}:
         return
     if "resume the run" in report["sentence"]:
-        # The one thing that cannot be known: whether a DELETE was sent just then.
+        # The only thing that cannot be known is whether a DELETE was sent at that moment.
         assert report["counts"] in ({"unknown": 1}, {"not_attempted": 1})
         request = {"mode": "apply", "resume": run_id}
     else:

@@ -31,7 +31,7 @@ SetParameter = Callable[[str, str], None]
 
 @pytest.fixture
 def batch_key(stack: Stack) -> str:
-    """The batch that user 118 and a neighbour were handed out in; the log begins after it."""
+    """The batch of user 118 and a neighbor; the portal's log starts after it was handed out."""
     stack.plan(["118", "119"])
     key = stack.hand_out()["118"]
     stack.portal.requests.clear()
@@ -108,7 +108,7 @@ def test_rule_7_a_user_that_is_finished_is_not_touched_again(stack: Stack, batch
     assert stack.portal.requests == []
 
 
-# Rule 1: nobody outside the plan, and the plan is checked again
+# Rule 1: no user outside the plan, and the plan is checked again
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_rule_1_a_user_that_changed_since_the_plan_is_skipped(
     assert outcome(stack) == (Outcome.SKIPPED, reason)
 
 
-def test_a_name_in_other_letter_case_is_no_change(stack: Stack, batch_key: str) -> None:
+def test_a_name_in_other_letter_case_is_not_a_change(stack: Stack, batch_key: str) -> None:
     stack.portal.database.execute(
         "UPDATE user SET username = upper(username), email = upper(email) WHERE user_id = 118"
     )
@@ -153,7 +153,7 @@ def test_rule_1_an_answer_without_a_field_to_check_stops_the_run(
     assert "cannot be checked" in stop_reason(stack) or "nobody can be" in stop_reason(stack)
 
 
-def test_rule_1_a_user_that_somebody_adds_to_a_batch_is_not_touched(
+def test_rule_1_a_user_that_is_added_to_a_stored_batch_is_not_touched(
     stack: Stack, batch_key: str
 ) -> None:
     neighbour = stack.read_json(batch_key)[1]
@@ -180,7 +180,7 @@ def test_rule_1_a_user_outside_the_batch_is_not_touched(stack: Stack, batch_key:
 
 
 @pytest.mark.parametrize("user_id", ["", "0", "-5", "1e3", "../1", "118/", "9" * 40])
-def test_an_id_that_is_none_never_becomes_an_address(
+def test_an_invalid_id_never_becomes_part_of_a_url(
     stack: Stack, batch_key: str, user_id: str
 ) -> None:
     with pytest.raises(PortalAnswerUnusable):
@@ -287,7 +287,7 @@ def test_rule_4_a_proxys_404_to_the_look_is_not_taken_for_gone(
         (Fault.BUSY_503, 20),
     ],
 )
-def test_rule_4_a_definite_refusal_is_tried_again_after_a_wait(
+def test_rule_4_a_definite_refusal_is_retried_after_a_wait(
     stack: Stack, batch_key: str, fault: Fault, wait: int
 ) -> None:
     stack.portal.faults.script(fault)
@@ -302,7 +302,7 @@ def test_rule_4_a_definite_refusal_is_tried_again_after_a_wait(
     assert row.attempts == 2
 
 
-def test_a_portal_that_refuses_for_ever_ends_failed_after_five_attempts(
+def test_a_user_that_the_portal_always_refuses_is_failed_after_five_attempts(
     stack: Stack, batch_key: str
 ) -> None:
     stack.portal.faults.rate(Fault.DEADLOCK, 1)
@@ -314,7 +314,7 @@ def test_a_portal_that_refuses_for_ever_ends_failed_after_five_attempts(
 
 
 @pytest.mark.parametrize("fault", [Fault.BAD_REQUEST, Fault.FORBIDDEN, Fault.CONFLICT])
-def test_a_refusal_for_good_fails_the_user_and_leaves_the_run_going(
+def test_a_permanent_refusal_fails_the_user_and_the_run_continues(
     stack: Stack, batch_key: str, fault: Fault
 ) -> None:
     stack.portal.faults.script(fault)
@@ -349,7 +349,7 @@ def test_credentials_that_lost_user_management_stop_the_run_at_once(
     assert stack.row(USER) is None
 
 
-def test_a_portal_that_does_not_answer_stops_the_run_with_the_user_not_begun(
+def test_a_portal_that_does_not_answer_stops_the_run_with_the_user_not_started(
     stack: Stack, batch_key: str
 ) -> None:
     stack.portal.knobs = Knobs(portal_is_down=True)
@@ -362,10 +362,10 @@ def test_a_portal_that_does_not_answer_stops_the_run_with_the_user_not_begun(
     assert "did not answer 6 looks" in stop_reason(stack)
 
 
-# The token, renewed on the way
+# The token, renewed during the run
 
 
-def test_a_token_that_ends_during_a_delete_costs_no_second_delete(
+def test_a_token_that_expires_during_a_delete_causes_no_second_delete(
     stack: Stack, batch_key: str
 ) -> None:
     stack.portal.faults.script(Fault.SESSION_EXPIRED, method="GET", nth=2)
@@ -380,14 +380,14 @@ def test_a_token_that_ends_during_a_delete_costs_no_second_delete(
 
 
 def a_pace(stack: Stack, **fields: Any) -> Pace:
-    """What earlier DELETEs told of the portal."""
+    """The pace that earlier DELETEs have shown."""
     before = stack.ledger.portal.pace()
     pace = Pace(**{"seconds_per_delete": 60.0, **fields}, version=before.version + 1)
     assert stack.ledger.portal.record_pace(pace, before=before)
     return pace
 
 
-def test_what_a_delete_took_is_remembered_for_all_runs(stack: Stack, batch_key: str) -> None:
+def test_the_duration_of_a_delete_is_recorded_for_all_runs(stack: Stack, batch_key: str) -> None:
     stack.portal.knobs = Knobs(seconds_per_delete=0.7)
 
     stack.delete_user(USER, batch_key)
@@ -395,7 +395,9 @@ def test_what_a_delete_took_is_remembered_for_all_runs(stack: Stack, batch_key: 
     assert stack.ledger.portal.pace().seconds_per_delete == pytest.approx(0.7, abs=0.2)
 
 
-def test_a_delete_as_usual_writes_nothing_about_the_pace(stack: Stack, batch_key: str) -> None:
+def test_a_delete_of_normal_duration_writes_nothing_about_the_pace(
+    stack: Stack, batch_key: str
+) -> None:
     pace = a_pace(stack, seconds_per_delete=0.1)
 
     stack.delete_user(USER, batch_key)
@@ -429,7 +431,7 @@ def test_with_adaptive_pacing_a_refusal_makes_the_pause_grow_and_success_shrink_
     assert stack.delete_user(119, keys["119"])["wait_seconds"] == pytest.approx(20, abs=2)
 
 
-def test_a_request_that_asks_for_a_pause_has_it_with_adaptive_pacing_too(
+def test_a_request_that_asks_for_a_pause_gets_it_with_adaptive_pacing_too(
     stack: Stack, set_parameter: SetParameter
 ) -> None:
     set_parameter("PACING", "adaptive")
@@ -446,7 +448,7 @@ def test_with_fixed_pacing_the_pause_stays_what_it_is(stack: Stack, batch_key: s
     assert stack.delete_user(USER, batch_key)["wait_seconds"] == pytest.approx(60, abs=2)
 
 
-def test_while_the_portal_wants_to_be_left_alone_no_other_user_is_looked_at(
+def test_during_the_portals_quiet_time_no_other_user_is_looked_at(
     stack: Stack, batch_key: str
 ) -> None:
     a_pace(stack, quiet_until=int(time.time()) + 100)
@@ -457,7 +459,9 @@ def test_while_the_portal_wants_to_be_left_alone_no_other_user_is_looked_at(
     assert stack.portal.requests == []
 
 
-def test_who_has_waited_as_long_as_the_portal_asked_goes_on(stack: Stack, batch_key: str) -> None:
+def test_a_user_that_has_waited_as_long_as_the_portal_asked_continues(
+    stack: Stack, batch_key: str
+) -> None:
     stack.portal.faults.script(Fault.TOO_MANY_REQUESTS)
 
     waits = stack.delete_until_finished(USER, batch_key)
@@ -466,7 +470,7 @@ def test_who_has_waited_as_long_as_the_portal_asked_goes_on(stack: Stack, batch_
     assert stack.ledger.portal.pace().quiet_until == pytest.approx(time.time() + 7, abs=3)
 
 
-def test_a_portal_that_asks_for_a_day_is_left_alone_and_the_run_stops_to_be_resumed(
+def test_a_portal_that_asks_for_a_day_of_quiet_time_stops_the_run_to_be_resumed(
     stack: Stack, batch_key: str
 ) -> None:
     stack.portal.knobs = Knobs(retry_after_seconds=86_400)
@@ -480,7 +484,7 @@ def test_a_portal_that_asks_for_a_day_is_left_alone_and_the_run_stops_to_be_resu
     assert stack.report_run()["counts"] == {"failed": 1, "not_attempted": 1}
 
 
-def test_a_portal_that_asks_for_a_day_at_a_look_is_left_alone_too(
+def test_a_portal_that_asks_for_a_day_of_quiet_time_at_a_look_stops_the_run_too(
     stack: Stack, batch_key: str
 ) -> None:
     stack.portal.knobs = Knobs(retry_after_seconds=86_400)
@@ -492,7 +496,7 @@ def test_a_portal_that_asks_for_a_day_at_a_look_is_left_alone_too(
     assert "left alone for 86400 s" in stop_reason(stack)
 
 
-def test_a_run_that_begins_while_the_portal_wants_an_hours_rest_waits_for_it(
+def test_a_run_that_starts_during_an_hour_of_quiet_time_waits_for_its_end(
     stack: Stack, batch_key: str
 ) -> None:
     stack.portal.knobs = Knobs(retry_after_seconds=3600)
@@ -509,7 +513,7 @@ def test_a_run_that_begins_while_the_portal_wants_an_hours_rest_waits_for_it(
     assert stop_reason(stack) == ""
 
 
-def test_a_user_whose_delete_is_under_way_is_looked_at_however_long_the_portal_wants_to_rest(
+def test_a_user_whose_delete_is_in_progress_is_looked_at_even_during_quiet_time(
     stack: Stack, batch_key: str
 ) -> None:
     stack.portal.knobs = Knobs(delete_mode="ignored")
@@ -539,7 +543,7 @@ def test_looks_that_the_portal_does_not_answer_are_not_said_to_have_seen_the_use
     assert "still there" not in reason
 
 
-def test_a_token_that_would_not_outlive_the_next_delete_is_renewed_ahead(
+def test_a_token_that_would_expire_during_the_next_delete_is_renewed_early(
     stack: Stack, batch_key: str
 ) -> None:
     a_pace(stack, seconds_per_delete=60)
@@ -551,7 +555,7 @@ def test_a_token_that_would_not_outlive_the_next_delete_is_renewed_ahead(
     assert outcome(stack)[0] is Outcome.DELETED
 
 
-def test_a_token_that_outlives_the_next_delete_is_kept(stack: Stack, batch_key: str) -> None:
+def test_a_token_that_lasts_for_the_next_delete_is_kept(stack: Stack, batch_key: str) -> None:
     a_pace(stack, seconds_per_delete=60)
     shorten_token(stack, seconds_left=100)
 
@@ -562,7 +566,7 @@ def test_a_token_that_outlives_the_next_delete_is_kept(stack: Stack, batch_key: 
 
 
 def shorten_token(stack: Stack, *, seconds_left: float) -> None:
-    """Let the stored token, of 15 minutes, end in so many seconds."""
+    """Make the stored token, of 15 minutes, expire in `seconds_left`."""
     document = json.loads(stack.secrets.get_secret_value(SecretId="token")["SecretString"])
     expires_at = time.time() + seconds_left
     document |= {"issued_at": expires_at - 900, "expires_at": expires_at}
@@ -582,7 +586,7 @@ def test_a_delete_that_was_rejected_with_its_token_is_sent_again_with_a_new_one(
     assert deletes[0].token < deletes[1].token
 
 
-def test_a_token_that_is_about_to_end_is_not_used(stack: Stack, batch_key: str) -> None:
+def test_a_token_that_is_about_to_expire_is_not_used(stack: Stack, batch_key: str) -> None:
     stack.ledger.runs.press_stop("other", reason="", by="", now=0)
     stored = stack.invoke(
         "refresh_token",
@@ -667,7 +671,7 @@ def _crash(*_: object) -> None:
 
 
 @pytest.mark.parametrize("seen", ["gone", "changed", "refused"])
-def test_rule_3_what_a_slow_look_saw_hides_no_delete_that_another_invocation_sent_meanwhile(
+def test_rule_3_a_slow_look_does_not_hide_a_delete_that_another_invocation_sent_since(
     stack: Stack, batch_key: str, monkeypatch: pytest.MonkeyPatch, seen: str
 ) -> None:
     look, delete = Portal.look, Portal.delete

@@ -1,4 +1,4 @@
-"""What a run says when looks, lists or tokens leave it in doubt, or it is cut off in between."""
+"""What a run reports if looks, lists or tokens are inconclusive, or it is cut off in between."""
 
 from typing import Any
 
@@ -34,13 +34,13 @@ def create_user(stack: Stack, user_id: int) -> None:
     )
 
 
-# Our own user as a witness
+# Looks at our own user
 
 
 @pytest.mark.parametrize(
     "fault", [Fault.UNAUTHORIZED, Fault.SESSION_EXPIRED, Fault.TOO_MANY_REQUESTS, Fault.HTML_200]
 )
-def test_a_witness_that_is_not_answered_for_the_moment_stops_no_run(
+def test_a_look_at_our_own_user_that_temporarily_fails_does_not_stop_the_run(
     stack: Stack, fault: Fault
 ) -> None:
     stack.plan(["118"])
@@ -54,7 +54,7 @@ def test_a_witness_that_is_not_answered_for_the_moment_stops_no_run(
     assert run_row(stack).stop is None
 
 
-def test_a_witness_that_stays_away_stops_the_run_after_six_looks(stack: Stack) -> None:
+def test_looks_at_our_own_user_that_keep_failing_stop_the_run_after_six(stack: Stack) -> None:
     stack.plan(["118"])
     key = stack.hand_out()["118"]
     stack.portal.faults.rate(Fault.FORBIDDEN, 1.0, method="GET", user_id=118)
@@ -68,19 +68,19 @@ def test_a_witness_that_stays_away_stops_the_run_after_six_looks(stack: Stack) -
     assert stack.row(118) is None
 
 
-def test_a_token_that_ends_before_the_witness_is_looked_at_refuses_no_plan(stack: Stack) -> None:
+def test_a_token_that_expires_before_the_look_at_our_own_user_refuses_no_plan(stack: Stack) -> None:
     stack.portal.faults.script(Fault.FORBIDDEN, method="GET", user_id=9001)
     stack.portal.faults.script(Fault.UNAUTHORIZED, method="GET", user_id=101, nth=2)
 
     assert stack.plan(["118", "9001"])["users"] == 1
 
 
-def test_another_user_than_our_own_is_no_witness(stack: Stack) -> None:
+def test_a_user_other_than_our_own_is_not_accepted_as_our_own(stack: Stack) -> None:
     stack.portal.knobs = Knobs(gone_as="null_user")
     stack.plan(["118"])
     key = stack.hand_out()["118"]
     stack.portal.database.execute("DELETE FROM user WHERE user_id = 118")
-    # Whatever is asked for, the portal shows its first user, who is not ours.
+    # For any request, the portal shows its first user, who is not ours.
     stack.table.update_item(
         Key={"pk": "run#run-1", "sk": "run"},
         UpdateExpression="SET self_ids = :ids",
@@ -92,7 +92,7 @@ def test_another_user_than_our_own_is_no_witness(stack: Stack) -> None:
     assert stack.row(118) is None
 
 
-# What one look is worth
+# What one look proves
 
 
 @pytest.mark.parametrize("lost", [Fault.RESET_BEFORE, Fault.BAD_GATEWAY_BEFORE, Fault.PROXY_404])
@@ -130,7 +130,7 @@ def test_rule_4_without_a_last_list_everybody_who_is_to_be_gone_is_looked_at(sta
 # The last list
 
 
-def test_a_report_that_is_cut_off_while_a_list_is_doubted_waits_its_minute_all_the_same(
+def test_a_report_that_is_cut_off_while_a_list_is_doubted_still_waits_its_minute(
     stack: Stack,
 ) -> None:
     stack.plan(["118"])
@@ -138,14 +138,14 @@ def test_a_report_that_is_cut_off_while_a_list_is_doubted_waits_its_minute_all_t
     stack.portal.knobs = Knobs(stale_list=(118,))
 
     first = stack.report_run()
-    repeated = stack.report_run()  # its answer was lost: the state machine tries again at once
+    repeated = stack.report_run()  # its answer was lost: the state machine retries at once
 
     assert repeated == first
     assert first["wait_seconds"] == 60
     assert outcome_of(stack, 118) is Outcome.DELETED
 
 
-def test_an_execution_of_the_version_before_is_reported_too(stack: Stack) -> None:
+def test_an_execution_of_the_previous_version_is_reported_too(stack: Stack) -> None:
     stack.plan(["118"])
     stack.work_off()
 
@@ -198,7 +198,7 @@ def test_rule_7_an_outcome_that_was_withdrawn_before_the_report_was_cut_off_stay
     assert again["succeeded"]
 
 
-def test_an_id_that_nobody_held_and_somebody_holds_by_the_end_is_previewed_again(
+def test_an_id_that_was_free_and_is_taken_at_the_end_is_previewed_again(
     stack: Stack,
 ) -> None:
     stack.plan(["118", "9001"])
@@ -215,7 +215,7 @@ def test_an_id_that_nobody_held_and_somebody_holds_by_the_end_is_previewed_again
 # Losses
 
 
-def test_losses_that_a_run_knows_are_told_though_the_portal_is_down_at_the_end(
+def test_known_losses_are_reported_even_if_the_portal_is_down_at_the_end(
     stack: Stack,
 ) -> None:
     stack.plan(["118"])
@@ -231,7 +231,7 @@ def test_losses_that_a_run_knows_are_told_though_the_portal_is_down_at_the_end(
     assert any("any more than those named below" in warning for warning in report["warnings"])
 
 
-def test_losses_of_a_rounds_end_are_told_by_the_report_of_the_next_round_too(stack: Stack) -> None:
+def test_losses_at_the_end_of_a_round_are_in_the_report_of_the_next_round_too(stack: Stack) -> None:
     stack.portal.faults.script(Fault.CONFLICT, user_id=119)
     stack.plan(["118", "119"])
     stack.work_off()
@@ -245,7 +245,7 @@ def test_losses_of_a_rounds_end_are_told_by_the_report_of_the_next_round_too(sta
     assert report["unexplained_losses"] == ["130"]
 
 
-def test_looks_at_the_missing_end_with_the_time_for_them(
+def test_looks_at_missing_users_stop_when_their_time_is_over(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack.plan(["118"])
@@ -290,9 +290,7 @@ def test_a_preview_with_an_incomplete_record_offers_its_plan_for_all_others(stac
 
 
 @pytest.mark.parametrize("pressed", [True, False])
-def test_nobody_is_told_to_resume_a_run_that_a_resume_would_refuse(
-    stack: Stack, pressed: bool
-) -> None:
+def test_no_report_recommends_a_resume_that_would_be_refused(stack: Stack, pressed: bool) -> None:
     stack.portal.knobs = Knobs(odd_records={120: {"type": ...}})
     stack.plan(["118", "120"])
     stack.work_off()

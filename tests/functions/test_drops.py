@@ -1,4 +1,4 @@
-"""Drops as gateways make them: copies onto themselves, empty objects first, what systems leave."""
+"""Drops by gateways: copies onto themselves, empty objects first, files that systems leave."""
 
 import io
 import json
@@ -21,7 +21,7 @@ KEY = "inbox/leavers.csv"
 
 
 def written_by(event: dict[str, Any], reason: str) -> dict[str, Any]:
-    """The event with what S3 says of how the object was written."""
+    """The event with S3's name for how the object was written."""
     return {**event, "detail": {**event["detail"], "reason": reason}}
 
 
@@ -52,7 +52,7 @@ def copied_onto_itself(stack: Stack) -> dict[str, Any]:
     }
 
 
-def test_a_copy_onto_itself_is_nothing_to_do_and_the_answer_stays(stack: Stack) -> None:
+def test_a_copy_onto_itself_does_nothing_and_the_answer_stays(stack: Stack) -> None:
     machine = Machine(stack)
     machine.execute(written_by(dropped(stack, LIST), "PutObject"), "run-1")
     before = len(stack.portal.requests)
@@ -67,8 +67,8 @@ def test_a_copy_onto_itself_is_nothing_to_do_and_the_answer_stays(stack: Stack) 
     assert not run.is_open
 
 
-def test_the_same_file_dropped_anew_is_a_run_of_its_own(stack: Stack) -> None:
-    """That is how somebody asks again for what was refused, or for a fresh preview."""
+def test_the_same_file_dropped_again_is_a_new_run(stack: Stack) -> None:
+    """This is how to repeat a refused request, or to get a fresh preview."""
     machine = Machine(stack)
     machine.execute(written_by(dropped(stack, LIST), "PutObject"), "run-1")
 
@@ -78,7 +78,7 @@ def test_the_same_file_dropped_anew_is_a_run_of_its_own(stack: Stack) -> None:
     assert answer(stack)["run_id"] == "run-2"
 
 
-def test_a_copy_with_another_content_is_read(stack: Stack) -> None:
+def test_a_copy_with_different_content_is_read(stack: Stack) -> None:
     machine = Machine(stack)
     machine.execute(written_by(dropped(stack, LIST), "PutObject"), "run-1")
     other = written_by(dropped(stack, b"user_id\n119\n"), "CopyObject")
@@ -86,14 +86,14 @@ def test_a_copy_with_another_content_is_read(stack: Stack) -> None:
     assert machine.execute(other, "run-2")["counts"] == {"deleted": 1}
 
 
-def test_of_contents_in_turn_each_counts(stack: Stack) -> None:
+def test_alternating_contents_each_count(stack: Stack) -> None:
     machine = Machine(stack)
     for number, content in enumerate([LIST, b"user_id\n120\n", LIST]):
         event = written_by(dropped(stack, content), "CopyObject")
         assert "counts" in machine.execute(event, f"run-{number}")
 
 
-def test_copies_of_a_copy_are_nothing_to_do_either(stack: Stack) -> None:
+def test_copies_of_a_copy_do_nothing_either(stack: Stack) -> None:
     machine = Machine(stack)
     machine.execute(dropped(stack, LIST), "run-1")
 
@@ -124,7 +124,7 @@ def test_an_empty_object_waits_once_for_content(stack: Stack) -> None:
         stack.fetch_user_ids(event, "run-1")
 
 
-def test_when_content_has_come_its_own_run_reads_it(stack: Stack) -> None:
+def test_content_that_arrives_later_is_read_by_its_own_run(stack: Stack) -> None:
     placeholder = dropped(stack, b"")
     stack.fetch_user_ids(placeholder, "run-1")
     content = dropped(stack, LIST)
@@ -153,7 +153,7 @@ def test_a_file_that_names_nobody_is_not_waited_for(stack: Stack) -> None:
         stack.fetch_user_ids(dropped(stack, b"user_id\n"), "run-1")
 
 
-# What systems leave
+# Files that systems leave
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_file_that_names_nobody_is_not_waited_for(stack: Stack) -> None:
         *("__MACOSX/leavers.csv", "_SUCCESS", "_temporary/0/part-0", "leavers.csv.swp", "2026/"),
     ],
 )
-def test_what_systems_leave_behind_is_nothing_to_do(stack: Stack, name: str) -> None:
+def test_files_that_systems_leave_behind_do_nothing(stack: Stack, name: str) -> None:
     ended = Machine(stack).execute(dropped(stack, LIST, f"inbox/{name}"), "run-1")
 
     assert ended["nothing_because"] == nothing_in(f"inbox/{name}") != ""
@@ -190,7 +190,7 @@ def test_a_list_of_any_other_name_is_a_drop(key: str) -> None:
 # The answer
 
 
-def test_a_name_too_long_for_an_answer_is_refused_and_reported_all_the_same(stack: Stack) -> None:
+def test_a_name_too_long_for_an_answer_is_refused_and_still_reported(stack: Stack) -> None:
     room = LONGEST_KEY - len(result_key("inbox/"))
     longest, longer = (f"inbox/{'ä' * (room // 2)}{'x' * more}" for more in (room % 2, 2))
 
@@ -206,7 +206,7 @@ def test_a_name_too_long_for_an_answer_is_refused_and_reported_all_the_same(stac
     assert not run.is_open
 
 
-def test_an_answer_that_fails_holds_back_nothing(
+def test_an_answer_that_cannot_be_written_does_not_hold_up_the_report(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(self: Bucket, key: str, data: Any) -> None:
@@ -233,7 +233,7 @@ def test_an_answer_that_fails_holds_back_nothing(
 MIXED = b"username,Status\nuser0118,left\nuser0119,Active\n"
 
 
-def test_a_drop_by_which_somebody_stays_deletes_nobody_unseen(stack: Stack) -> None:
+def test_a_drop_whose_columns_say_that_a_user_stays_deletes_nobody_unattended(stack: Stack) -> None:
     ended = Machine(stack).execute(dropped(stack, MIXED), "run-1")
 
     assert "some are staying by it (line 3)" in ended["sentence"]

@@ -1,4 +1,4 @@
-"""Each sample of events/ is run: the functions do with it what its index says."""
+"""Each sample of events/ is run: the functions do what its index says."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.functions.stack import Stack
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 
-# What comes of each: the next step, and how many users.
+# The result of each: the next step, and the number of users.
 EXPECTED: dict[str, tuple[str, int]] = {
     "preview_list.json": ("preview", 3),
     "preview_dataset.json": ("preview", 3),

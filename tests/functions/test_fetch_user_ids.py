@@ -1,4 +1,4 @@
-"""FetchUserIds: from a request to a sealed plan, or a refusal. Nobody is touched."""
+"""FetchUserIds: from a request to a sealed plan, or a refusal. No user is touched."""
 
 import json
 from hashlib import sha256
@@ -20,7 +20,7 @@ from tests.functions.stack import EXECUTIONS, Stack, dropped
 
 
 def planned(stack: Stack, run_id: str = "run-1") -> list[tuple[str, str, str]]:
-    """Each entry of the stored plan: its user's id, what becomes of it, and why."""
+    """Each entry of the stored plan: its user's id, what will happen to it, and why."""
     entries = stack.read_json(f"runs/{run_id}/plan.json")["entries"]
     return [
         (entry["user"]["user_id"] if entry["user"] else "", entry["outcome"], entry["reason"])
@@ -118,7 +118,7 @@ def test_rule_5_a_limit_of_zero_allows_nobody(stack: Stack) -> None:
         stack.plan(["118"], options={"max_users": 0})
 
 
-def test_rule_5_the_caps_count_what_was_asked_for_not_what_is_left_of_it(stack: Stack) -> None:
+def test_rule_5_the_caps_count_what_was_requested_not_what_is_left_of_it(stack: Stack) -> None:
     absent = [str(number) for number in range(9001, 9004)]
 
     with pytest.raises(RequestRefused, match="names 4 different entries"):
@@ -209,7 +209,7 @@ def test_rule_7_the_same_event_delivered_twice_is_one_run(stack: Stack) -> None:
     assert "runs/run-2/plan.json" not in stack.keys()  # noqa: SIM118
 
 
-def test_a_step_that_is_tried_again_makes_the_same_plan(stack: Stack) -> None:
+def test_a_step_that_is_retried_makes_the_same_plan(stack: Stack) -> None:
     event = dropped(stack, b"user_id\n118\n")
     first = stack.fetch_user_ids(event)
 
@@ -240,7 +240,7 @@ def test_the_lock_of_an_execution_that_is_dead_is_taken_over(stack: Stack) -> No
     assert stack.plan(["119"], "run-2")["users"] == 1
 
 
-def test_rule_8_nothing_of_a_dead_execution_begins_a_user_once_the_next_run_has_its_lock(
+def test_rule_8_nothing_of_a_dead_execution_starts_a_user_once_the_next_run_has_its_lock(
     stack: Stack,
 ) -> None:
     stack.plan(["118"], "run-1")
@@ -318,7 +318,7 @@ def plan_of(stack: Stack, run_id: str = "run-1") -> dict[str, Any]:
     return dict(stack.read_json(f"runs/{run_id}/plan.json"))
 
 
-def test_the_estimate_goes_by_what_was_observed_of_the_portal(stack: Stack) -> None:
+def test_the_estimate_uses_the_observed_pace_of_the_portal(stack: Stack) -> None:
     stack.plan(["118", "119"], "first", mode="preview")
     observed = Pace(seconds_per_delete=30.0, version=1)
     assert stack.ledger.portal.record_pace(observed, before=Pace())
@@ -329,7 +329,7 @@ def test_the_estimate_goes_by_what_was_observed_of_the_portal(stack: Stack) -> N
     assert plan_of(stack, "second")["estimate"]["seconds"] == 2 * (30 + 60)
 
 
-def test_a_run_that_needs_more_tokens_a_day_than_can_be_stored_is_warned_of_in_the_plan(
+def test_the_plan_warns_of_a_run_that_needs_more_tokens_a_day_than_can_be_stored(
     stack: Stack,
 ) -> None:
     stack.portal.knobs = Knobs(token_life_seconds=300)
@@ -344,7 +344,7 @@ def test_a_run_that_needs_more_tokens_a_day_than_can_be_stored_is_warned_of_in_t
 
 
 def test_a_deletion_that_was_recorded_under_the_older_folding_is_found(stack: Stack) -> None:
-    """Records from before names were compared strictly last as long as any."""
+    """Records from before names were compared strictly are kept as long as any other."""
     stack.table.put_item(
         Item={
             "pk": f"deleted#{sha256(b'username:strasse').hexdigest()}",

@@ -1,4 +1,4 @@
-"""The ledger's table: what each write does to a row, and when its condition keeps it from it."""
+"""The ledger's table: what each write does to a row, and when its condition prevents it."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -24,7 +24,7 @@ from bulk_user_deletion.ledger.table import (
 
 KEY, OTHER = ("pk", "sk"), ("pk", "other")
 
-# Words that DynamoDB reserves among them, and one that begins with another.
+# Including words that DynamoDB reserves, and one that starts with another.
 NAMES = ["state", "until", "name", "count", "state_of"]
 values = st.dictionaries(st.sampled_from(NAMES), st.integers(0, 9), max_size=3)
 
@@ -47,7 +47,7 @@ def table() -> Iterator[Table]:
 
 
 def holds(table: Table, row: dict[str, Any] | None, key: tuple[str, str] = KEY) -> None:
-    """Make a row what it is to be before a write."""
+    """Set a row to its state before a write."""
     table.write("Deleting", delete(key, IS_NEW | EXISTS))
     if row is not None:
         table.write("Putting", put(key, row))
@@ -133,7 +133,7 @@ def test_conditions_are_joined_as_wholes(
     assert table.write("Writing", put(KEY, {"state": 9}, condition)) is (state in held_by)
 
 
-def test_a_name_that_two_conditions_give_a_value_is_no_condition() -> None:
+def test_two_conditions_that_use_the_same_value_name_cannot_be_joined() -> None:
     with pytest.raises(TypeError, match="was"):
         Condition("#state = :was", was=1) & Condition("#until = :was", was=2)
 
@@ -165,7 +165,7 @@ def test_a_transaction_is_carried_out_whole_or_not_at_all_and_its_decisive_rows_
     assert row_of(table, third) == ({"state": 1} if other_holds and not all_hold else None)
 
 
-def test_what_dynamodb_refuses_is_no_condition_that_failed(table: Table) -> None:
+def test_a_request_that_dynamodb_refuses_is_not_a_failed_condition(table: Table) -> None:
     nowhere = Table("nowhere", kept_seconds=1)
 
     for call in (

@@ -1,9 +1,9 @@
-"""Bad weeks of operation, at random, held against the rules; a failure shrinks to a script.
+"""Random weeks of bad operation, checked against the rules; a failure shrinks to a script.
 
-Requests, events that come twice, faults of the portal, functions that are killed, services that
-refuse, executions that are aborted, users that change by other hands, stops and resumes come in any
-order. After each, the request log and the reports are held against the rules; in the end everything
-is resumed, and then everybody who could go is gone.
+Requests, duplicate events, faults of the portal, functions that are killed, services that refuse,
+executions that are aborted, users that others change, stops and resumes come in any order. After
+each, the request log and the reports are checked against the rules; in the end everything is
+resumed, and then every user who could be deleted is gone.
 """
 
 from collections import Counter
@@ -63,7 +63,7 @@ troubles = st.one_of(
 
 
 class Operation(RuleBasedStateMachine):
-    """A portal, a stack, and whatever happens to them."""
+    """A portal, a stack, and everything that happens to them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,21 +86,21 @@ class Operation(RuleBasedStateMachine):
         self.wanted: set[int] = set()
         self.runs: list[str] = []
         self.names = 0
-        self.seen = 0  # how much of the request log was held against the rules
+        self.seen = 0  # how much of the request log was checked against the rules
         self.seen_gone: set[int] = set()
 
     # What happens
 
     @rule(users=lists, canaries=st.integers(0, 2), trouble=troubles)
     def apply(self, users: list[int], canaries: int, trouble: Any) -> None:
-        """Somebody starts a run by hand."""
+        """A person starts a run."""
         source = {"users": [str(user_id) for user_id in users]}
         request = {"mode": "apply", "source": source, "options": {"canary_users": canaries}}
         self._execute(request, trouble)
 
     @rule(users=lists, hour=st.integers(0, 2), trouble=troubles)
     def schedule(self, users: list[int], hour: int, trouble: Any) -> None:
-        """A schedule fires, or its event comes again."""
+        """A schedule fires, or its event is delivered again."""
         source = {"users": [str(user_id) for user_id in users]}
         request = {"mode": "apply", "source": source}
         time = f"2026-11-20T{hour:02}:00:00Z"
@@ -108,7 +108,7 @@ class Operation(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 9), trouble=troubles)
     def resume(self, which: int, trouble: Any) -> None:
-        """Somebody resumes a run."""
+        """A person resumes a run."""
         if self.runs:
             run_id = self.runs[which % len(self.runs)]
             self._execute({"mode": "apply", "resume": run_id}, trouble)
@@ -122,12 +122,12 @@ class Operation(RuleBasedStateMachine):
         self.portal.faults.script(fault, method="GET", user_id=user_id)
 
     @rule(user_id=st.sampled_from(USERS))
-    def somebody_else_deletes(self, user_id: int) -> None:
+    def someone_else_deletes(self, user_id: int) -> None:
         self.by_other_hands.add(user_id)
         self.portal.database.execute("DELETE FROM user WHERE user_id = ?", (user_id,))
 
     @rule(user_id=st.sampled_from(USERS))
-    def somebody_is_promoted(self, user_id: int) -> None:
+    def a_user_is_promoted(self, user_id: int) -> None:
         self.changed.add(user_id)
         self.portal.database.execute(
             "UPDATE user SET type = 'administrator' WHERE user_id = ?", (user_id,)
@@ -164,7 +164,7 @@ class Operation(RuleBasedStateMachine):
     # What must hold
 
     def _hold_to_the_rules(self, promoted: set[int]) -> None:
-        """Look at what the portal was asked by one execution."""
+        """Check the requests of one execution to the portal."""
         may_have_had_effect: Counter[int] = Counter()
         new, self.seen = self.portal.requests[self.seen :], len(self.portal.requests)
         for request in new:
@@ -182,7 +182,7 @@ class Operation(RuleBasedStateMachine):
         assert all(number == 1 for number in may_have_had_effect.values()), may_have_had_effect
 
     def planned(self) -> set[int]:
-        """Return everybody whom some run was to delete."""
+        """Return all users that any run was to delete."""
         return {
             int(entry["user"]["user_id"])
             for key in self.stack.keys()  # noqa: SIM118 -- no dict
@@ -211,7 +211,7 @@ class Operation(RuleBasedStateMachine):
                     assert int(row["user_id"]) not in there
 
     def teardown(self) -> None:
-        """In the end the portal behaves, and everything that is open is resumed."""
+        """In the end the portal has no faults, and everything that is open is resumed."""
         try:
             self.portal.faults.clear()
             self._execute({"lift": {"reason": "done", "by": "platform team"}}, None)

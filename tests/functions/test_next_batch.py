@@ -52,7 +52,7 @@ def test_a_canary_that_proves_nothing_is_replaced_by_the_next_user(stack: Stack)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.FAILED, None])
-def test_a_canary_that_did_not_go_stops_the_run(stack: Stack, outcome: Outcome | None) -> None:
+def test_a_canary_that_was_not_deleted_stops_the_run(stack: Stack, outcome: Outcome | None) -> None:
     stack.plan(USERS, options={"canary_users": 2})
     stack.next_batch(0)
     if outcome:
@@ -66,14 +66,14 @@ def test_a_canary_that_did_not_go_stops_the_run(stack: Stack, outcome: Outcome |
     assert run.stop.by == "canary"
 
 
-@pytest.mark.parametrize(("begun", "goes_on"), [("110", False), ("113", True)])
-def test_a_batch_at_whose_end_nobody_was_begun_stops_the_run_to_be_resumed(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, begun: str, goes_on: bool
+@pytest.mark.parametrize(("started", "goes_on"), [("110", False), ("113", True)])
+def test_a_batch_at_whose_end_no_user_was_started_stops_the_run_to_be_resumed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, started: str, goes_on: bool
 ) -> None:
     monkeypatch.setattr("bulk_user_deletion.rules.batches.BATCH_SIZE", 4)
     stack.plan(USERS, options={"canary_users": 0})
     stack.next_batch(0)
-    end(stack, begun, Outcome.DELETED)
+    end(stack, started, Outcome.DELETED)
 
     assert stack.next_batch(1)["check_losses"] is goes_on
 
@@ -92,7 +92,7 @@ def test_a_stopped_run_gets_no_further_batch(stack: Stack) -> None:
     assert stack.next_batch(0)["users"] == 0
 
 
-def test_rule_7_a_step_that_is_tried_again_hands_out_the_same_users(stack: Stack) -> None:
+def test_rule_7_a_step_that_is_retried_hands_out_the_same_users(stack: Stack) -> None:
     stack.plan(USERS, options={"canary_users": 2})
 
     assert stack.next_batch(0) == stack.next_batch(0)

@@ -1,4 +1,4 @@
-"""What is logged and measured, as CloudWatch reads it."""
+"""The logs and metrics, as CloudWatch reads them."""
 
 import json
 from collections import Counter
@@ -91,7 +91,7 @@ def test_a_user_that_the_portal_refuses_to_delete_is_counted(
     assert totals(capsys)[Metric.USERS_FAILED] == 1
 
 
-def test_a_portal_that_asks_for_patience_is_counted(
+def test_a_throttling_portal_is_counted(
     stack: Stack, portal: PortalSimulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     portal.faults.script(Fault.TOO_MANY_REQUESTS, method="DELETE")
@@ -101,7 +101,7 @@ def test_a_portal_that_asks_for_patience_is_counted(
     assert totals(capsys)[Metric.PORTAL_THROTTLES] == 1
 
 
-def test_a_token_that_is_not_to_be_had_is_counted(
+def test_a_token_that_cannot_be_had_is_counted(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack.fill_credentials(application_key="wrong")

@@ -1,4 +1,4 @@
-"""Each function may do what it does, and does what it may."""
+"""Each function is allowed what it does, and uses everything it is allowed."""
 
 from collections.abc import Callable
 
@@ -28,14 +28,14 @@ def drop(stack: Stack, key: str, body: bytes) -> dict[str, object]:
 def test_whatever_is_allowed_is_used_and_whatever_is_used_is_allowed(
     stack: Stack, portal: PortalSimulator, used: Used, set_parameter: Callable[[str, str], None]
 ) -> None:
-    # A file that is gone before it is read.
+    # A file that is deleted before it is read.
     missing = {"s3": {"bucket": "data", "key": "inbox/gone.csv"}}
     with pytest.raises(RequestRefused):
         stack.fetch_user_ids({"mode": "apply", "source": missing}, "run-0")
     with pytest.raises(RunClosed):
         stack.next_batch(run_id="run-0")
     stack.report_run("run-0", failure={"Error": "RequestRefused", "Cause": "{}"})
-    # The first user goes, the second one too late to be seen, and so the third is not begun.
+    # The first user goes, the second one too late to be seen, and so the third is not started.
     set_parameter("CANARY_USERS", "2")
     source = drop(stack, "inbox/leavers.csv", b"user_id\n110\n111\n112\n")
     stack.fetch_user_ids({"mode": "apply", "source": source}, "run-1")
@@ -64,7 +64,7 @@ def test_whatever_is_allowed_is_used_and_whatever_is_used_is_allowed(
     set_parameter("PROTECTED_LIST", "gone.csv")
     with pytest.raises(RequestRefused):
         stack.delete_user(112, third["key"])
-    # And a token that the portal will not renew any more.
+    # And a token that the portal no longer renews.
     stack.fill_credentials(application_key="wrong")
     portal.expire_tokens()
     with pytest.raises(CredentialsRefused):
@@ -101,7 +101,7 @@ def test_nobody_deletes_a_row_that_proves_something(stack: Stack, function: str,
 
 
 @pytest.mark.parametrize("function", [*OTHERS, "report_run"])
-def test_only_fetch_user_ids_writes_a_run_anew(stack: Stack, function: str) -> None:
+def test_only_fetch_user_ids_writes_a_new_run(stack: Stack, function: str) -> None:
     with acting_as(function), pytest.raises(ClientError, match="AccessDenied"):
         stack.table.put_item(Item={"pk": "run#run-1", "sk": "run"})
 

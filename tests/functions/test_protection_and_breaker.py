@@ -1,4 +1,4 @@
-"""The protected list and the breaker, where they are obeyed: in the functions."""
+"""The protected list and the breaker, where they take effect: in the functions."""
 
 from collections.abc import Callable
 
@@ -70,7 +70,7 @@ def test_a_protected_list_that_is_missing_refuses_a_run_before_the_portal_is_cal
     assert stack.portal.requests == []
 
 
-def test_a_protected_list_that_breaks_under_way_stops_the_run(
+def test_a_protected_list_that_becomes_malformed_during_a_run_stops_it(
     stack: Stack, protect: Callable[[str], None]
 ) -> None:
     stack.plan(["118"])
@@ -130,7 +130,7 @@ def let_a_day_pass(stack: Stack) -> None:
         stack.table.put_item(Item=yesterday)
 
 
-def test_rule_5_what_was_deleted_longer_than_a_day_ago_counts_no_more(
+def test_rule_5_what_was_deleted_more_than_a_day_ago_no_longer_counts(
     stack: Stack,
     set_parameter: Callable[[str, str], None],
 ) -> None:

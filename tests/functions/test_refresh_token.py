@@ -1,4 +1,4 @@
-"""RefreshToken: one caller at a time asks for a token, the others find it stored."""
+"""RefreshToken: one caller at a time requests a token, the others find it stored."""
 
 import json
 import threading
@@ -64,7 +64,7 @@ def test_a_rejected_token_is_replaced(stack: Stack) -> None:
     assert asked(stack) == 2
 
 
-def test_whoever_was_rejected_with_an_older_token_gets_the_stored_one(stack: Stack) -> None:
+def test_a_caller_whose_older_token_was_rejected_gets_the_stored_one(stack: Stack) -> None:
     old = refresh(stack)["version_id"]
     new = refresh(stack, rejected=old)["version_id"]
 
@@ -112,12 +112,12 @@ def test_a_token_that_was_stored_between_the_look_and_the_lease_is_taken(
     rejected = refresh(stack)["version_id"]
     take, newer = PortalState.take_token_lease, []
 
-    def somebody_was_faster(portal: PortalState, owner: str, **times: int) -> bool:
+    def another_caller_was_faster(portal: PortalState, owner: str, **times: int) -> bool:
         monkeypatch.setattr(PortalState, "take_token_lease", take)
         newer.append(refresh(stack, rejected=rejected)["version_id"])
         return take(portal, owner, **times)
 
-    monkeypatch.setattr(PortalState, "take_token_lease", somebody_was_faster)
+    monkeypatch.setattr(PortalState, "take_token_lease", another_caller_was_faster)
 
     assert refresh(stack, rejected=rejected)["version_id"] == newer[0]
     assert asked(stack) == 2
@@ -135,7 +135,7 @@ def one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BaseClient, "_make_api_call", locked)
 
 
-def test_the_lease_of_a_caller_that_died_runs_out(stack: Stack) -> None:
+def test_the_lease_of_a_caller_that_died_expires(stack: Stack) -> None:
     stack.ledger.portal.take_token_lease("another-invocation", until=1, now=0)
 
     refresh(stack)
@@ -143,7 +143,7 @@ def test_the_lease_of_a_caller_that_died_runs_out(stack: Stack) -> None:
     assert asked(stack) == 1
 
 
-def test_the_lease_is_given_back_when_the_portal_does_not_answer(stack: Stack) -> None:
+def test_the_lease_is_released_when_the_portal_does_not_answer(stack: Stack) -> None:
     stack.portal.knobs = Knobs(portal_is_down=True)
     with pytest.raises(PortalUnavailable):
         refresh(stack)
@@ -204,7 +204,7 @@ def test_a_full_secret_stops_the_run_by_name_to_be_resumed(
     assert stack.ledger.portal.take_token_lease("the next one", until=1, now=0)
 
 
-def test_an_expiry_that_cannot_be_read_falls_back_to_the_configured_life(stack: Stack) -> None:
+def test_an_expiry_that_cannot_be_read_falls_back_to_the_configured_lifetime(stack: Stack) -> None:
     stack.portal.knobs = Knobs(expires_format="garbage")
 
     refresh(stack)

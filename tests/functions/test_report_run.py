@@ -1,4 +1,4 @@
-"""ReportRun: what became of everybody, and nothing claimed that is not so."""
+"""ReportRun: what happened to each user, without false claims."""
 
 import csv
 import io
@@ -60,7 +60,9 @@ def test_the_json_and_the_csv_report_say_the_same(stack: Stack) -> None:
     ]
 
 
-def test_rule_3_a_user_that_was_not_begun_is_not_attempted_and_the_run_fails(stack: Stack) -> None:
+def test_rule_3_a_user_that_was_not_started_is_not_attempted_and_the_run_fails(
+    stack: Stack,
+) -> None:
     stack.plan(["118", "119"])
     key = stack.hand_out()["118"]
     stack.delete_until_finished("118", key)
@@ -151,7 +153,7 @@ def test_a_late_deletion_is_settled_by_the_last_look(stack: Stack) -> None:
     assert "gone at the last look" in rows(stack)["118"]["reason"]
 
 
-def test_a_user_with_an_intent_and_no_more_is_unknown_while_it_is_still_there(
+def test_a_user_with_only_an_intent_is_unknown_while_it_still_exists(
     stack: Stack,
 ) -> None:
     stack.plan(["118"])
@@ -186,7 +188,7 @@ def test_without_a_last_look_a_user_in_flight_is_unknown_and_the_report_is_writt
     assert "not looked at" in rows(stack)["118"]["reason"]
 
 
-def test_the_answer_to_a_dropped_file_lies_beside_the_inbox(stack: Stack) -> None:
+def test_the_answer_to_a_dropped_file_is_stored_beside_the_inbox(stack: Stack) -> None:
     stack.s3.put_object(Bucket="data", Key="inbox/leavers.csv", Body=b"user_id\n118\n")
     event = {
         "detail-type": "Object Created",
@@ -201,7 +203,7 @@ def test_the_answer_to_a_dropped_file_lies_beside_the_inbox(stack: Stack) -> Non
     assert answer["counts"] == {"not_attempted": 1}
 
 
-def test_the_run_is_closed_and_its_lock_given_back(
+def test_the_run_is_closed_and_its_lock_released(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -230,7 +232,7 @@ def test_an_entry_that_an_earlier_run_deleted_is_already_absent(stack: Stack) ->
     assert rows(stack, "run-2")[username]["outcome"] == "already_absent"
 
 
-def test_a_name_that_an_earlier_run_deleted_and_somebody_else_was_given_is_ambiguous(
+def test_a_name_that_an_earlier_run_deleted_and_another_user_was_given_is_ambiguous(
     stack: Stack,
 ) -> None:
     delete_all(stack, "user0118")

@@ -183,7 +183,7 @@ def test_a_resumed_run_that_stops_again_leaves_every_outcome_as_it_was(half_done
 def test_rule_8_a_stop_that_is_pressed_while_a_resume_waits_for_the_portal_holds(
     half_done: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = int(time.time()) - 600  # and has waited for another run's end since
+    started = int(time.time()) - 600  # and has been waiting for another run since
     monkeypatch.setattr(
         "bulk_user_deletion.executions.Executions.started_at", lambda *_: started + 0.5
     )
@@ -199,7 +199,7 @@ def test_rule_8_a_stop_that_is_pressed_while_a_resume_waits_for_the_portal_holds
     assert (run.is_open, run.stop.reason) == (False, "wrong list")
 
 
-def test_rule_8_a_second_press_holds_too_when_the_run_was_stopping_as_a_resume_began_to_wait(
+def test_rule_8_a_second_press_holds_too_if_the_run_was_stopping_when_a_resume_started_to_wait(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack.plan(["118", "119"])
@@ -254,7 +254,7 @@ def test_a_run_can_be_resumed_again_by_the_name_of_the_execution_that_resumed_it
     assert half_done.report_run()["succeeded"]
 
 
-def test_rule_7_a_resume_that_is_tried_again_takes_the_run_over_once(half_done: Stack) -> None:
+def test_rule_7_a_resume_that_is_retried_takes_the_run_over_once(half_done: Stack) -> None:
     resume(half_done)
     resume(half_done)
 
@@ -263,7 +263,7 @@ def test_rule_7_a_resume_that_is_tried_again_takes_the_run_over_once(half_done: 
     assert run.round_number == 2
 
 
-def test_rule_7_the_execution_that_was_resumed_can_do_nothing_any_more(half_done: Stack) -> None:
+def test_rule_7_the_execution_that_was_resumed_can_no_longer_do_anything(half_done: Stack) -> None:
     resume(half_done)
     event = {
         "run_id": "run-1",
@@ -288,7 +288,7 @@ def test_a_run_with_nothing_to_resume_says_so(stack: Stack, mode: str, said: str
         resume(stack)
 
 
-def test_a_run_that_nobody_knows_cannot_be_resumed(stack: Stack) -> None:
+def test_an_unknown_run_cannot_be_resumed(stack: Stack) -> None:
     with pytest.raises(RequestRefused, match="Run run-1 has no plan"):
         resume(stack)
 
@@ -310,7 +310,7 @@ def test_a_plan_that_is_edited_after_the_resume_deletes_nobody(half_done: Stack)
         half_done.next_batch()
 
 
-def test_a_run_that_goes_on_is_not_resumed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_run_is_not_resumed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.plan(["118"])
     stack.ledger.portal.release_lock(EXECUTIONS + "run-1")
     monkeypatch.setattr(
@@ -329,7 +329,7 @@ def test_rule_8_a_run_is_stopped_by_the_name_of_the_execution_that_resumed_it(
     order = {"run_id": "resumed", "reason": "wrong list", "by": "night shift"}
     said = half_done.fetch_user_ids({"stop": order}, "order")
 
-    assert said["nothing_because"] == "The stop for run run-1 is set: no further user is begun."
+    assert said["nothing_because"] == "The stop for run run-1 is set: no further user is started."
     work_off(half_done)
     assert half_done.writes() == []
 
@@ -358,7 +358,7 @@ def test_an_aborted_run_is_closed_with_its_report_and_its_lock_released(stack: S
     assert stack.plan(["119"], "next-run")["users"] == 1
 
 
-def test_rule_7_nothing_of_an_aborted_execution_begins_a_user_once_it_is_being_closed(
+def test_rule_7_nothing_of_an_aborted_execution_starts_a_user_once_it_is_being_closed(
     stack: Stack,
 ) -> None:
     stack.plan(["118"])
@@ -380,7 +380,7 @@ def test_rule_7_nothing_of_an_aborted_execution_begins_a_user_once_it_is_being_c
     assert stack.writes() == []
 
 
-def test_rule_7_a_delete_that_may_be_under_way_is_waited_for_before_the_report(
+def test_rule_7_the_report_waits_for_a_delete_that_may_be_in_progress(
     stack: Stack,
 ) -> None:
     stack.plan(["118"])
@@ -449,7 +449,7 @@ def test_the_end_of_an_execution_that_resumed_a_run_closes_that_run(half_done: S
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What executions were started with, by their names, as Step Functions remembers it."""
+    """The inputs of executions, by their names, as Step Functions records them."""
     requests: dict[str, Any] = {}
     monkeypatch.setattr(
         "bulk_user_deletion.executions.Executions.request",
@@ -473,7 +473,7 @@ def test_a_run_whose_closing_was_aborted_too_is_closed_by_the_next_one(
     assert stack.plan(["119"], "next-run")["users"] == 1
 
 
-def test_a_run_that_could_not_be_closed_is_closed_whenever_somebody_asks_by_any_of_its_names(
+def test_a_run_that_could_not_be_closed_is_closed_on_request_by_any_of_its_names(
     stack: Stack, requests: dict[str, Any]
 ) -> None:
     stack.plan(["118"])
@@ -530,7 +530,7 @@ def test_most_executions_that_end_leave_nothing_to_close(
     assert stack.portal.requests == []
 
 
-def test_a_run_that_goes_on_is_not_closed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_run_is_not_closed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.plan(["118"])
     monkeypatch.setattr(
         "bulk_user_deletion.executions.Executions.status", lambda *_: ExecutionStatus.RUNNING
@@ -539,10 +539,10 @@ def test_a_run_that_goes_on_is_not_closed(stack: Stack, monkeypatch: pytest.Monk
     assert close(stack)["nothing_because"].startswith("Run run-1 is going on")
 
 
-# What else went
+# Other losses
 
 
-def test_users_that_left_by_another_hand_are_named_and_the_run_still_succeeds(
+def test_users_that_left_for_other_reasons_are_named_and_the_run_still_succeeds(
     stack: Stack,
 ) -> None:
     stack.plan(["118"])
@@ -561,7 +561,9 @@ def test_users_that_left_by_another_hand_are_named_and_the_run_still_succeeds(
     assert stack.read_json("runs/run-1/users-before.json")[29]["user_id"] == "130"
 
 
-def test_a_planned_user_that_left_by_another_hand_is_no_unexplained_loss(stack: Stack) -> None:
+def test_a_planned_user_that_left_for_other_reasons_is_not_an_unexplained_loss(
+    stack: Stack,
+) -> None:
     stack.plan(["118"])
     stack.portal.database.execute("DELETE FROM user WHERE user_id = 118")
     work_off(stack)
@@ -582,7 +584,7 @@ def test_a_report_without_a_last_look_says_what_it_cannot_say(stack: Stack) -> N
     assert "cannot say whether others left" in report["warnings"][-1]
 
 
-def test_a_user_that_was_reopened_and_not_begun_keeps_its_row(half_done: Stack) -> None:
+def test_a_user_that_was_reopened_and_not_started_keeps_its_row(half_done: Stack) -> None:
     resume(half_done)
 
     row = half_done.row(120)
@@ -591,7 +593,7 @@ def test_a_user_that_was_reopened_and_not_begun_keeps_its_row(half_done: Stack) 
     assert (row.state, row.outcome) == (UserState.REOPENED, Outcome.UNKNOWN)
 
 
-def test_a_plan_that_was_edited_before_its_run_is_closed_hides_nobody_who_was_begun(
+def test_a_plan_that_was_edited_before_its_run_is_closed_hides_no_user_that_was_started(
     stack: Stack,
 ) -> None:
     stack.plan(["118", "119"])
@@ -607,4 +609,4 @@ def test_a_plan_that_was_edited_before_its_run_is_closed_hides_nobody_who_was_be
     assert not summary["succeeded"]
     [warning] = stack.read_json("runs/run-1/report.json")["warnings"]
     assert "somebody edited it" in warning
-    assert "Begun, and not in it: 118 deleted." in warning
+    assert "Started, and not in it: 118 deleted." in warning

@@ -1,4 +1,4 @@
-"""Approval by hash: the plan of a preview is applied as it is, once, soon, or not at all."""
+"""Approval by hash: the plan of a preview is applied unchanged, once, soon, or not at all."""
 
 import json
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def test_rule_1_a_plan_that_is_edited_while_it_is_applied_deletes_nobody_else(
         stack.next_batch()
 
 
-def test_a_plan_is_good_for_one_run(stack: Stack, preview: dict[str, Any]) -> None:
+def test_a_plan_is_valid_for_one_run(stack: Stack, preview: dict[str, Any]) -> None:
     stack.fetch_user_ids(preview, "first")
     stack.end("first")
 
@@ -89,7 +89,7 @@ def test_a_run_that_came_too_late_for_its_plan_is_not_resumed_either(
     assert report["counts"] == {"not_attempted": 2, "skipped": 1}
 
 
-def test_a_step_that_is_tried_again_may_apply_its_own_plan_again(
+def test_a_step_that_is_retried_may_apply_its_own_plan_again(
     stack: Stack, preview: dict[str, Any]
 ) -> None:
     assert stack.fetch_user_ids(preview)["users"] == stack.fetch_user_ids(preview)["users"] == 2
@@ -105,7 +105,7 @@ def test_an_apply_that_is_refused_leaves_its_plan_to_be_applied(
 
 
 @pytest.mark.parametrize(("hours", "is_refused"), [(23, False), (25, True)])
-def test_a_plan_runs_out(stack: Stack, hours: int, is_refused: bool) -> None:
+def test_a_plan_expires(stack: Stack, hours: int, is_refused: bool) -> None:
     stack.plan(["118"], "preview", mode="preview")
     made = stack.read_json("runs/preview/plan.json")["created_at"]
     edit(stack, "preview", created_at=made - hours * 3600)
@@ -116,7 +116,7 @@ def test_a_plan_runs_out(stack: Stack, hours: int, is_refused: bool) -> None:
         assert stack.fetch_user_ids(approval(stack))["users"] == 1
 
 
-def test_there_is_no_plan_to_apply_for_a_run_that_has_none(stack: Stack) -> None:
+def test_a_run_without_a_plan_cannot_be_applied(stack: Stack) -> None:
     request = {"mode": "apply", "plan": {"run_id": "nowhere", "sha256": "0" * 64}}
 
     assert "Run nowhere has no plan" in refusal(stack, request)

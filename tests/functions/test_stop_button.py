@@ -10,7 +10,7 @@ from tests.functions.stack import Stack
 
 
 def order(stack: Stack, word: str, **order: str) -> str:
-    """Give an order in an execution of its own; return what it says was done."""
+    """Send an order in a separate execution; return what it says was done."""
     document = {word: {"reason": "wrong list", "by": "night shift", **order}}
     said = stack.fetch_user_ids(document, "an-order")
     assert said["next_step"] == "nothing"
@@ -22,14 +22,14 @@ def test_a_stop_order_for_a_run_sets_its_flag_with_the_reason_and_the_name(stack
 
     said = order(stack, "stop", run_id="run-1")
 
-    assert said == "The stop for run run-1 is set: no further user is begun."
+    assert said == "The stop for run run-1 is set: no further user is started."
     run = stack.ledger.runs.read("run-1")
     assert run is not None
     assert run.stop is not None
     assert (run.stop.reason, run.stop.by) == ("wrong list", "night shift")
 
 
-def test_a_stop_order_calls_nobody_in_the_portal_and_needs_no_token(stack: Stack) -> None:
+def test_a_stop_order_does_not_call_the_portal_and_needs_no_token(stack: Stack) -> None:
     stack.invoke(
         "fetch_user_ids",
         {
@@ -43,7 +43,7 @@ def test_a_stop_order_calls_nobody_in_the_portal_and_needs_no_token(stack: Stack
     assert stack.portal.requests == []
 
 
-def test_the_first_reason_stands(stack: Stack) -> None:
+def test_the_first_reason_is_kept(stack: Stack) -> None:
     stack.plan(["118"])
     order(stack, "stop", run_id="run-1", by="first")
 
@@ -56,7 +56,7 @@ def test_the_first_reason_stands(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("which", [{"run_id": "run-1"}, {}])
-def test_rule_8_after_a_stop_no_user_is_begun_and_after_its_lift_they_are(
+def test_rule_8_after_a_stop_no_user_is_started_and_after_its_lift_they_are(
     stack: Stack, which: dict[str, Any]
 ) -> None:
     stack.plan(["118"])

@@ -1,11 +1,11 @@
-"""The truth test: whatever a portal says, the report claims nothing that is not so.
+"""The truth test: whatever a portal says, the report claims nothing false.
 
-A portal draws its lists, looks and answers from the table of lies on docs/safety.md. Whatever it
-draws: whoever the report calls deleted or already absent is not in the portal's own table, whoever
-it calls anything else was not deleted by us, or is unknown; and no run goes on for ever.
+A portal draws its lists, looks and answers from the table of lies in docs/safety.md. Whatever it
+draws, users that the report calls deleted or already absent are not in the portal's own table; all
+others were not deleted by us, or are unknown; and no run goes on forever.
 
-One lie is left out, because nobody could tell it: one about an id that every look and every list
-tells alike from its DELETE on.
+One lie is left out, because it cannot be detected: a consistent one, that every look and every list
+tells about an id from its DELETE on.
 """
 
 import csv
@@ -62,7 +62,7 @@ DELETE_LIES = (
 class Lies:
     """What a portal draws: for each of its lists in turn, and by user for each look and DELETE.
 
-    None is the truth; when its lies are used up, the portal says it.
+    None is the truth, which the portal also tells once its lies are used up.
     """
 
     lists: tuple[str | None, ...]
@@ -75,7 +75,7 @@ class Lies:
 
 @dataclass
 class LyingPortal(PortalSimulator):
-    """A portal that follows a script of lies, and remembers what it said of whom."""
+    """A portal that follows a script of lies, and remembers what it said about each user."""
 
     def __init__(self, lies: Lies) -> None:
         super().__init__(users=len(EVERYBODY), knobs=Knobs(gone_as=lies.gone_as))  # type: ignore[arg-type]
@@ -150,7 +150,7 @@ lies = st.builds(
 
 
 def consistent(portal: LyingPortal, user_id: int) -> bool:
-    """Tell whether the portal has said nothing but "gone" of somebody since their DELETE."""
+    """Return whether the portal has only said "gone" about a user since the DELETE."""
     return set(portal.said.get(user_id, [])) <= {"gone"}
 
 
@@ -169,7 +169,7 @@ def consistent(portal: LyingPortal, user_id: int) -> bool:
 )
 @example(Lies(("cut",), {}, {}), 0, True)  # an id beyond the end of the list
 @example(Lies((), {101: (Fault.OWN_404,)}, {}), 0, False)  # our own user is not shown
-def test_whatever_the_portal_says_the_report_claims_nothing_that_is_not_so(
+def test_whatever_the_portal_says_the_report_claims_nothing_false(
     drawn: Lies, canaries: int, by_id_alone: bool
 ) -> None:
     with (
@@ -194,11 +194,11 @@ def test_whatever_the_portal_says_the_report_claims_nothing_that_is_not_so(
         for execution, asks in enumerate([request, resume]):
             Machine(stack).execute(asks, f"run-{execution}")
             if "runs/run-0/report.csv" in stack.keys():  # noqa: SIM118 -- no dict
-                held_to_the_truth(stack, portal)
+                check_against_the_truth(stack, portal)
         adapters.cache_clear()
 
 
-def held_to_the_truth(stack: Stack, portal: LyingPortal) -> None:
+def check_against_the_truth(stack: Stack, portal: LyingPortal) -> None:
     """Compare the report with the portal's own table."""
     there = portal.user_ids()
     sent = {request.user_id for request in portal.requests if request.method == "DELETE"}

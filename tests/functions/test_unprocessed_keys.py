@@ -1,4 +1,4 @@
-"""A throttled table, which answers for some of the keys it is asked for and leaves the others."""
+"""A throttled table, which returns some of the requested keys and leaves others unprocessed."""
 
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,7 @@ from bulk_user_deletion.ledger.users import Users
 
 
 class ThrottledTable:
-    """DynamoDB's client, which answers for so many keys of each batch, then for all."""
+    """DynamoDB's client, which returns some of the keys of each batch at first, then all."""
 
     def __init__(self, answered: list[int]) -> None:
         self.answered = list(answered)
@@ -72,7 +72,7 @@ def test_it_waits_twice_as_long_each_time_and_gives_up_in_the_end() -> None:
     assert sum(table.waits) < 15
 
 
-def test_a_table_that_answers_for_all_is_asked_on_at_once() -> None:
+def test_a_table_that_answers_for_all_is_asked_again_at_once() -> None:
     table = ThrottledTable([])
 
     table.deleted({str(n) for n in range(250)})

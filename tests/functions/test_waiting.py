@@ -1,4 +1,4 @@
-"""Waiting for one's turn: one run at a time deletes, and the others are planned in theirs."""
+"""Waiting runs: one run at a time deletes, and the others are planned when it is their turn."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ EXECUTION = "bulk_user_deletion.executions.Executions"
 
 
 class Clock:
-    """What Step Functions says of every execution, and how much time has passed since."""
+    """What Step Functions says about every execution, and how much time has passed since."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.status = ExecutionStatus.RUNNING
@@ -32,14 +32,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def busy(stack: Stack, clock: Clock) -> Stack:
-    """A stack whose portal run-1 is deleting users from; the log begins after its plan."""
+    """A stack with run-1 deleting users from its portal; the log starts after its plan."""
     stack.plan(["118"], "run-1")
     stack.portal.requests.clear()
     return stack
 
 
 def finish(stack: Stack, run_id: str = "run-1") -> None:
-    """Let a run delete its users, and end."""
+    """Let a run delete its users and end."""
     for user_id, key in stack.hand_out(run_id).items():
         stack.delete_until_finished(user_id, key, run_id)
     assert stack.report_run(run_id)["status"] == "SUCCEEDED"
@@ -62,7 +62,7 @@ def test_a_preview_does_not_wait(busy: Stack) -> None:
     assert busy.fetch_user_ids({"source": {"users": ["119"]}}, "run-2")["next_step"] == "preview"
 
 
-def test_what_waits_is_planned_when_its_turn_comes(busy: Stack) -> None:
+def test_a_waiting_run_is_planned_when_it_is_its_turn(busy: Stack) -> None:
     busy.plan(["118", "119"], "run-2")
     finish(busy)
 
@@ -93,7 +93,9 @@ def test_after_max_wait_hours_the_request_is_refused_and_says_what_to_do(
     assert busy.writes() == []
 
 
-def test_a_run_whose_turn_has_come_has_it_however_long_it_waited(busy: Stack, clock: Clock) -> None:
+def test_a_run_whose_turn_has_come_takes_it_however_long_it_waited(
+    busy: Stack, clock: Clock
+) -> None:
     busy.plan(["119"], "run-2")
     finish(busy)
     clock.passed = 1000 * HOUR
@@ -230,7 +232,7 @@ def test_an_execution_that_is_aborted_while_it_waits_is_closed_and_takes_no_lock
 # Resuming
 
 
-def test_a_resume_waits_too_and_its_run_is_left_alone_meanwhile(busy: Stack) -> None:
+def test_a_resume_waits_too_and_does_not_touch_its_run_until_then(busy: Stack) -> None:
     finish(busy)
     busy.plan(["119"], "run-2")
     busy.end("run-2")
@@ -238,11 +240,11 @@ def test_a_resume_waits_too_and_its_run_is_left_alone_meanwhile(busy: Stack) -> 
     before = busy.ledger.runs.read("run-2")
 
     waiting = busy.fetch_user_ids({"mode": "apply", "resume": "run-2"}, "resumed")
-    meanwhile = busy.ledger.runs.read("run-2")
+    while_waiting = busy.ledger.runs.read("run-2")
     finish(busy, "run-3")
     resumed = busy.fetch_user_ids({"mode": "apply", "resume": "run-2"}, "resumed")
 
     assert (waiting["run_id"], waiting["next_step"]) == ("resumed", "wait")
     assert busy.ledger.turns.waits_for("resumed") == ""
-    assert meanwhile == before
+    assert while_waiting == before
     assert (resumed["run_id"], resumed["next_step"], resumed["users"]) == ("run-2", "apply", 1)

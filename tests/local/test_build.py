@@ -37,7 +37,7 @@ def sam(*arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `sam build` makes of the project."""
+    """The output of `sam build`."""
     folder = tmp_path_factory.mktemp("build")
     sam("build", "--build-dir", str(folder))
     return folder
@@ -100,7 +100,7 @@ def test_what_was_built_is_deployed_run_updated_run_again_and_removed(build: Pat
     assert "400 before, 375 now" in result.output
 
 
-def test_environments_name_parameters_that_are_there_and_production_asks_first() -> None:
+def test_environments_name_existing_parameters_and_production_asks_first() -> None:
     config = tomllib.loads((PROJECT / "samconfig.toml").read_text(encoding="utf-8"))
     parameters = load_template(PROJECT / "template.yaml")["Parameters"]
 

@@ -1,4 +1,4 @@
-"""A local command that is ended leaves nothing running."""
+"""A local command that is terminated leaves nothing running."""
 
 import os
 import signal

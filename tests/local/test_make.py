@@ -1,4 +1,4 @@
-"""Which Python the Makefile sets up with."""
+"""Which Python the Makefile uses for its environments."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ DEPLOYED = str(TEMPLATE["Globals"]["Function"]["Runtime"])
 
 
 def python_of(machine: Path, *arguments: str) -> str:
-    """The Python that make takes on a machine with just these programs."""
+    """The Python that make uses on a machine with only these programs."""
     environment = {"PATH": f"{machine}:{os.defpath}"}
     ended = subprocess.run(
         ["make", "--eval", "show: ; @echo $(PYTHON)", "show", *arguments],
@@ -34,19 +34,19 @@ def program(folder: Path, name: str, *, exits: int) -> None:
     file.chmod(0o755)
 
 
-def test_the_python_that_is_deployed_is_taken_where_there_is_one(tmp_path: Path) -> None:
+def test_the_deployed_python_is_used_if_it_is_installed(tmp_path: Path) -> None:
     program(tmp_path, DEPLOYED, exits=0)
 
     assert python_of(tmp_path) == DEPLOYED
 
 
-def test_one_that_does_not_run_is_as_good_as_none(tmp_path: Path) -> None:
+def test_a_python_that_does_not_run_is_ignored(tmp_path: Path) -> None:
     program(tmp_path, DEPLOYED, exits=127)
 
     assert python_of(tmp_path) == "python3"
 
 
-def test_whoever_names_one_gets_it(tmp_path: Path) -> None:
+def test_a_python_that_is_named_is_used(tmp_path: Path) -> None:
     program(tmp_path, DEPLOYED, exits=0)
 
     assert python_of(tmp_path, "PYTHON=python3.12") == "python3.12"

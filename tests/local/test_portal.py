@@ -1,4 +1,4 @@
-"""The simulated portal keeps the product's contract, as far as it is known."""
+"""The simulated portal follows the product's contract, as far as it is known."""
 
 import json
 import time
@@ -153,7 +153,7 @@ def test_without_user_management_the_users_are_closed_and_datasets_are_not(
     assert client.get(f"/api/dataset_data?dataset={dataset}").status_code == 200
 
 
-def test_who_is_no_administrator_may_not_manage_users(
+def test_a_user_who_is_not_an_administrator_may_not_manage_users(
     portal: PortalSimulator, client: Client
 ) -> None:
     portal.database.execute(
@@ -204,7 +204,7 @@ def test_ids_come_as_strings_and_with_nulls_when_the_knobs_say_so(
 
 
 @pytest.mark.parametrize(("query", "status"), [("", 400), ("?dataset=", 400), ("?dataset=9", 404)])
-def test_a_dataset_that_is_not_there_is_an_error(client: Client, query: str, status: int) -> None:
+def test_a_dataset_that_does_not_exist_is_an_error(client: Client, query: str, status: int) -> None:
     assert client.get(f"/api/dataset_data{query}").status_code == status
 
 
@@ -343,7 +343,7 @@ def test_a_status_that_is_only_assumed_is_a_knob(
         (Fault.REDIRECT, 302, False),
     ],
 )
-def test_a_scripted_fault_answers_once_and_then_no_more(
+def test_a_scripted_fault_answers_once_only(
     portal: PortalSimulator, client: Client, fault: Fault, status: int, is_json: bool
 ) -> None:
     portal.faults.script(fault, user_id=118)

@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class Alone:
-    """The simulator in a process of its own, and what it printed when it started."""
+    """The simulator in a separate process, and what it printed when it started."""
 
     def __init__(self, log: Path) -> None:
         self.log = log

@@ -50,7 +50,7 @@ def access(portal: PortalSimulator) -> list[str]:
     ]
 
 
-def test_with_no_portal_named_25_of_400_simulated_users_are_deleted(tmp_path: Path) -> None:
+def test_without_a_portal_25_of_400_simulated_users_are_deleted(tmp_path: Path) -> None:
     ended = run("--wait-scale", "0.002", "--out", tmp_path, "--json")
 
     assert ended.status == 0, ended.stderr
@@ -131,7 +131,7 @@ def test_wrong_credentials_end_with_status_1_and_say_what_to_check(
         (["--set", "MaxPercent=101"], "MaxPercent"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused_at_once(arguments: list[str], said: str) -> None:
+def test_invalid_arguments_are_refused_at_once(arguments: list[str], said: str) -> None:
     ended = run(*arguments)
 
     assert ended.status == 2

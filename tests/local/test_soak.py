@@ -1,4 +1,4 @@
-"""The soak finds what it is there to find, and a small one finds nothing."""
+"""The soak finds what it should find, and a small one finds nothing."""
 
 import re
 import subprocess
@@ -26,7 +26,7 @@ def a_row(user_id: int, outcome: str = "deleted") -> dict[str, Any]:
 
 @pytest.fixture
 def findings() -> Findings:
-    """Of two users who were deleted as they should be."""
+    """The findings of two users who were deleted correctly."""
     return Findings(
         requested=2,
         bystanders=3,
@@ -71,7 +71,7 @@ def test_an_entry_without_one_true_final_outcome_is_lost(
     assert found.lost() == {"119"}
 
 
-def test_a_user_said_to_be_deleted_who_is_there_is_lost(findings: Findings) -> None:
+def test_a_user_reported_as_deleted_who_still_exists_is_lost(findings: Findings) -> None:
     assert replace(findings, gone={118}).lost() == {"119"}
 
 
@@ -89,7 +89,7 @@ def test_a_delete_after_the_user_was_seen_gone_is_found(findings: Findings) -> N
     assert again.sent_a_delete_after_seen_gone() == {118}
 
 
-def test_a_proxys_404_is_not_seeing_somebody_gone(findings: Findings) -> None:
+def test_a_proxys_404_does_not_count_as_seen_gone(findings: Findings) -> None:
     proxy = a_request("GET", 118, 404, Fault.PROXY_404)
 
     found = replace(findings, requests=[proxy, *findings.requests])

@@ -1,4 +1,4 @@
-"""What somebody does next about a run that has ended, for each kind of leftover."""
+"""What to do next about a run that has ended, for each kind of open outcome."""
 
 import pytest
 from hypothesis import given
@@ -62,7 +62,7 @@ def test_a_refused_run_is_sent_again_and_not_resumed() -> None:
     assert piece.request is None
 
 
-def test_a_refused_run_is_not_said_to_be_beyond_a_resume() -> None:
+def test_a_refused_run_does_not_say_that_a_resume_cannot_help() -> None:
     row = a_report_row(user_id="", outcome=Outcome.NOT_ATTEMPTED, reason_kind=ReasonKind.NOT_LISTED)
     report = a_report(row, status=RunStatus.REFUSED, counts={"not_attempted": 1})
 
@@ -90,7 +90,7 @@ def test_what_a_resume_cannot_decide_is_previewed_again_and_no_delete_is_made_up
     assert again.request == {"mode": "preview", "source": {"users": [row.entry]}}
 
 
-def test_a_preview_with_an_open_entry_offers_its_plan_all_the_same() -> None:
+def test_a_preview_with_an_open_entry_still_offers_its_plan() -> None:
     report = a_report(
         a_report_row(outcome=Outcome.WOULD_DELETE),
         a_report_row(2, outcome=Outcome.FAILED),
@@ -115,13 +115,13 @@ def test_users_that_changed_since_the_plan_are_previewed_again_by_their_ids() ->
     assert piece.request == {"mode": "preview", "source": {"users": ["7", "9"]}}
 
 
-def test_what_was_kept_on_purpose_is_nobodys_task() -> None:
+def test_users_that_were_kept_on_purpose_need_no_action() -> None:
     row = a_report_row(outcome=Outcome.SKIPPED, reason="protected: service accounts")
 
     assert advice(a_report(row, counts={"skipped": 1})) == []
 
 
-def test_unexplained_losses_are_to_be_looked_into() -> None:
+def test_unexplained_losses_need_an_investigation() -> None:
     [piece] = advice(a_report(a_report_row(), unexplained_losses=["130"]))
 
     assert "Find out who did" in piece.text

@@ -1,4 +1,4 @@
-"""What the portal's answers mean, for every call: the table that the client lives by."""
+"""What the portal's answers mean, for every call: the table that the client follows."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ NO_MANAGEMENT = error("External Application has no User Management Access")
 #   status, body                        asking for     reading        looking at     deleting
 #                                       a token        a list         a user         a user
 TABLE: list[tuple[Any, ...]] = [
-    # Success. Of a DELETE's body nothing is known: a look follows anyway.
+    # Success. The body of a DELETE's answer proves nothing: a look follows anyway.
     (200, A_USER, V.OK, V.OK, V.OK, V.OK),
     (200, {}, V.OK, V.OK, V.OK, V.OK),
     (200, error(), V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.REFUSE, V.OK),
@@ -34,7 +34,7 @@ TABLE: list[tuple[Any, ...]] = [
     (200, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.OK),
     (202, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.OK),
     (204, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.OK),
-    # A redirect is not followed: the token must not go elsewhere. A DELETE may have had its effect.
+    # Redirects are not followed: the token must not go elsewhere. A DELETE may have taken effect.
     (301, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
     (302, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
     (304, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
@@ -46,7 +46,7 @@ TABLE: list[tuple[Any, ...]] = [
     (412, HTML, V.STOP_CREDENTIALS, *[V.RENEW_TOKEN] * 3),
     (403, error(), V.STOP_CREDENTIALS, V.REFUSE, V.REFUSE, V.REFUSE),
     (403, HTML, V.STOP_CREDENTIALS, V.REFUSE, V.STOP_USER_MANAGEMENT, V.LOOK),
-    # Refusals. A proxy does not speak for the portal that it stands before.
+    # Refusals. A proxy does not speak for the portal behind it.
     (400, error(), V.STOP_CREDENTIALS, V.REFUSE, V.REFUSE, V.REFUSE),
     (400, HTML, V.STOP_CREDENTIALS, V.REFUSE, V.REFUSE, V.LOOK),
     (404, error(), V.STOP_UNUSABLE, V.REFUSE, V.GONE, V.GONE),
@@ -60,7 +60,7 @@ TABLE: list[tuple[Any, ...]] = [
     (408, HTML, V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.LOOK),
     (409, error(), V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.REFUSE),
     (499, HTML, V.STOP_UNUSABLE, V.REFUSE, V.REFUSE, V.LOOK),
-    # Definitely nothing happened: the same again, later.
+    # Definitely nothing happened: retry later.
     (429, error(), *[V.TRY_AGAIN] * 4),
     (429, HTML, *[V.TRY_AGAIN] * 4),
     (400, DEADLOCK, *[V.TRY_AGAIN] * 4),
@@ -74,7 +74,7 @@ TABLE: list[tuple[Any, ...]] = [
     (502, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),
     (504, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),
     (599, HTML, V.TRY_AGAIN, V.TRY_AGAIN, V.TRY_AGAIN, V.LOOK),
-    # No status of HTTP's.
+    # Not a status of HTTP.
     (0, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
     (101, HTML, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.STOP_UNUSABLE, V.LOOK),
 ]
@@ -126,10 +126,10 @@ answers = st.builds(Answer, st.none() | st.integers(0, 999), bodies) | st.builds
 def test_every_answer_gets_a_verdict_that_its_call_can_act_on(call: Call, answer: Answer) -> None:
     verdict = judge(call, answer)
 
-    # To look is for DELETE alone; that somebody is gone can only be said of one user.
+    # LOOK is only for DELETE; GONE is only possible for a single user.
     assert verdict is not V.LOOK or call is Call.DELETE
     assert verdict is not V.GONE or call in {Call.LOOK, Call.DELETE}
-    # A new token cannot be had by asking for a new token, and asking refuses no source.
+    # A token request cannot be solved by renewing the token, and it has no source to refuse.
     assert not (call is Call.TOKEN and verdict in {V.RENEW_TOKEN, V.REFUSE})
 
 

@@ -12,7 +12,7 @@ from tests.builders import a_row
 
 
 def handed_out(*, singles: int, users: int) -> list[range]:
-    """Ask for one batch after the other, until an empty one ends the loop."""
+    """Ask for one batch after another, until an empty one ends the loop."""
     batches = (batch_range(n, singles=singles, users=users) for n in count(1))
     return list(takewhile(len, batches))
 
@@ -50,7 +50,7 @@ def test_rule_7_every_user_is_handed_out_exactly_once_and_in_order(
 
 
 @given(singles=st.integers(0, 20), users=st.integers(0, 500), later=st.integers(1, 10))
-def test_after_the_last_batch_there_is_nobody_left_however_often_one_asks(
+def test_after_the_last_batch_no_users_are_left_however_often_it_is_asked_for(
     singles: int, users: int, later: int
 ) -> None:
     number = len(handed_out(singles=singles, users=users)) + later
@@ -91,7 +91,7 @@ def test_three_canaries_that_changed_since_the_plan_stop_the_run() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNKNOWN])
-def test_after_a_canary_that_did_not_go_nobody_follows(outcome: Outcome) -> None:
+def test_after_a_canary_that_was_not_deleted_nobody_follows(outcome: Outcome) -> None:
     problem = judged(GONE, a_row(UserState.DONE, outcome)).problem
 
     assert problem == f"canary user 118 ended {outcome}, not deleted"

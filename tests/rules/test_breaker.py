@@ -18,7 +18,7 @@ D, F, U, S, A = (
 
 
 def rows(*outcomes: Outcome) -> list[UserRow]:
-    """Users that ended one after the other."""
+    """Users that ended one after another."""
     return [
         a_row(UserState.DONE, outcome, user_id=str(200 + at), ended_at=1_000 + at)
         for at, outcome in enumerate(outcomes)
@@ -41,7 +41,7 @@ def test_a_fifth_of_ten_and_more_trips_it() -> None:
     assert breaker_problem(rows(D, D, D, F, D, D, D, D, D, F)) == (
         "2 of 10 users failed or are unknown"
     )
-    assert breaker_problem(rows(D, D, D, F, D, D, D, D, F)) == ""  # nine tell too little
+    assert breaker_problem(rows(D, D, D, F, D, D, D, D, F)) == ""  # nine are too few
     assert breaker_problem(rows(D, D, D, F, D, D, D, D, D, D, F)) == ""  # 18 %
 
 

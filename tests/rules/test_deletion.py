@@ -88,7 +88,7 @@ def test_rule_1_only_the_planned_person_may_be_deleted(before: PortalUser, now: 
         assert fold(now.type) != "administrator"
 
 
-def test_rule_6_the_reason_names_columns_and_nobody() -> None:
+def test_rule_6_the_reason_names_columns_but_no_users() -> None:
     found = replace(PLANNED, username="asmith", email="asmith@example.com")
     reason = why_kept(PLANNED, found)
 
@@ -100,7 +100,7 @@ def test_rule_6_the_reason_names_columns_and_nobody() -> None:
 
 
 def settle(delete_seconds: int) -> list[int]:
-    """Look at a user that never goes, until settling is over; return the waits between looks."""
+    """Look at a user that is never gone, until settling is over; return the waits between looks."""
     row = a_row(UserState.SETTLING, delete_seconds=delete_seconds)
     waits: list[int] = []
     while (wait := settle_wait(row)) is not None:
@@ -153,7 +153,7 @@ def test_rule_4_looks_without_a_wait_do_not_use_the_settle_time_up() -> None:
         (MAX_ATTEMPTS + 1, None, None),
     ],
 )
-def test_a_refused_delete_is_tried_again_later_and_a_few_times_only(
+def test_a_refused_delete_is_retried_later_and_only_a_few_times(
     attempts: int, retry_after: int | None, wait: int | None
 ) -> None:
     assert retry_wait(attempts, retry_after) == wait
@@ -171,7 +171,7 @@ def test_a_refused_delete_is_tried_again_later_and_a_few_times_only(
         (a_row(UserState.DONE, Outcome.DELETED, answered_at=1_000), 500, 0),
         (a_row(UserState.DONE, Outcome.UNKNOWN, answered_at=1_000), 10, 50),
         (a_row(UserState.DONE, Outcome.FAILED, answered_at=1_000), 10, 50),
-        # No DELETE was answered: there is nothing for the portal to recover from.
+        # No DELETE was answered: the portal has nothing to recover from.
         (a_row(UserState.DONE, Outcome.SKIPPED, attempts=0), 0, 0),
         (a_row(UserState.INTENT), 0, 0),
         (a_row(UserState.SETTLING, answered_at=1_000), 0, 0),

@@ -1,4 +1,4 @@
-"""Whether a drop is a copy onto itself, an empty placeholder, or to be read."""
+"""Whether a drop is a copy onto itself, an empty placeholder, or must be read."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def copied(
     return is_a_copy(EarlierDrop("a", is_open, status), "a", written_by=written_by, mode=mode)
 
 
-def test_a_copy_of_what_is_being_done_or_was_done_is_one() -> None:
+def test_a_copy_of_a_drop_that_is_running_or_done_is_a_copy() -> None:
     assert copied("", is_open=True)
     assert copied("SUCCEEDED")
     assert copied("NOBODY_DELETED")
@@ -26,16 +26,16 @@ def test_a_copy_of_what_is_being_done_or_was_done_is_one() -> None:
 
 
 @pytest.mark.parametrize("status", ["REFUSED", "FAILED", "STOPPED", "INCOMPLETE", "PREVIEWED", ""])
-def test_one_of_what_came_to_nothing_is_read(status: str) -> None:
+def test_a_copy_of_a_drop_without_effect_is_read(status: str) -> None:
     assert not copied(status)
 
 
 @pytest.mark.parametrize("written_by", ["PutObject", "CompleteMultipartUpload", "POST Object"])
-def test_what_somebody_wrote_anew_is_meant(written_by: str) -> None:
+def test_what_was_written_again_is_intended(written_by: str) -> None:
     assert not copied("SUCCEEDED", written_by=written_by)
 
 
-def test_another_content_is_no_copy() -> None:
+def test_different_content_is_not_a_copy() -> None:
     earlier = EarlierDrop("a", is_open=True, status="")
 
     assert not is_a_copy(earlier, "b", written_by="CopyObject", mode=Mode.APPLY)
@@ -46,5 +46,5 @@ def test_an_empty_object_is_waited_for_while_it_is_new() -> None:
     assert of_empty(is_newest=True, age_seconds=WAIT_SECONDS) is None
 
 
-def test_newer_content_is_for_its_own_run() -> None:
+def test_newer_content_is_left_to_its_own_run() -> None:
     assert isinstance(of_empty(is_newest=False, age_seconds=1), Nothing)

@@ -1,4 +1,4 @@
-"""When a portal token ends, from the many ways a portal may say it."""
+"""When a portal token expires, from the many formats that a portal may use."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from bulk_user_deletion.rules.expiry import (
 )
 
 NOW = datetime(2026, 11, 20, 20, 0, 0, tzinfo=UTC).timestamp()
-LIFE = 840  # what is configured, to be told from the 15 minutes below
+LIFE = 840  # the configured lifetime, different from the 15 minutes below
 IN_15_MINUTES = NOW + 900
 DAY = 24 * 3600
 
@@ -78,14 +78,14 @@ def test_without_a_zone_it_is_utc_wherever_this_runs(monkeypatch: pytest.MonkeyP
         "2026-11-20T25:15:00",
     ],
 )
-def test_what_cannot_be_read_falls_back_to_the_configured_life(expires: object) -> None:
+def test_what_cannot_be_read_falls_back_to_the_configured_lifetime(expires: object) -> None:
     assert expires_at(expires) == NOW + LIFE
 
 
 @pytest.mark.parametrize(
     "expires",
     [
-        900,  # seconds to live, not a moment: 1970
+        900,  # a lifetime in seconds, not a time: 1970
         NOW,
         NOW - 1,
         "2026-11-20 15:15:00",  # a zone west of UTC, left out
@@ -99,7 +99,7 @@ def test_a_moment_in_the_past_or_more_than_a_day_ahead_is_not_believed(expires: 
     assert expires_at(expires) == NOW + LIFE
 
 
-def test_a_day_ahead_is_believed_just_so() -> None:
+def test_exactly_a_day_ahead_is_believed() -> None:
     assert expires_at(NOW + DAY) == NOW + DAY
 
 
@@ -143,13 +143,13 @@ def test_a_moment_with_its_zone_is_read_to_the_second_in_any_zone(ahead: float, 
         (900, 30, False),
         (900, 0, False),
         (900, -5, False),
-        (100, 11, True),  # a tenth of a short life
+        (100, 11, True),  # a tenth of a short lifetime
         (100, 10, False),
         (3, 1, True),
         (3, 0.3, False),
     ],
 )
-def test_a_token_is_used_while_it_outlives_half_a_minute_or_a_tenth_of_its_life(
+def test_a_token_is_used_while_it_has_half_a_minute_or_a_tenth_of_its_lifetime_left(
     life: float, left: float, outlives: bool
 ) -> None:
     issued_at, expires_at = 0.0, float(life)
@@ -165,13 +165,13 @@ def test_a_token_is_used_while_it_outlives_half_a_minute_or_a_tenth_of_its_life(
     [
         (900, 91, True),  # the 60 s of the next DELETE, and the half minute
         (900, 90, False),
-        (100, 51, True),  # half of a life too short for that
+        (100, 51, True),  # half of a lifetime that is too short for that
         (100, 50, False),
         (30, 16, True),
         (30, 15, False),
     ],
 )
-def test_a_token_is_renewed_ahead_when_it_would_not_outlive_the_next_delete(
+def test_a_token_is_renewed_early_if_it_would_expire_during_the_next_delete(
     life: float, left: float, outlives: bool
 ) -> None:
     assert (
@@ -182,7 +182,7 @@ def test_a_token_is_renewed_ahead_when_it_would_not_outlive_the_next_delete(
 
 @given(st.floats(1, DAY), st.floats(0, 2e9), st.floats(0, 1000))
 def test_a_new_token_is_always_usable(life: float, issued_at: float, seconds: float) -> None:
-    """Or every renewal would ask for the next one."""
+    """Otherwise every renewal would cause the next one."""
     assert outlives_margin(
         issued_at=issued_at,
         expires_at=issued_at + life,
@@ -201,7 +201,7 @@ def warning(*, hours: float, minutes: float, seconds_per_delete: float = 60) -> 
 
 
 def renewals(*, run_seconds: float, life_seconds: float, seconds_per_delete: float) -> int:
-    """How often a run asks for a token in its busiest 24 hours: one user after the other."""
+    """How often a run requests a token in its busiest 24 hours: one user after another."""
     now, issued, times = 0.0, -math.inf, 0
     while now < min(run_seconds, DAY):
         if not outlives_margin(
@@ -224,10 +224,10 @@ def renewals(*, run_seconds: float, life_seconds: float, seconds_per_delete: flo
         (100, 15, True),
         (100, 16, False),
         (8, 5, True),
-        (0.01, 0.15, False),  # short tokens are no matter where the run is short
+        (0.01, 0.15, False),  # short tokens do not matter if the run is short
     ],
 )
-def test_a_run_that_needs_more_tokens_a_day_than_can_be_stored_is_warned_of(
+def test_a_run_that_needs_more_tokens_a_day_than_can_be_stored_gets_a_warning(
     hours: float, minutes: float, *, warned: bool
 ) -> None:
     assert bool(warning(hours=hours, minutes=minutes)) is warned
@@ -254,7 +254,7 @@ runs = st.fixed_dictionaries(
 @settings(max_examples=30, deadline=None)
 def test_a_run_without_a_warning_stores_no_more_tokens_than_it_can(run: dict[str, int]) -> None:
     if not renewals_warning(**run):
-        assert renewals(**run) <= MOST_VERSIONS_A_DAY + 1  # the one it begins with
+        assert renewals(**run) <= MOST_VERSIONS_A_DAY + 1  # the one it starts with
 
 
 @given(runs)

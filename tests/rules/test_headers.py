@@ -1,4 +1,4 @@
-"""What `Retry-After` and `Date` say, and that nothing in them is beyond reading."""
+"""What `Retry-After` and `Date` say, and that reading them never fails."""
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -27,7 +27,7 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
         ("Thu, 26 Nov 2026 12:02:00", 120),  # without a zone: UTC
         ("Thu, 26 Nov 2026 13:02:00 +0100", 120),
         ("Thu, 26 Nov 2026 11:00:00 GMT", 0),
-        ("1795694400", LONGEST_RETRY_AFTER),  # an epoch's size
+        ("1795694400", LONGEST_RETRY_AFTER),  # as large as an epoch
         ("9" * 30, LONGEST_RETRY_AFTER),
         ("9" * 5000, LONGEST_RETRY_AFTER),
         ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
@@ -55,7 +55,7 @@ def test_a_date_is_epoch_seconds_or_nothing(header: str | None, moment: float | 
     assert http_date(header) == moment
 
 
-# Text that comes near to a date, and any other.
+# Text that resembles a date, and any other.
 parts = st.sampled_from(
     [
         *("Thu,", "26", "Nov", "2026", "0001", "9999", "99999", "9" * 20, "9" * 4400),
@@ -68,7 +68,7 @@ header_text = st.lists(parts, max_size=8).map(" ".join) | st.text(max_size=60)
 
 @given(header_text)
 @example("Fri, 31 Dec 99999999999999999999 23:59:59 GMT")
-def test_no_header_is_beyond_reading(header: str) -> None:
+def test_reading_a_header_never_fails(header: str) -> None:
     seconds, moment = retry_after(header, now=NOW), http_date(header)
 
     assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER

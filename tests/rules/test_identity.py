@@ -1,4 +1,4 @@
-"""Which user an entry names: exactly one, or nobody."""
+"""Which user an entry names: exactly one, or none."""
 
 import pytest
 from hypothesis import given
@@ -82,7 +82,7 @@ def test_an_entry_names_its_user_by_id_username_or_email(entry: Entry) -> None:
         ("  ann\t", "ann"),
         ("\u00a0ann", "ann"),  # a no-break space, as spreadsheets paste it
         ("ann", " Ann "),
-        ("MÜLLER", "mu\u0308ller"),  # however the letter is put together
+        ("MÜLLER", "mu\u0308ller"),  # however the letter is composed
         ("ΓΙΩΡΓΟΣ", "Γιωργος"),
     ],
 )
@@ -117,7 +117,7 @@ def test_what_full_case_folding_alone_makes_equal_names_nobody(one: str, other: 
 
 @given(st.text(max_size=8), st.text(max_size=8))
 def test_names_that_are_equal_are_equal_loosely_too(one: str, other: str) -> None:
-    """So whatever is deleted under a name, its protection and its record are found under it."""
+    """So the protection and the record of a user deleted by a name are found under that name."""
     for text in (one, other, one.upper(), one.lower(), one.swapcase()):
         if fold(text) == fold(one):
             assert fold_loosely(text) == fold_loosely(one)
@@ -140,7 +140,7 @@ def test_names_that_are_equal_are_equal_loosely_too(one: str, other: str) -> Non
         Entry(1, bare="1.18e2"),
     ],
 )
-def test_what_nobody_carries_is_not_found(entry: Entry) -> None:
+def test_a_name_that_no_user_has_is_not_found(entry: Entry) -> None:
     assert match(entry, ANN, BOB) == Match(problem=ReasonKind.NOT_FOUND)
 
 
@@ -174,7 +174,7 @@ def test_a_number_that_is_one_users_id_and_username_names_that_user() -> None:
 
 
 def test_a_number_that_nobody_holds_as_id_is_not_read_as_somebodys_username() -> None:
-    """User 118 has left since the list was made; the employee number 118 is somebody else."""
+    """User 118 has left since the list was made; the employee number 118 is another person."""
     employee = a_user(7, "118")
 
     assert match(Entry(1, bare="118"), employee, BOB).problem == "ambiguous"
@@ -213,7 +213,9 @@ def test_columns_that_name_different_users_disagree(entry: Entry) -> None:
         (Entry(1, user_id="9", bare="bob"), "the name names user 119, the id nobody"),
     ],
 )
-def test_columns_that_disagree_are_told_by_whom_they_name(entry: Entry, said: str) -> None:
+def test_columns_that_disagree_are_described_by_the_users_they_name(
+    entry: Entry, said: str
+) -> None:
     assert match(entry, ANN, BOB).detail == said
 
 
@@ -237,7 +239,7 @@ def test_a_user_that_the_portal_lists_twice_is_one_user() -> None:
     assert directory.match(Entry(1, bare="ann")).user is ANN
 
 
-def test_a_portal_that_lists_two_users_under_one_id_is_of_no_use() -> None:
+def test_a_portal_that_lists_two_users_under_one_id_is_unusable() -> None:
     with pytest.raises(PortalAnswerUnusable, match="id 118"):
         Directory([ANN, BOB, a_user(118, "carl")])
 
@@ -246,7 +248,7 @@ def test_a_portal_that_lists_two_users_under_one_id_is_of_no_use() -> None:
 def test_a_match_is_the_only_user_that_carries_every_filled_column(
     portal: list[PortalUser], entry: Entry
 ) -> None:
-    """The same said again, in another way and without an index."""
+    """The same rule, written differently and without an index."""
 
     def carries(user: PortalUser) -> bool:
         columns = [fold(user.user_id), fold(user.username), fold(user.email)]

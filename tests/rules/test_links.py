@@ -1,4 +1,4 @@
-"""Addresses in the AWS console."""
+"""Links to the AWS console."""
 
 import pytest
 
@@ -29,6 +29,6 @@ def test_links_lead_to_the_console_of_the_partition_and_region(
 
 
 @pytest.mark.parametrize("arn", [EXECUTION.format("aws-iso"), "", "no arn"])
-def test_where_the_console_is_not_known_the_plain_names_stand(arn: str) -> None:
+def test_if_the_console_is_not_known_the_plain_names_are_used(arn: str) -> None:
     assert execution_link(arn) == arn
     assert object_link("data", "k", execution_arn=arn) == "s3://data/k"

@@ -47,18 +47,18 @@ def waiting(seconds: int) -> Pace:
     ],
     ids=lambda answer: answer.describe(),
 )
-def test_trouble_doubles_the_wait(answer: Answer) -> None:
+def test_errors_and_slow_answers_double_the_wait(answer: Answer) -> None:
     assert after(answer).wait_seconds == FIRST_WAIT
     assert after(answer, waiting(40)).wait_seconds == 80
     assert after(answer, waiting(LONGEST_WAIT)).wait_seconds == LONGEST_WAIT
 
 
 @pytest.mark.parametrize(("before", "then"), [(80, 40), (20, 10), (10, 5), (5, 0), (0, 0)])
-def test_a_delete_that_went_well_halves_the_wait(before: int, then: int) -> None:
+def test_a_successful_delete_halves_the_wait(before: int, then: int) -> None:
     assert after(WELL, waiting(before)).wait_seconds == then
 
 
-def test_a_look_says_nothing_about_the_pace_unless_the_portal_has_trouble() -> None:
+def test_a_look_says_nothing_about_the_pace_unless_the_portal_is_overloaded() -> None:
     look = Answer(200, {}, seconds=9.0)
 
     assert after(look, waiting(40), is_delete=False) == waiting(40)
@@ -66,11 +66,11 @@ def test_a_look_says_nothing_about_the_pace_unless_the_portal_has_trouble() -> N
 
 
 @pytest.mark.parametrize("answer", [Answer(400), Answer(404), Answer(401), Answer(None)])
-def test_a_refusal_for_other_reasons_is_no_sign_of_trouble(answer: Answer) -> None:
+def test_a_refusal_for_other_reasons_is_not_a_sign_of_overload(answer: Answer) -> None:
     assert after(answer, is_delete=False) == USUAL
 
 
-def test_of_five_users_refused_at_once_one_alone_doubles_the_wait() -> None:
+def test_of_five_users_refused_at_once_only_one_doubles_the_wait() -> None:
     pace = USUAL
     for _ in range(5):
         pace = after(replace(BUSY, seconds=2.0), pace)
@@ -86,7 +86,7 @@ def test_answers_to_deletes_from_before_the_wait_changed_do_not_shrink_it() -> N
 
 
 @given(st.lists(st.sampled_from([WELL, BUSY, Answer(None, transport=Transport.LOST)]), max_size=40))
-def test_however_bad_it_was_the_wait_is_bounded_and_good_times_end_it(
+def test_the_wait_is_bounded_and_ends_after_successful_deletes(
     answers: list[Answer],
 ) -> None:
     pace, now = USUAL, NOW
@@ -101,12 +101,12 @@ def test_however_bad_it_was_the_wait_is_bounded_and_good_times_end_it(
 # The seconds per delete
 
 
-def test_the_first_delete_tells_how_long_one_takes() -> None:
+def test_the_first_delete_shows_how_long_one_takes() -> None:
     assert after(WELL, Pace()).seconds_per_delete == 60
 
 
 @pytest.mark.parametrize("seconds", [55.0, 60.4, 66.4])
-def test_what_is_as_usual_is_not_written_down_again(seconds: float) -> None:
+def test_a_normal_duration_is_not_recorded_again(seconds: float) -> None:
     assert after(replace(WELL, seconds=seconds)) is USUAL
 
 
@@ -123,7 +123,7 @@ def test_a_portal_that_becomes_slower_or_faster_is_followed_step_by_step() -> No
 
 
 @pytest.mark.parametrize("answer", [BUSY, Answer(None, transport=Transport.LOST, seconds=180)])
-def test_an_answer_that_is_none_says_nothing_of_how_long_a_delete_takes(answer: Answer) -> None:
+def test_a_missing_answer_says_nothing_about_how_long_a_delete_takes(answer: Answer) -> None:
     assert after(answer).seconds_per_delete == 60
 
 
@@ -131,16 +131,16 @@ def test_every_change_is_a_new_version() -> None:
     assert after(BUSY).version == USUAL.version + 1
 
 
-# Patience
+# Quiet time
 
 
-def test_the_portals_retry_after_holds_for_everybody() -> None:
+def test_the_portals_retry_after_applies_to_all_runs() -> None:
     assert after(replace(BUSY, retry_after=120)).quiet_until == NOW + 121
     assert after(BUSY).quiet_until == 0
 
 
 @pytest.mark.parametrize("retry_after", [LONGEST_PATIENCE, LONGEST_PATIENCE + 1, 86_400, 10**10])
-def test_other_runs_hear_of_an_hours_rest_at_most(retry_after: int) -> None:
+def test_other_runs_wait_for_at_most_an_hour(retry_after: int) -> None:
     quiet_until = after(replace(BUSY, retry_after=retry_after)).quiet_until
 
     assert quiet_until == NOW + 1 + LONGEST_PATIENCE
@@ -172,10 +172,10 @@ def test_a_portal_that_asks_for_more_than_an_hour_stops_the_run(
         (Pacing.FIXED, 300, 60, 60),
         (Pacing.ADAPTIVE, 0, 0, 0),
         (Pacing.ADAPTIVE, 40, 0, 40),
-        (Pacing.ADAPTIVE, 40, 90, 90),  # a request that asked for a pause has it
+        (Pacing.ADAPTIVE, 40, 90, 90),  # a request that asked for a pause gets it
     ],
 )
-def test_the_pause_is_fixed_or_follows_the_pace_and_is_never_less_than_was_asked_for(
+def test_the_pause_is_fixed_or_follows_the_pace_and_is_never_less_than_requested(
     pacing: Pacing, wait: int, least: int, seconds: int
 ) -> None:
     assert pause(pacing, waiting(wait), least=least) == seconds

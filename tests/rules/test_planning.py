@@ -1,4 +1,4 @@
-"""From requested entries to a plan: who is deleted, who is kept and why, and whether at all."""
+"""From requested entries to a plan: who is deleted, who is kept and why, or why it is refused."""
 
 import json
 from collections import Counter
@@ -50,7 +50,7 @@ EVERYBODY = [ANN, BOB, ADMIN, API]
 
 
 def plan(*entries: Entry, deleted_before: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Plan for a portal of four, and say of each entry what becomes of it and why."""
+    """Plan for a portal of four users; return for each entry what will happen to it and why."""
     rows = plan_entries(
         entries,
         Directory(EVERYBODY),
@@ -91,7 +91,7 @@ def test_a_user_that_is_named_would_be_deleted_and_nobody_else() -> None:
     assert rows == (PlannedEntry(Entry(1, bare="ann"), Outcome.WOULD_DELETE, "", ANN),)
 
 
-def test_an_administrator_is_kept_whoever_asks() -> None:
+def test_an_administrator_is_kept_whoever_requests_the_deletion() -> None:
     assert plan(Entry(1, user_id="7")) == [("skipped", "administrator")]
 
 
@@ -157,7 +157,7 @@ def test_rule_3_columns_that_disagree_are_unresolved() -> None:
     ]
 
 
-def test_rule_3_somebody_we_deleted_before_is_already_absent() -> None:
+def test_rule_3_a_user_that_we_deleted_before_is_already_absent() -> None:
     record = ["id:9", "username:carl", "email:carl@example.com"]
     theirs = [
         Entry(1, bare="9"),
@@ -173,13 +173,13 @@ def test_rule_3_somebody_we_deleted_before_is_already_absent() -> None:
 
 
 def test_rule_3_an_entry_is_not_called_deleted_because_of_a_shared_email() -> None:
-    """Whoever shared the e-mail is gone; this one may live on under another spelling."""
+    """The user who shared the e-mail is gone; this one may still exist under another spelling."""
     entry = Entry(1, username="carla", email="team@example.com")
 
     assert plan(entry, deleted_before=["email:team@example.com"]) == [("unresolved", "not_found")]
 
 
-def test_rule_1_a_name_that_was_deleted_before_does_not_name_whoever_carries_it_now() -> None:
+def test_rule_1_a_name_that_was_deleted_before_does_not_name_its_current_user() -> None:
     [(outcome, reason)] = plan(Entry(1, bare="ann"), deleted_before=["username:ann"])
 
     assert outcome == "unresolved"
@@ -192,7 +192,7 @@ def test_rule_1_an_id_names_its_user_whatever_was_deleted_before() -> None:
     assert plan(entry, deleted_before=["username:ann"]) == [("would_delete", "")]
 
 
-# Whatever the entries and the portal
+# For any entries and any portal
 
 
 def planned_for(asked: Sequence[Entry], portal: Sequence[PortalUser]) -> tuple[PlannedEntry, ...]:
@@ -239,7 +239,7 @@ def test_neither_an_administrator_nor_the_apis_own_user_is_ever_planned(
 
 
 @given(entries, portals)
-def test_rule_1_whoever_is_planned_is_named_by_an_entry_and_by_no_other_user_of_it(
+def test_rule_1_every_planned_user_is_the_only_one_that_its_entry_names(
     asked: list[Entry], portal: list[PortalUser]
 ) -> None:
     for row in planned_for(asked, portal):
@@ -251,7 +251,7 @@ def test_rule_1_whoever_is_planned_is_named_by_an_entry_and_by_no_other_user_of_
 
 
 @given(entries, portals, st.randoms(use_true_random=False))
-def test_the_order_of_entries_and_users_decides_nobodys_fate(
+def test_the_order_of_entries_and_users_does_not_change_outcomes(
     asked: list[Entry], portal: list[PortalUser], random: Random
 ) -> None:
     shuffled, users = list(asked), list(portal)
@@ -309,7 +309,7 @@ def test_rule_5_the_caps_are_measured_on_different_entries() -> None:
 
 
 def test_rule_5_entries_that_will_not_be_deleted_count_too() -> None:
-    """Different spellings of one user, administrators and strangers: all were asked for."""
+    """Different spellings of one user, administrators and strangers: all were requested."""
     asked = [Entry(1, bare="ann"), Entry(2, bare="118"), Entry(3, bare="7"), Entry(4, bare="zed")]
 
     assert distinct_entries(asked) == 4
@@ -327,7 +327,7 @@ def test_rule_5_the_count_is_never_less_than_the_users_that_would_be_deleted(
 @pytest.mark.parametrize(
     ("distinct", "portal_users", "changes"),
     [
-        (50, 500, {}),  # just what MaxUsers and MaxPercent allow
+        (50, 500, {}),  # exactly what MaxUsers and MaxPercent allow
         (1, 10, {}),
         (100, 100, {"max_users": 100, "max_percent": 100, "max_percent_per_day": 100}),
     ],
@@ -364,8 +364,8 @@ def test_rule_5_a_limit_of_zero_means_none_may_be_deleted(changes: dict[str, Any
         check_size(distinct=1, portal_users=10_000, last_day=0, limits=some_limits(**changes))
 
 
-def test_rule_5_a_limit_that_is_no_number_allows_nobody() -> None:
-    """NaN compares false with everything, and would switch a careless cap off."""
+def test_rule_5_a_limit_that_is_not_a_number_allows_nobody() -> None:
+    """NaN compares false with everything, and would disable a careless cap."""
     with pytest.raises(RequestRefused, match="MaxPercent"):
         check_size(
             distinct=1,
@@ -403,7 +403,7 @@ def test_rule_5_the_day_before_yesterday_does_not_count() -> None:
 
 
 @given(some_limits_pairs)
-def test_rule_5_the_strictest_of_two_limits_is_no_looser_than_either(
+def test_rule_5_the_strictest_of_two_limits_is_at_least_as_strict_as_each(
     pair: tuple[Limits, Limits],
 ) -> None:
     both = strictest(*pair)
@@ -444,7 +444,7 @@ def test_rule_5_nobody_gets_past_either_cap(
             ),
         )
     except RequestRefused:
-        # One in a million millions is what floating point may err, to the careful side or not.
+        # A relative floating-point error of 1e-12 is allowed, in either direction.
         assert distinct == 0 or distinct >= allowed * (1 - Fraction(1, 10**12))
     else:
         assert 0 < distinct <= allowed * (1 + Fraction(1, 10**12))
@@ -508,7 +508,7 @@ def test_without_options_the_stacks_limits_are_in_force() -> None:
     assert stricter(some_limits(), {}) == some_limits()
 
 
-# Lists that nobody is watching
+# Unattended lists
 
 DOUBTFUL = planned(3, None, Outcome.UNRESOLVED, "ambiguous", ReasonKind.AMBIGUOUS)
 DISAGREEING = planned(4, None, Outcome.UNRESOLVED, "columns_disagree", ReasonKind.COLUMNS_DISAGREE)
@@ -532,7 +532,7 @@ def test_unattended_too_many_strangers_refuse_the_list(missing: PlannedEntry) ->
         check_entries([*[FOUND] * 7, *two], a_request(Trigger.S3), some_limits())
 
 
-def test_unattended_a_few_strangers_are_reported_and_no_more() -> None:
+def test_unattended_a_few_strangers_are_only_reported() -> None:
     check_entries([*[FOUND] * 8, STRANGER, ABSENT], a_request(Trigger.S3), some_limits())
 
 
@@ -543,7 +543,7 @@ def test_unattended_a_limit_of_zero_allows_no_stranger_at_all() -> None:
         )
 
 
-def test_unattended_a_limit_that_is_no_number_allows_no_stranger() -> None:
+def test_unattended_a_limit_that_is_not_a_number_allows_no_stranger() -> None:
     with pytest.raises(RequestRefused, match="MaxNotFoundPercent"):
         check_entries(
             [*[FOUND] * 99, STRANGER],
@@ -552,17 +552,17 @@ def test_unattended_a_limit_that_is_no_number_allows_no_stranger() -> None:
         )
 
 
-def test_rule_7_a_list_that_was_worked_through_before_is_not_taken_for_a_wrong_one() -> None:
+def test_rule_7_a_list_that_was_processed_before_is_not_refused_as_a_wrong_one() -> None:
     check_entries([DONE_BEFORE] * 5, a_request(Trigger.S3), some_limits())
 
 
-def test_whoever_starts_a_run_by_hand_reads_the_report_instead() -> None:
+def test_a_run_that_is_started_by_hand_is_not_refused_because_its_report_is_read() -> None:
     check_entries(
         [DOUBTFUL, DISAGREEING, STRANGER, ABSENT], a_request(Trigger.CONSOLE), some_limits()
     )
 
 
-def test_rule_6_refusals_name_lines_and_figures_and_nobody() -> None:
+def test_rule_6_refusals_name_lines_and_figures_but_no_users() -> None:
     carl = PlannedEntry(
         Entry(2, bare="carl"), Outcome.UNRESOLVED, "ambiguous", reason_kind=ReasonKind.AMBIGUOUS
     )
@@ -587,7 +587,7 @@ def test_a_refusal_of_a_long_list_names_the_first_lines_only() -> None:
 # Warnings
 
 
-def test_a_user_from_ldap_is_deleted_with_a_word_of_warning() -> None:
+def test_a_user_from_ldap_is_deleted_with_a_warning() -> None:
     user = replace(ANN, ldap="Y")
 
     [row] = plan_entries(
@@ -605,7 +605,7 @@ def test_a_user_from_ldap_is_deleted_with_a_word_of_warning() -> None:
     )
 
 
-def test_a_list_that_names_somebody_protected_is_said_loudly() -> None:
+def test_a_list_that_names_a_protected_user_causes_a_warning() -> None:
     rows = plan_entries(
         [Entry(1, bare="ann"), Entry(2, bare="root"), Entry(5, bare="bob")],
         Directory(EVERYBODY),

@@ -1,4 +1,4 @@
-"""Who is kept, whoever asks for the deletion."""
+"""Users who are kept, no matter who requests their deletion."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -79,7 +79,7 @@ def test_the_list_names_users_by_id_username_e_mail_or_pattern_in_any_case(line:
 @pytest.mark.parametrize(
     "line", ["119,,", "jdo,,", "doe,,", "11?8,,", "jdoe,2026-11-19,until yesterday"]
 )
-def test_who_is_not_named_or_no_longer_is_not_kept(line: str) -> None:
+def test_a_user_that_is_not_or_no_longer_named_is_not_kept(line: str) -> None:
     assert kept(USER, line) == ""
 
 
@@ -122,7 +122,7 @@ def test_a_list_that_cannot_be_read_wholly_refuses_the_run(content: bytes, said:
         read_protected_list(content)
 
 
-def test_a_list_of_a_header_alone_protects_nobody_and_is_no_mistake() -> None:
+def test_a_list_with_only_a_header_protects_nobody_and_is_valid() -> None:
     assert read_protected_list(b"\xef\xbb\xbfUser, Until, Reason\r\n\r\n") == []
 
 
@@ -146,8 +146,8 @@ def test_whatever_the_list_holds_it_is_read_or_refused(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("listed", "there"), [("strasse", "Straße"), ("straße", "STRASSE"), ("\u212aim", "kim")]
 )
-def test_whoever_the_list_may_mean_is_kept(listed: str, there: str) -> None:
-    """Names that only full case folding makes equal delete nobody; they protect all the same."""
+def test_every_user_that_the_list_may_mean_is_kept(listed: str, there: str) -> None:
+    """Names that are equal only by full case folding delete nobody, but they do protect."""
     assert kept(a_user(118, there), f"{listed},,").startswith("protected: line 2")
     assert kept(a_user(118, there), f"{listed[:-1]}*,,").startswith("protected: line 2")
     assert Protected(listed).reason_to_keep(a_user(118, there), today=TODAY)

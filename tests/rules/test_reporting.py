@@ -30,29 +30,29 @@ JDOE = a_user(118, "jdoe")
 @pytest.mark.parametrize(
     ("row", "still_there", "outcome"),
     [
-        # What is certain already stays, whatever the last look says.
+        # What is already certain is kept, whatever the last look says.
         (a_row(UserState.DONE, Outcome.DELETED), True, Outcome.DELETED),
         (a_row(UserState.DONE, Outcome.SKIPPED), False, Outcome.SKIPPED),
         (a_row(UserState.DONE, Outcome.FAILED), False, Outcome.FAILED),
         (a_row(UserState.DONE, Outcome.ALREADY_ABSENT), None, Outcome.ALREADY_ABSENT),
-        # A DELETE of ours and nobody there: deleted, after a crash or a time-out too.
+        # A DELETE of ours and no user left: deleted, also after a crash or a timeout.
         (a_row(UserState.DONE, Outcome.UNKNOWN), False, Outcome.DELETED),
         (a_row(UserState.INTENT), False, Outcome.DELETED),
         (a_row(UserState.SETTLING), False, Outcome.DELETED),
         (a_row(UserState.REFUSED), False, Outcome.DELETED),
-        # Still there, or not looked at: the DELETE may be under way, or not have been sent at all.
+        # Still there, or not looked at: the DELETE may be in progress, or may not have been sent.
         (a_row(UserState.DONE, Outcome.UNKNOWN), True, Outcome.UNKNOWN),
         (a_row(UserState.DONE, Outcome.UNKNOWN), None, Outcome.UNKNOWN),
         (a_row(UserState.INTENT), True, Outcome.UNKNOWN),
         (a_row(UserState.INTENT), None, Outcome.UNKNOWN),
         (a_row(UserState.SETTLING), True, Outcome.UNKNOWN),
         (a_row(UserState.SETTLING), None, Outcome.UNKNOWN),
-        # The portal refused, and that was that.
+        # The portal refused: that is final.
         (a_row(UserState.REFUSED), True, Outcome.FAILED),
         (a_row(UserState.REFUSED), None, Outcome.FAILED),
     ],
 )
-def test_rule_3_the_last_look_settles_what_was_begun(
+def test_rule_3_the_last_look_settles_every_user_that_was_started(
     row: UserRow, still_there: bool | None, outcome: Outcome
 ) -> None:
     assert settle(row, still_there=still_there)[0] is outcome
@@ -66,7 +66,7 @@ rows_of_the_ledger = st.builds(
     reason=st.sampled_from(["", "DELETE: HTTP 504"]),
     attempts=st.integers(0, 5),
 ).filter(
-    # Only an open outcome is opened again.
+    # Only an open outcome is reopened.
     lambda row: row.state is not UserState.REOPENED or (row.outcome and row.outcome.is_open)
 )
 
@@ -119,7 +119,7 @@ def test_only_users_whose_end_is_not_certain_are_looked_at_again() -> None:
         a_row(UserState.DONE, Outcome.UNKNOWN),
         a_row(UserState.DONE, Outcome.DELETED),
         a_row(UserState.DONE, Outcome.FAILED),
-    ]  # and the seventh was not begun
+    ]  # and the seventh was not started
     rows = {
         user_id: replace(row, user_id=user_id) for user_id, row in zip(ids, states, strict=False)
     }
@@ -128,7 +128,7 @@ def test_only_users_whose_end_is_not_certain_are_looked_at_again() -> None:
     assert [row.user_id for row in unfinished(plan, rows)] == ["1", "2", "3", "4"]
 
 
-def test_rule_1_a_row_of_somebody_who_is_not_in_the_plan_is_none_of_this_runs_business() -> None:
+def test_rule_1_a_row_of_a_user_who_is_not_in_the_plan_is_ignored() -> None:
     plan = a_plan(planned(1, JDOE), planned(2, a_user(7), Outcome.SKIPPED, "administrator"))
 
     assert unfinished(plan, {"7": a_row(UserState.INTENT, user_id="7")}) == []
@@ -141,7 +141,7 @@ def folded(entry: PlannedEntry, row: UserRow | None, mode: Mode = Mode.APPLY) ->
     return report_row(entry, row, mode=mode, not_attempted="Stopped by an operator: enough")
 
 
-def test_a_row_says_who_was_asked_for_who_that_was_and_what_came_of_it() -> None:
+def test_a_row_says_who_was_requested_which_user_that_was_and_what_happened() -> None:
     row = a_row(
         UserState.DONE,
         Outcome.DELETED,
@@ -171,21 +171,21 @@ def test_a_row_says_who_was_asked_for_who_that_was_and_what_came_of_it() -> None
     )
 
 
-def test_rule_8_whoever_was_not_begun_when_the_run_stopped_is_not_attempted() -> None:
+def test_rule_8_a_user_that_was_not_started_when_the_run_stopped_is_not_attempted() -> None:
     row = folded(planned(1, JDOE), None)
 
     assert (row.outcome, row.reason) == (Outcome.NOT_ATTEMPTED, "Stopped by an operator: enough")
     assert (row.attempts, row.ended_at) == (0, "")
 
 
-def test_rule_3_an_apply_claims_of_nobody_that_they_would_be_deleted() -> None:
+def test_rule_3_an_apply_never_reports_would_delete() -> None:
     row = report_row(planned(1, JDOE), None, mode=Mode.APPLY, not_attempted="")
 
     assert row.outcome is Outcome.NOT_ATTEMPTED
 
 
 @pytest.mark.parametrize("state", [UserState.INTENT, UserState.SETTLING, UserState.REFUSED])
-def test_rule_3_a_user_that_was_begun_is_not_called_not_attempted(state: UserState) -> None:
+def test_rule_3_a_user_that_was_started_is_not_called_not_attempted(state: UserState) -> None:
     assert folded(planned(1, JDOE), a_row(state)).outcome is Outcome.UNKNOWN
 
 
@@ -206,7 +206,7 @@ def test_a_preview_says_who_would_be_deleted() -> None:
 @pytest.mark.parametrize(
     "row", [None, a_row(UserState.DONE, Outcome.DELETED, reason="gone", ended_at=1)]
 )
-def test_rule_3_what_the_plan_decided_stands_whatever_became_of_the_user(
+def test_rule_3_what_the_plan_decided_is_kept_whatever_happened_to_the_user(
     outcome: Outcome, reason: str, row: UserRow | None
 ) -> None:
     """A duplicate's user has a row in the ledger: it belongs to the first entry alone."""
@@ -216,7 +216,7 @@ def test_rule_3_what_the_plan_decided_stands_whatever_became_of_the_user(
     assert (said.attempts, said.ended_at) == (0, "")
 
 
-def test_an_entry_without_a_user_is_reported_by_what_was_asked_for() -> None:
+def test_an_entry_without_a_user_is_reported_as_it_was_requested() -> None:
     row = folded(planned(1, None, Outcome.UNRESOLVED, "not_found"), None)
 
     assert (row.entry, row.user_id, row.username, row.email) == ("9", "", "", "")
@@ -295,14 +295,14 @@ def test_outcomes_are_counted_in_the_order_of_their_table() -> None:
         ({"deleted": 2, "not_attempted": 1}, {}, RunStatus.INCOMPLETE),
         ({"deleted": 2, "not_attempted": 1}, {"stopped": True}, RunStatus.STOPPED),
         ({"deleted": 2, "not_attempted": 1}, {"stopped": True, "failed": True}, RunStatus.STOPPED),
-        # A stop that came too late stopped nothing.
+        # A stop that came too late has no effect.
         ({"deleted": 3}, {"stopped": True}, RunStatus.SUCCEEDED),
         ({"deleted": 2, "not_attempted": 1}, {"failed": True}, RunStatus.FAILED),
         ({"deleted": 3}, {"failed": True}, RunStatus.FAILED),
         ({}, {"failed": True, "mode": None}, RunStatus.FAILED),
         ({}, {"refused": True, "failed": True}, RunStatus.REFUSED),
         ({"not_attempted": 3}, {"refused": True, "failed": True}, RunStatus.REFUSED),
-        # Refused means that nobody was touched: half-way through a run, it failed.
+        # Refused means that no user was touched: in the middle of a run, it failed.
         ({"deleted": 1, "not_attempted": 2}, {"refused": True, "failed": True}, RunStatus.FAILED),
         ({"deleted": 3}, {"refused": True}, RunStatus.FAILED),
         ({"unknown": 1, "not_attempted": 2}, {"refused": True, "failed": True}, RunStatus.FAILED),
@@ -390,7 +390,7 @@ def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
         (
             RunStatus.REFUSED,
             {"not_attempted": 3},
-            "Refused: Because. Nobody was deleted: mend that, then send the request again.",
+            "Refused: Because. Nobody was deleted: fix that, then send the request again.",
         ),
         (
             RunStatus.STOPPED,
@@ -413,7 +413,7 @@ def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
             {"deleted": 1, "not_attempted": 2},
             (
                 "The run failed with 1 of 3 entries deleted (2 not_attempted). Because. When that"
-                " is mended, resume the run: what is done is not done twice."
+                " is fixed, resume the run: what is done is not done twice."
             ),
         ),
         (

@@ -1,4 +1,4 @@
-"""When a run did what, laid out for a drawing."""
+"""The timeline of a run, for a drawing."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -47,7 +47,7 @@ def test_deletes_looks_and_the_waits_between_them_lie_where_they_were() -> None:
     assert (drawn.median_delete_seconds, drawn.longest_delete_seconds) == (75, 100)
 
 
-def test_only_who_was_deleted_counts_as_gone() -> None:
+def test_only_deleted_users_count_as_gone() -> None:
     report = a_report(row(100, 50, 150, outcome=Outcome.UNKNOWN), ended_at=iso(START + 1000))
 
     drawn = timeline(report)
@@ -73,8 +73,8 @@ def test_everything_is_drawn_within_the_run_and_no_more_often_than_can_be_seen(
     assert drawn is not None
     for places in (drawn.deletes, drawn.looks, drawn.waits):
         assert len(places) <= WIDTH
-        for begin, width in places:
-            assert 0 <= begin <= WIDTH
+        for start, width in places:
+            assert 0 <= start <= WIDTH
             assert 0 <= width <= WIDTH
     assert [number for _, number in drawn.gone] == sorted({n for _, n in drawn.gone})
     assert drawn.gone[-1][1] == len(rows)

@@ -1,7 +1,7 @@
 """The real definition on moto's interpreter, its functions called over HTTP as Lambda is.
 
-It is stricter than the emulator where that is too kind: a path that nothing has set fails the
-state. Its Waits and the pauses between tries take no time: what they would have waited is noted.
+It is stricter than the emulator: a path that was not set fails the state. Its Waits and the pauses
+between retries take no time; the seconds that they would have waited are recorded.
 """
 
 import importlib
@@ -32,7 +32,7 @@ _SECONDS = 60
 
 @dataclass
 class Execution:
-    """An execution that has ended, and what the interpreter did on the way.
+    """An execution that has ended, and what the interpreter did.
 
     `states` are the names in the order they were entered, those of child executions among them;
     `payloads` what went into and out of every state, and to and from every function, by its name.
@@ -50,11 +50,11 @@ class Execution:
 
 @dataclass
 class Functions:
-    """An endpoint that invokes the real handlers, and answers as Lambda does.
+    """An endpoint that invokes the real handlers and answers as Lambda does.
 
-    `trouble` holds, for a function, what its next calls end in, in order: an error's name in place
-    of the call, or a callable that is called first. None lets a call go well. `after` holds what is
-    called once, when a function has done its work.
+    `trouble` holds, for a function, what happens to its next calls, in order: an error's name
+    replaces the call, a callable is called first, None lets the call succeed. `after` holds what is
+    called once after a function has done its work.
     """
 
     trouble: dict[str, list[str | Callable[[], object] | None]] = field(

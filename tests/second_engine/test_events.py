@@ -1,4 +1,4 @@
-"""Each sample of `events/` as it is, but for the names in capitals, on the second engine."""
+"""Each sample of `events/` on the second engine, unchanged except for the names in capitals."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.second_engine.engine import SecondEngine
 
 EVENTS = Path(__file__).parents[2] / "events"
 
-# What each comes to: the status of its run, or what was done in place of one.
+# The result of each: the status of its run, or what was done instead of one.
 ENDS = {
     "apply_dataset.json": "SUCCEEDED",
     "apply_file.json": "SUCCEEDED",
@@ -27,13 +27,13 @@ ENDS = {
     "preview_list.json": "PREVIEWED",
     "resume.json": "SUCCEEDED",
     "schedule.json": "PREVIEWED",
-    "stop_portal.json": "The stop for every run on this portal is set: no further user is begun.",
-    "stop_run.json": "The stop for run left-open is set: no further user is begun.",
+    "stop_portal.json": "The stop for every run on this portal is set: no further user is started.",
+    "stop_run.json": "The stop for run left-open is set: no further user is started.",
 }
 
 
 def prepare(engine: SecondEngine, name: str) -> dict[str, str]:
-    """Make what the sample speaks of; return what stands for its names in capitals."""
+    """Create what the sample refers to; return the values of its names in capitals."""
     stack = engine.stack
     stack.portal.add_dataset("SELECT user_id FROM user WHERE user_id IN (118, 120)")
     put = stack.s3.put_object(

@@ -39,7 +39,7 @@ def as_it_is(engine: SecondEngine) -> None:
 
 @dataclass
 class Path:
-    """A way through the machine: what is asked, what goes wrong, which states, how it ends."""
+    """A path through the machine: the request, what goes wrong, the states, how it ends."""
 
     name: str
     states: str
@@ -68,7 +68,7 @@ def all_of(*setups: Setup) -> Setup:
 
 
 def before(function: str, nth: int, what: Setup) -> Setup:
-    """Let something happen right before the `nth` call of a function."""
+    """Make something happen right before the `nth` call of a function."""
 
     def set_up(engine: SecondEngine) -> None:
         engine.trouble[function] = [*[None] * (nth - 1), lambda: what(engine)]
@@ -95,7 +95,7 @@ def lose_the_batch(engine: SecondEngine) -> None:
 
 
 def go_on_deleting(engine: SecondEngine) -> None:
-    """Let a function be cut off from its execution in the middle of a DELETE, for one wait."""
+    """Cut a function off from its execution in the middle of a DELETE, for one wait."""
 
     def lease(until: int) -> None:
         engine.stack.table.update_item(
@@ -113,7 +113,7 @@ def go_on_deleting(engine: SecondEngine) -> None:
 
 
 def take_a_moment(engine: SecondEngine) -> None:
-    """Let the portal answer before a user is gone."""
+    """Make the portal answer before a user is gone."""
     engine.stack.portal.knobs = Knobs(delete_mode="background", seconds_per_delete=0.5)
     engine.during_waits = lambda: time.sleep(0.6)
 
@@ -127,7 +127,7 @@ def ended_early(engine: SecondEngine) -> None:
 
 
 def await_a_turn(engine: SecondEngine) -> None:
-    """Let a dead execution's function be cut off in the middle of a DELETE, for one wait."""
+    """Cut a dead execution's function off in the middle of a DELETE, for one wait."""
     stack = engine.stack
     stack.plan(["120"], "run-0")
     stack.cut_off("120", for_seconds=200, run_id="run-0")
@@ -185,7 +185,7 @@ PATHS = [
     ),
     Path("no token to be had", f"{TOKEN} {FAILED}", TWO, expire_for_good, "CredentialsRefused"),
     Path(
-        "token rejected for ever",
+        "token always rejected",
         f"{TOKEN} " + "FetchUserIds RefreshToken " * 5 + FAILED,
         setup=always(Fault.UNAUTHORIZED, method="GET"),
         error="CredentialsRefused",
@@ -197,7 +197,7 @@ PATHS = [
         deleted=[118, 119],
     ),
     Path(
-        "token rejected for ever for one user",
+        "token always rejected for one user",
         f"{PLAN} {BATCH} {USER} "
         + "DeleteUser RefreshTokenForUser " * 6
         + f"LeftToTheReport {REPORT} RunFailed",
@@ -304,7 +304,7 @@ PATHS = [
         error="States.Runtime",  # on AWS States.ItemReaderFailed; the Catch is for all
     ),
     Path(
-        "a DELETE under way when the run ends",
+        "a DELETE in progress when the run ends",
         f"{PLAN} {BATCH} {USER} {USER} {REPORT} AwaitLeases ReportRun Succeeded? RunSucceeded",
         setup=go_on_deleting,
         deleted=[118, 119],
@@ -375,7 +375,7 @@ def test_a_path_goes_through_its_states_to_its_end(engine: SecondEngine, path: P
 
 
 def check_sizes(ended: Execution) -> None:
-    """Neither engine has AWS's limits: nothing comes near them."""
+    """Neither engine has AWS's limits: check that nothing comes near them."""
     for name, payloads in ended.payloads.items():
         assert max(len(payload.encode()) for payload in payloads) < LARGEST_PAYLOAD, name
     for end in ("Pace", "LeftToTheReport"):
@@ -383,7 +383,7 @@ def check_sizes(ended: Execution) -> None:
             assert len(output) * BATCH_SIZE < LARGEST_RESULT / 10
 
 
-def test_the_paths_together_go_every_way_there_is() -> None:
+def test_the_paths_together_take_every_transition() -> None:
     """Each Next, each branch of each Choice and its default, and each Catch."""
     ways: dict[str, set[str]] = {name: set() for name in states(definition())}
     for machine in machines(definition()):

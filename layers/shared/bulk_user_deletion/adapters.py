@@ -1,4 +1,4 @@
-"""The outside world, made from the stack's settings, each part when it is first needed."""
+"""Clients for everything outside, built from the stack's settings on first use."""
 
 import time
 from functools import cache, cached_property
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Adapters:
-    """One of each, kept for the life of a process."""
+    """One client of each kind, kept for the lifetime of the process."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -50,12 +50,12 @@ class Adapters:
         return Executions()
 
     def connect(self, newest_token: str | None, *, seconds_per_delete: float = 0) -> Portal:
-        """Return a client with a usable token, of the version that RefreshToken told of if any.
+        """Return a client with a usable token, of the version that RefreshToken returned, if any.
 
-        `seconds_per_delete` is how long the token has to last when a DELETE is to be sent with it.
+        `seconds_per_delete` is how long the token must last if a DELETE is to be sent with it.
 
         Raises:
-            TokenRejected: there is none.
+            TokenRejected: no token is usable.
         """
         token = self.tokens.usable(
             after=newest_token, now=time.time(), seconds_per_delete=seconds_per_delete
@@ -63,7 +63,7 @@ class Adapters:
         return self.portal(token)
 
     def portal(self, token: Token | None = None) -> Portal:
-        """Return a client that sends `token`; connections do not outlive an invocation."""
+        """Return a client that sends `token`. Its connections do not outlive the invocation."""
         return Portal(
             self.settings.portal_url,
             token=token,

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
-# How long the bucket keeps what was overwritten or deleted: a rule of its life cycle.
+# How long the bucket keeps overwritten and deleted objects: a lifecycle rule of the template.
 OLD_VERSION_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest version of an object, and when it was written; an epoch, as everywhere."""
+    """The newest version of an object, and when it was written, in epoch seconds."""
 
     version_id: str
     written_at: float
@@ -58,10 +58,10 @@ class Bucket:
         self._s3: S3Client = boto3.client("s3", config=CONFIG)
 
     def read(self, s3_object: S3Object, *, limit: int) -> bytes:
-        """Return a dropped file, of exactly the version that was dropped.
+        """Return the content of a dropped file, in exactly the version that was dropped.
 
         Raises:
-            RequestRefused: it is gone, was replaced since, or is larger than `limit` bytes.
+            RequestRefused: it was deleted or replaced, or is larger than `limit` bytes.
             StoreUnavailable: S3 does not answer.
         """
         request: GetObjectRequestTypeDef = {"Bucket": s3_object.bucket, "Key": s3_object.key}
@@ -82,7 +82,7 @@ class Bucket:
             return answer["Body"].read()
 
     def is_current(self, s3_object: S3Object) -> bool:
-        """Tell whether a dropped file is still what its key holds now.
+        """Return whether a dropped file is still the newest version of its object.
 
         Raises:
             RequestRefused: it was deleted.
@@ -99,7 +99,7 @@ class Bucket:
         return now["ETag"].strip('"') == s3_object.etag
 
     def newest(self, s3_object: S3Object) -> Newest | None:
-        """Return which version of a dropped file is the newest; None when it is deleted."""
+        """Return the newest version of a dropped file, or None if it was deleted."""
         with store_errors(f"Looking at s3://{s3_object.bucket}/{s3_object.key}"):
             try:
                 found = self._s3.head_object(Bucket=s3_object.bucket, Key=s3_object.key)
@@ -110,13 +110,13 @@ class Bucket:
         return Newest(found.get("VersionId", ""), found["LastModified"].timestamp())
 
     def write_plan(self, plan: Plan) -> bytes:
-        """Store a plan and return its bytes, which its sha256 is taken of."""
+        """Store a plan and return its bytes, from which its sha256 is computed."""
         body = plan_to_json(plan)
         self._put(plan_key(plan.run_id), body, "application/json")
         return body
 
     def read_plan(self, run_id: str) -> Plan | None:
-        """Return a run's plan, or None when planning did not come that far."""
+        """Return a run's plan, or None if planning did not get that far."""
         sealed = self.read_sealed(run_id)
         return sealed[0] if sealed else None
 
@@ -130,7 +130,7 @@ class Bucket:
         return plan_from_json(text), digest
 
     def read_protected(self, key: str) -> list[Protection]:
-        """Return the protected list under `key`; without a key there is none.
+        """Return the protected list stored under `key`; an empty key means that there is no list.
 
         Raises:
             RequestRefused: the list is missing or malformed.
@@ -146,19 +146,19 @@ class Bucket:
         return read_protected_list(body)
 
     def write_open_users(self, run_id: str, round_number: int, user_ids: Iterable[str]) -> None:
-        """Store who was open when a run was resumed."""
+        """Store which users were open when a run was resumed."""
         key = open_users_key(run_id, round_number)
         self._put(key, json.dumps(list(user_ids)).encode(), "application/json")
 
     def read_open_users(self, run_id: str, round_number: int) -> list[str]:
-        """Return who was open when a run was resumed, in the order to go on with them."""
+        """Return the users that were open when a run was resumed, in the order to process them."""
         user_ids: list[str] = json.loads(self._get(open_users_key(run_id, round_number)) or b"[]")
         return user_ids
 
     def write_batch(
         self, run_id: str, round_number: int, number: int, users: Iterable[PortalUser]
     ) -> str:
-        """Store the users of a batch and return its key, which holds the sha256 of its bytes."""
+        """Store the users of a batch and return its key, which contains the sha256 of its bytes."""
         body = users_to_json(users)
         digest = sha256(body).hexdigest()
         key = batch_key(run_id, round_number, number, digest)
@@ -166,10 +166,10 @@ class Bucket:
         return key
 
     def read_batch(self, key: str) -> dict[str, PortalUser]:
-        """Return the users of a batch by their ids.
+        """Return the users of a batch, keyed by id.
 
         Raises:
-            PlanEdited: it is not the batch that was stored under this key.
+            PlanEdited: the object is not the batch that was stored under this key.
         """
         body = self._get(key)
         if not names_batch(key, sha256(body).hexdigest()):
@@ -184,11 +184,11 @@ class Bucket:
         self._put(key, users_to_json(users), "application/json")
 
     def read_users(self, key: str) -> dict[str, PortalUser]:
-        """Return stored users by their ids."""
+        """Return stored users, keyed by id."""
         return _by_id(self._get(key) or b"[]")
 
     def read_report(self, run_id: str, suffix: str) -> bytes:
-        """Return a run's report in one of its forms, empty when there is none."""
+        """Return a run's report in one of its formats, or an empty string if there is none."""
         return self._get(report_key(run_id, suffix))
 
     def write_check(self, run_id: str, check: PortalCheck) -> None:
@@ -200,23 +200,23 @@ class Bucket:
         return PortalCheck(**json.loads(self._get(check_key(run_id))))
 
     def write_answer(self, dropped_key: str, said: Mapping[str, Any]) -> None:
-        """Store the answer beside a dropped file, unless its key would be longer than a key is."""
+        """Store the answer to a dropped file, unless its key would exceed S3's limit."""
         key = result_key(dropped_key)
         if len(key.encode()) <= LONGEST_KEY:
             self.write_json(key, said)
 
     def read_answer(self, dropped_key: str) -> dict[str, Any]:
-        """Return the answer beside a dropped file, empty when there is none."""
+        """Return the answer to a dropped file, or an empty string if there is none."""
         found: dict[str, Any] = json.loads(self._get(result_key(dropped_key)) or b"{}")
         return found
 
     def write_json(self, key: str, data: Mapping[str, Any]) -> None:
-        """Store a JSON document; what a terminal would obey is escaped."""
+        """Store a JSON document, with terminal control characters escaped."""
         text = showable_json(json.dumps(data, ensure_ascii=False, indent=2))
         self._put(key, text.encode(), "application/json")
 
     def write_text(self, key: str, text: str, content_type: str) -> None:
-        """Store a text, in UTF-8."""
+        """Store text as UTF-8."""
         self._put(key, text.encode(), f"{content_type}; charset=utf-8")
 
     def _put(self, key: str, body: bytes, content_type: str) -> None:
@@ -232,7 +232,7 @@ class Bucket:
 
 
 def _refusal(error: ClientError, where: str) -> RequestRefused | None:
-    """Say why a dropped file cannot be read; None when S3 has trouble of its own."""
+    """Return why a dropped file cannot be read, or None if S3 itself failed."""
     if error_code(error) in {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404"}:
         return RequestRefused(f"{where} is not there any more. Drop the file again.")
     if error_code(error) in {"PreconditionFailed", "412"}:

@@ -1,49 +1,49 @@
-"""Where everything lies in the data bucket: the one place that writes its keys.
+"""The keys of the data bucket: the only module that builds them.
 
-The template's policies and life cycle rules name the same prefixes.
+The template's policies and lifecycle rules use the same prefixes.
 """
 
 INBOX = "inbox/"  # a file that is dropped here starts a run
-UPLOADS = "uploads/"  # beside the inbox, where a file would start a run of its own
+UPLOADS = "uploads/"  # outside the inbox, where a file would start another run
 
 LONGEST_KEY = 1_024  # bytes, by S3's documentation
 
 
 def plan_key(run_id: str) -> str:
-    """Return where a run's plan is kept."""
+    """Return the key of a run's plan."""
     return f"runs/{run_id}/plan.json"
 
 
 def open_users_key(run_id: str, round_number: int) -> str:
-    """Return where the ids of those are kept who were open when a run was resumed."""
+    """Return the key of the ids of the users that were open when a run was resumed."""
     return f"runs/{run_id}/open-{round_number}.json"
 
 
 def users_before_key(run_id: str, round_number: int = 1) -> str:
-    """Return where the portal's users are kept as they were before a round of a run."""
+    """Return the key of the portal's users as they were before a round of a run."""
     return f"runs/{run_id}/users-before{f'-{round_number}' if round_number > 1 else ''}.json"
 
 
 def report_key(run_id: str, suffix: str) -> str:
-    """Return where a run's report is kept; `suffix` is json, csv or html."""
+    """Return the key of a run's report; `suffix` is json, csv or html."""
     return f"runs/{run_id}/report.{suffix}"
 
 
 def batch_key(run_id: str, round_number: int, number: int, digest: str) -> str:
-    """Return where a batch of users is kept; `digest` is the sha256 of its bytes."""
+    """Return the key of a batch of users; `digest` is the sha256 of its bytes."""
     return f"runs/{run_id}/batches/{round_number}-{number:05}-{digest}.json"
 
 
 def names_batch(key: str, digest: str) -> bool:
-    """Tell whether this is the key of a batch whose bytes have this sha256."""
+    """Return whether `key` is that of a batch whose bytes have this sha256."""
     return key.endswith(f"-{digest}.json")
 
 
 def check_key(run_id: str) -> str:
-    """Return where an execution keeps what it found when it was told to check the portal."""
+    """Return the key of what an execution found when it was asked to check the portal."""
     return f"runs/{run_id}/check.json"
 
 
 def result_key(dropped_key: str) -> str:
-    """Return where the answer to a dropped file is kept: beside the inbox, under its name."""
+    """Return the key of the answer to a dropped file."""
     return f"results/{dropped_key}.json"

@@ -1,7 +1,7 @@
-"""Every error that leaves a function.
+"""Every error that a function can raise.
 
-The class names are an interface: the state machine's Retry and Catch match on them. Messages are
-sentences for the operator; they name fields, lines, ids and remedies, never a token, a key, a
+The class names are an interface: the state machine's Retry and Catch match them. Messages are
+sentences for the operator. They name fields, lines, ids and what to do, never a token, a key, a
 username or an e-mail, because they end up in execution histories and logs.
 """
 
@@ -11,22 +11,22 @@ from collections.abc import Mapping
 
 
 class BulkUserDeletionError(Exception):
-    """Base of the two families below."""
+    """Base class of the two families below."""
 
 
 class RetryableError(BulkUserDeletionError):
-    """The same step may well succeed when it is tried again."""
+    """The same step may succeed when it is retried."""
 
 
 class PermanentError(BulkUserDeletionError):
-    """Somebody has to change something first."""
+    """Retrying does not help: someone must change something first."""
 
 
 class TokenRejected(RetryableError):
     """The portal rejected a token, there is none yet, or it is about to expire.
 
     `version_id` names the version in Secrets Manager, so that RefreshToken can see whether a newer
-    one has been stored since; it is None when no token was stored.
+    one has been stored since. It is None if no token was stored.
     """
 
     _VERSION_ID = re.compile(r"token version ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -47,23 +47,23 @@ class TokenRejected(RetryableError):
 
 
 class TokenBeingRenewed(RetryableError):
-    """Another caller holds the lease on renewing the token."""
+    """Another caller holds the lease for renewing the token."""
 
 
 class PortalUnavailable(RetryableError):
-    """The portal, or something between it and us, does not answer as it should."""
+    """The portal, or something between it and us, does not respond properly."""
 
 
 class StoreUnavailable(RetryableError):
-    """DynamoDB, S3, Secrets Manager or SNS refused or did not answer."""
+    """DynamoDB, S3, Secrets Manager or SNS refused a request or did not respond."""
 
 
 class RequestRefused(PermanentError):
-    """The request, its source or its size is not acceptable: nobody was deleted."""
+    """The request, its source or its size is not acceptable. No user was deleted."""
 
 
 class PortalBusy(PermanentError):
-    """Other runs were deleting users from this portal for as long as this one may wait."""
+    """Other runs were still deleting users from this portal when this run's waiting time ended."""
 
 
 class CredentialsRefused(PermanentError):
@@ -71,15 +71,15 @@ class CredentialsRefused(PermanentError):
 
 
 class TokenQuotaExceeded(PermanentError):
-    """Secrets Manager stores no further version of the token before some are a day old."""
+    """Secrets Manager stores no further version of the token until older ones are a day old."""
 
 
 class UserManagementDenied(PermanentError):
-    """Our credentials are valid, but may not manage users."""
+    """Our credentials are valid but are not allowed to manage users."""
 
 
 class PortalAnswerUnusable(PermanentError):
-    """The portal answered something no decision can be based on."""
+    """The portal sent an answer that no decision can be based on."""
 
 
 class PlanEdited(PermanentError):
@@ -87,13 +87,13 @@ class PlanEdited(PermanentError):
 
 
 class RunClosed(PermanentError):
-    """The run is not open for this execution: it has ended, or belongs to another one."""
+    """The run is not open for this execution: it has ended, or belongs to another execution."""
 
 
 def sentence_of(failure: Mapping[str, str]) -> str:
     """Return the sentence for the operator in a `{"Error", "Cause"}` that Step Functions caught.
 
-    Only errors of this module speak for themselves: the message of any other may hold anything.
+    Only the messages of this module's errors are used: any other message may contain anything.
     """
     name, cause = failure.get("Error", ""), failure.get("Cause", "")
     if name in {error.__name__ for error in _all_errors(BulkUserDeletionError)}:

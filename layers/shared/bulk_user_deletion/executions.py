@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ExecutionStatus(StrEnum):
-    """How an execution stands. A status that is not among these decides nothing: it is an error.
+    """The status of an execution. Any other value is an error: nothing is decided by it.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
     """
@@ -26,11 +26,11 @@ class ExecutionStatus(StrEnum):
     FAILED = "FAILED"
     TIMED_OUT = "TIMED_OUT"
     ABORTED = "ABORTED"
-    FORGOTTEN = "FORGOTTEN"  # our own word: Step Functions has no record of it
+    FORGOTTEN = "FORGOTTEN"  # our own: Step Functions has no record of it
 
     @property
     def is_running(self) -> bool:
-        """True when the execution may still do something."""
+        """True if the execution may still do something."""
         return self in {ExecutionStatus.RUNNING, ExecutionStatus.PENDING_REDRIVE}
 
 
@@ -44,25 +44,25 @@ class Executions:
         """Return an execution's status.
 
         Raises:
-            StoreUnavailable: Step Functions does not answer.
+            StoreUnavailable: Step Functions does not respond.
         """
         execution = self._describe(execution_arn)
         return ExecutionStatus(execution["status"]) if execution else ExecutionStatus.FORGOTTEN
 
     def started_at(self, execution_arn: str) -> float | None:
-        """Return when an execution started, in seconds since 1970; None for one not on record.
+        """Return when an execution started, in epoch seconds, or None if there is no record of it.
 
         Raises:
-            StoreUnavailable: Step Functions does not answer.
+            StoreUnavailable: Step Functions does not respond.
         """
         execution = self._describe(execution_arn)
         return execution["startDate"].timestamp() if execution else None
 
     def request(self, execution_arn: str) -> Mapping[str, Any]:
-        """Return what an execution was started with, nothing for one that is not on record.
+        """Return the input of an execution, or nothing if there is no record of it.
 
         Raises:
-            StoreUnavailable: Step Functions does not answer.
+            StoreUnavailable: Step Functions does not respond.
         """
         execution = self._describe(execution_arn)
         request = json.loads(execution.get("input", "{}")) if execution else {}

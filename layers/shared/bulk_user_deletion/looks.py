@@ -1,6 +1,6 @@
-"""Looks at single users: the only witness of who is there and who is gone.
+"""Looks at single users: the only evidence of who exists and who is gone.
 
-A list never is: it may be short, cached or filtered. It only says whom to look at.
+A list is not evidence: it may be short, cached or filtered. It only says whom to look at.
 """
 
 import time
@@ -26,8 +26,8 @@ from bulk_user_deletion.rules.looking import (
 class Seen:
     """What a look found.
 
-    `verdict` is OK with the `user`, GONE, TRY_AGAIN when nobody can say, REFUSE when the portal
-    will not show this one user or its record is incomplete, or a verdict that stops the run.
+    `verdict` is OK with the `user`, GONE, TRY_AGAIN if the answer is inconclusive, REFUSE if the
+    portal does not show this user or its record is incomplete, or a verdict that stops the run.
     """
 
     answer: Answer
@@ -36,7 +36,7 @@ class Seen:
 
     @property
     def is_this_users(self) -> bool:
-        """True when the portal itself has trouble with this user, and perhaps with no other."""
+        """True if the portal itself has a problem with this user, and perhaps with no other."""
         if self.verdict is Verdict.REFUSE:
             return self.answer.is_portal_error or self.answer.status == HTTPStatus.OK
         status = self.answer.status or 0
@@ -48,7 +48,7 @@ class Seen:
         )
 
     def describe(self) -> str:
-        """Say what is wrong with what was seen, without anybody's name."""
+        """Describe what is wrong with the answer, without any names."""
         if self.user and self.user.lacks:
             return f"its record lacks {self.user.lacks}"
         if self.answer.status == 200 and self.user is None and not self.answer.is_portal_error:
@@ -58,20 +58,20 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Looks in one round of a run, measured against its control looks."""
+    """Looks in one round of a run, judged by its control looks."""
 
     portal: Portal
     control: Control
 
     def at(self, user_id: str, *, again: bool = True) -> Seen:
-        """Look at one user. With `again`, "gone" takes a second look that says so too."""
+        """Look at one user. With `again`, "gone" must be confirmed by a second look."""
         seen = self._once(user_id)
         return self._once(user_id) if again and seen.verdict is Verdict.GONE else seen
 
     def at_api_user(self) -> Seen | None:
-        """Look at the user that our token acts as, who is there; None when nobody knows its id.
+        """Look at the user that our token acts as, who exists; return None if its id is not known.
 
-        OK is that very user, with all its fields. TRY_AGAIN tells nothing yet.
+        OK means exactly that user, with all its fields. TRY_AGAIN is inconclusive.
 
         Raises:
             TokenRejected
@@ -90,10 +90,10 @@ class Looks:
         return seen
 
     def api_user_answers(self) -> bool:
-        """Tell whether the portal shows the user that our token acts as, with all its fields.
+        """Return whether the portal shows the user that our token acts as, with all its fields.
 
         Raises:
-            TokenRejected, PortalUnavailable: nobody can say as things are; try again.
+            TokenRejected, PortalUnavailable: this cannot be determined now; retry.
         """
         seen = self.at_api_user()
         if seen and seen.verdict is Verdict.TRY_AGAIN:
@@ -121,13 +121,13 @@ def _seen(answer: Answer) -> Seen:
 
 
 def control_looks(portal: Portal, users: Collection[PortalUser]) -> Control:
-    """Look at our own user, who is there, and at ids that nobody holds: the two must differ.
+    """Look at our own user, who exists, and at ids that nobody holds: the answers must differ.
 
-    Two requests, and a third where the portal says "nobody" in a way of its own.
+    Sends two requests, and a third if the portal has a special way to say "nobody".
 
     Raises:
-        PortalAnswerUnusable: our own user is not listed, or not shown; or a look does not tell
-            somebody who is there from nobody.
+        PortalAnswerUnusable: our own user is not listed or not shown, or a look does not
+            distinguish a user who exists from nobody.
         TokenRejected, UserManagementDenied, PortalUnavailable
     """
     ours = api_users(users, portal.user, user_id=portal.user_id)
@@ -185,7 +185,7 @@ def _learned(portal: Portal, taken: Collection[str]) -> str:
 
 
 class Patience:
-    """A time for looks within one invocation: a slow portal must not time the function out."""
+    """A time limit for looks in one invocation, so that a slow portal does not time it out."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Who has left the portal in a run through nothing that it did: a cascade, a sync, another person.
+"""Users who left the portal during a run, but not because of it: a cascade, a sync, a person.
 
 The list says whom to look at. Only a look says who is gone.
 """
@@ -19,7 +19,7 @@ from bulk_user_deletion.rules.losses import missing_users, spread
 class Losses:
     """What the comparison found: the ids of users who are gone, and whether the list is short.
 
-    A list that lacks somebody whom a look shows is short: then only looks say who is gone.
+    A list is short if it lacks a user that a look shows: then only looks say who is gone.
     """
 
     user_ids: tuple[str, ...] = ()
@@ -37,8 +37,8 @@ def find_losses(
 ) -> Losses:
     """Compare the users of before with the ids that are listed now.
 
-    `explained` are users who may be missing: the run's own. So may those be whom another run of
-    this stack deleted, by the ledger. Of the others at most five are looked at.
+    `explained` are users who may be missing: the run's own. Users that another run of this stack
+    deleted, according to the ledger, may be missing too. At most five of the others are looked at.
 
     Raises:
         TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable

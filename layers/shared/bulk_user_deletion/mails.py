@@ -1,4 +1,4 @@
-"""What a mail says of how a run ended. `topic` sends it."""
+"""The text of the mail about the end of a run. `topic` sends it."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from bulk_user_deletion.rules.links import execution_link
 
 
 def mail(report: Report, *, report_link: str) -> tuple[str, str]:
-    """Return the subject (99 characters at most, the limit of SNS) and body of a mail.
+    """Return the subject (at most 99 characters, the limit of SNS) and body of a mail.
 
     Short lines, for a phone; ids and counts only.
     """

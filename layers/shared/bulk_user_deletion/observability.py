@@ -1,8 +1,8 @@
-"""Structured logs, with the run's id on every line, and metrics. Neither ever holds a name.
+"""Structured logs, with the run's id on every line, and metrics. Neither ever contains a name.
 
-Metrics are lines of the log in CloudWatch's embedded format. Their one dimension is the stack: a
-run's own figures stand in its report. Events are not logged, and traces are left to the services
-(docs/adr/0010-tracing.md).
+Metrics are log lines in CloudWatch's embedded metric format. Their only dimension is the stack: the
+figures of a single run are in its report. Events are not logged, and traces are left to the
+services (docs/adr/0010-tracing.md).
 """
 
 import warnings
@@ -26,7 +26,7 @@ warnings.filterwarnings("ignore", "No application metrics to publish")
 
 
 class Metric(StrEnum):
-    """Every metric, under the name that alarms and the dashboard know."""
+    """Every metric, under the name that alarms and the dashboard use."""
 
     USERS_DELETED = "UsersDeleted"
     USERS_ALREADY_ABSENT = "UsersAlreadyAbsent"
@@ -51,9 +51,9 @@ Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 
 def observed(handler: Handler) -> Handler:
-    """Put the run's id on every line that a function logs, its last error's too; publish metrics.
+    """Add the run's id to every line that a function logs, its final error too; publish metrics.
 
-    Of an error that is not ours only the name is logged: its message may hold anything.
+    Of an error that is not ours only the name is logged: its message may contain anything.
     """
 
     @logger.inject_lambda_context(clear_state=True)
@@ -75,7 +75,7 @@ def observed(handler: Handler) -> Handler:
 
 
 def count(metric: Metric, number: int = 1) -> None:
-    """Add to a metric; it is published when the invocation ends, however it ends."""
+    """Add to a metric; it is published when the invocation ends, even with an error."""
     metrics.add_metric(name=metric, unit=MetricUnit.Count, value=number)
 
 

@@ -1,6 +1,7 @@
-"""Plans and lists of users as JSON, an entry a line: a hundred thousand fit a small function.
+"""Plans and lists of users as JSON, one entry a line: a hundred thousand fit a small function.
 
-Neither way are all entries there as dictionaries at once: that is several times their size.
+Neither reading nor writing holds all entries as dictionaries at once: that takes several times
+the memory.
 """
 
 import json
@@ -17,7 +18,7 @@ _quoted = json.encoder.encode_basestring
 
 
 def plan_to_json(plan: Plan) -> bytes:
-    """Write a plan: `dataclasses.asdict` of it, its entries last."""
+    """Write a plan: the JSON of `dataclasses.asdict`, with its entries last."""
     fields = asdict(replace(plan, entries=()))
     del fields["entries"]
     head = json.dumps(fields, ensure_ascii=False)[:-1]
@@ -25,7 +26,7 @@ def plan_to_json(plan: Plan) -> bytes:
 
 
 def plan_from_json(text: str) -> Plan:
-    """Read a plan, in lines or not."""
+    """Read a plan, whether or not it has one entry a line."""
     data = json.loads(text, object_hook=_revived)
     return Plan(
         **{
@@ -46,13 +47,13 @@ def users_to_json(users: Iterable[PortalUser]) -> bytes:
 
 
 def users_from_json(body: bytes) -> list[PortalUser]:
-    """Read a list of users, in lines or not."""
+    """Read a list of users, whether or not it has one user a line."""
     users: list[PortalUser] = json.loads(body, object_hook=_revived)
     return users
 
 
 def _lines(head: str, lines: Iterable[str], tail: str) -> bytes:
-    """Write one line after the other, never all of them as texts."""
+    """Write one line after another, without ever holding all of them as strings."""
     body = bytearray(head.encode())
     for number, line in enumerate(lines):
         body += b",\n" if number else b"\n"
@@ -62,7 +63,7 @@ def _lines(head: str, lines: Iterable[str], tail: str) -> bytes:
     return bytes(body)
 
 
-# By hand, because `asdict` and an encoder for each take ten times as long.
+# Written by hand, because `asdict` and an encoder take ten times as long.
 
 
 def _planned_entry(row: PlannedEntry) -> str:
@@ -87,7 +88,7 @@ def _user(user: PortalUser) -> str:
 
 
 def _revived(data: dict[str, Any]) -> Any:
-    """Make of an object what it was; the parser comes to the inner ones first."""
+    """Turn a JSON object back into its type; the parser handles the inner objects first."""
     if "line" in data:
         return Entry(**data)
     if "username" in data:

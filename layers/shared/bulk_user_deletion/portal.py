@@ -1,8 +1,8 @@
 """The Metric Insights REST API: the only module that speaks HTTP.
 
-Methods answer with what the portal said, as `Answer`s for `rules.answers` to judge; the readers of
-whole lists judge for themselves and raise. The facts come from the vendor's documents; where
-those are silent, the client accepts every form that is likely and depends on none.
+Methods return what the portal said, as `Answer`s for `rules.answers` to judge; methods that read
+whole lists judge the answers themselves and raise. The facts come from the vendor's documents.
+Where those say nothing, the client accepts every likely form and depends on none.
 """
 
 import json
@@ -42,9 +42,9 @@ _LARGEST_ANSWER = 2**20
 
 
 class _Repeat(Retry):
-    """Repeats a GET at once, unless the portal took too long over it: nobody waits for it thrice.
+    """Retries a GET at once, unless it timed out: no one waits for that three times.
 
-    What hangs would take the function with it, whose time is not much longer than the time-out.
+    A portal that hangs would time out the function, which lives little longer than one request.
     """
 
     def increment(
@@ -61,7 +61,7 @@ class _Repeat(Retry):
         return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
-# Nobody waits on Retry-After inside billed time: the state machine's Wait does that.
+# Retry-After is not waited for here, in billed time: the state machine's Wait does that.
 _REPEAT_GET = _Repeat(
     total=2,
     allowed_methods={"GET"},
@@ -73,9 +73,9 @@ _REPEAT_GET = _Repeat(
 
 
 class Portal:
-    """One portal, with or without a token.
+    """A client of the portal, with or without a token.
 
-    `ca_bundle` is the path of a PEM file of certificates to trust instead of the public ones.
+    `ca_bundle` is the path of a PEM file with certificates to trust instead of the public ones.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class Portal:
         self._token = token
         self._verify = ca_bundle or True
         self._timeout = (_CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
-        # Only what cannot change anything is sent twice. `allowed_methods` alone does not hold
-        # that: urllib3 repeats any method after a TLS error, when a DELETE may have had its effect.
+        # Only requests that change nothing are sent twice. `allowed_methods` alone does not ensure
+        # that: urllib3 retries any method after a TLS error, when a DELETE may have taken effect.
         self._reads = _session(_REPEAT_GET)
         self._writes = _session(Retry(0, read=False))
 
@@ -110,16 +110,16 @@ class Portal:
 
     @property
     def user_id(self) -> str:
-        """The id of that user, where the credentials secret says it; else empty."""
+        """The id of that user, if the credentials secret has it; otherwise empty."""
         return self._token.user_id if self._token else ""
 
     @property
     def token_life_seconds(self) -> float:
-        """How long a token lives, from its issue to its end; 0 without a token."""
+        """How long the token is valid, from its issue to its expiry; 0 without a token."""
         return self._token.expires_at - self._token.issued_at if self._token else 0
 
     def get_token(self, credentials: Credentials) -> tuple[str, object]:
-        """Ask for a new token: return its value, and `expires` as the portal wrote it.
+        """Request a new token: return its value, and `expires` as the portal wrote it.
 
         Raises:
             CredentialsRefused, PortalUnavailable, PortalAnswerUnusable
@@ -135,7 +135,7 @@ class Portal:
         )
         body = self._insist(Call.TOKEN, answer, "asked for a token")
         value = body.get("token")
-        if not isinstance(value, str) or not value:  # a 200 with `[]` is what no token gets
+        if not isinstance(value, str) or not value:  # no token is a 200 with `[]`
             raise PortalAnswerUnusable("The portal answered 200 to get_token, but sent no token.")
         if problem := _header_problem(value):
             raise PortalAnswerUnusable(
@@ -147,12 +147,12 @@ class Portal:
     def dataset_rows(self, dataset_id: int) -> list[Mapping[str, Any]]:
         """Return every row of a collected dataset.
 
-        All rows are asked for at once, because they come in no promised order. A portal that sends
-        fewer than there are is asked for the rest, and then for all of them again: only when both
-        readings agree did no page overlap another.
+        All rows are requested at once, because their order is not guaranteed. If the portal sends
+        fewer than it has, the rest is requested, and then everything once more: pages did not
+        overlap only if both readings agree.
 
         Raises:
-            RequestRefused: there is no such dataset, or it may not be read, or is incomplete.
+            RequestRefused: the dataset does not exist, may not be read, or is incomplete.
             TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
         """
         rows, pages = self._dataset_pages(dataset_id)
@@ -210,17 +210,17 @@ class Portal:
             yield user
 
     def look(self, user_id: str) -> Answer:
-        """Ask for one user."""
+        """Request one user."""
         return self._send("GET", _user_path(user_id))
 
     def delete(self, user_id: str) -> Answer:
-        """Delete one user. It is sent once, whatever happens to it."""
+        """Delete one user. The request is never sent twice, whatever happens."""
         answer = self._send("DELETE", _user_path(user_id))
         time_taken(Metric.DELETE_SECONDS, answer.seconds)
         return answer
 
     def raise_for(self, verdict: Verdict, answer: Answer, what: str) -> NoReturn:
-        """Raise the error that stands for a verdict which is not this user's alone."""
+        """Raise the error for a verdict that affects more than one user."""
         found = answer.describe()
         match verdict:
             case Verdict.RENEW_TOKEN:
@@ -287,7 +287,7 @@ class Portal:
             not_sent = isinstance(reason, NewConnectionError)
             return _unanswered(Transport.NOT_SENT if not_sent else Transport.LOST, started)
         except (requests.RequestException, HTTPError, ValueError):
-            # A ValueError is for headers that cannot be read, such as a `Location` that is no URL.
+            # ValueError: a header that cannot be read, such as a `Location` that is not a URL.
             return _unanswered(Transport.LOST, started)
         if text is None:
             return _unanswered(Transport.TOO_LARGE, started)
@@ -303,7 +303,7 @@ class Portal:
 
 
 def _header_problem(value: str) -> str:
-    """Say why a header cannot carry a value (RFC 9110, section 5.5); empty when one can."""
+    """Return why a header cannot carry a value (RFC 9110, section 5.5), or an empty string."""
     if not all(ord(character) <= 0xFF for character in value):
         return "has characters beyond Latin-1"
     if re.search("[\0-\x1f\x7f]", value):
@@ -315,7 +315,7 @@ def _header_problem(value: str) -> str:
 
 def _session(retry: Retry) -> requests.Session:
     session = requests.Session()
-    session.trust_env = False  # no proxy and no .netrc that nobody asked for
+    session.trust_env = False  # ignore proxies and .netrc of the environment
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
     return session
@@ -324,10 +324,10 @@ def _session(retry: Retry) -> requests.Session:
 def parse_user(record: object) -> PortalUser | None:
     """Read a user from an answer: the id under `id` or `user_id`, as a number or a string.
 
-    What is text in all but its JSON type is read as text. A record that lacks a field which safety
-    depends on says so in `lacks`. None when there is no user's id in it.
+    Text fields may be strings, numbers or booleans. If the record lacks a field that safety
+    depends on, `lacks` names it. Returns None if the record has no user id.
     """
-    if isinstance(record, PortalUser):  # read while it was parsed
+    if isinstance(record, PortalUser):  # already read during parsing
         return record
     if not isinstance(record, dict):
         return None
@@ -359,24 +359,24 @@ def parse_user(record: object) -> PortalUser | None:
 def user_in(answer: Answer) -> PortalUser | None:
     """Read the user from the answer to a look: wrapped as `{"user": {…}}`, or bare.
 
-    None when there is none in it.
+    Returns None if there is no user in it.
     """
     body = answer.body
     return parse_user(body["user"] if isinstance(body, dict) and "user" in body else body)
 
 
 def _text(value: object) -> str | None:
-    """Read a text, whatever JSON type it was sent as; None for what is none."""
+    """Read a text field, sent as a string, a number or a boolean; None for anything else."""
     if isinstance(value, bool):
         return "Y" if value else "N"
     if not isinstance(value, str | int | float):
         return None
-    # JSON may hold half a surrogate pair, which no file and no table can.
+    # JSON may contain half a surrogate pair, which cannot be stored in a file or a table.
     return str(value).encode("utf-8", "replace").decode()
 
 
 def normalise_id(value: object) -> str:
-    """Return a user id as decimal text, from a number or a string; empty when it is none."""
+    """Return a user id as decimal text, from a number or a string; empty if it is not an id."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if isinstance(value, str) and is_user_id(value.strip()):
@@ -385,15 +385,15 @@ def normalise_id(value: object) -> str:
 
 
 def _user_path(user_id: str) -> str:
-    if not is_user_id(user_id):  # `DELETE /api/user/id/` is unknown ground
+    if not is_user_id(user_id):  # what `DELETE /api/user/id/` does is unknown
         raise PortalAnswerUnusable("A user id must be a positive whole number.")
     return f"/api/user/id/{user_id}"
 
 
 def _user_in_a_list(data: dict[str, Any]) -> object:
-    """Make a user of what is one while it is parsed: a hundred thousand are smaller that way.
+    """Convert users during parsing: a hundred thousand take less memory that way.
 
-    What lies within a user, such as its manager, may look like one too: it stays within.
+    An object inside a user, such as its manager, may look like a user too: it stays inside.
     """
     return (parse_user(data) or data) if "username" in data else data
 

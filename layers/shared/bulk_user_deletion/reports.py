@@ -1,4 +1,4 @@
-"""How a report is written: JSON for programs, CSV for spreadsheets, and its summary."""
+"""The formats of a report: JSON for programs, CSV for spreadsheets, and its summary."""
 
 import csv
 import io
@@ -19,8 +19,8 @@ def report_json(report: Report) -> dict[str, Any]:
 def report_csv(report: Report) -> str:
     """Return the report's rows as CSV with a header.
 
-    A cell that a spreadsheet would run as a formula is put behind an apostrophe, and what a
-    terminal would obey is not in it: each row is one line.
+    A cell that a spreadsheet would run as a formula is prefixed with an apostrophe, and control
+    characters are removed: each row is one line.
     """
     text = io.StringIO()
     writer = csv.writer(text)
@@ -31,7 +31,7 @@ def report_csv(report: Report) -> str:
 
 
 def summary(report: Report, *, report_address: str) -> Summary:
-    """Return what the state machine and a dropped file's answer say."""
+    """Return the summary for the state machine and for the answer to a dropped file."""
     return Summary(
         run_id=report.run_id,
         status=report.status,

@@ -1,6 +1,6 @@
-"""What starts a run, made one `Request`: a person's JSON, a file's event, a schedule's event.
+"""Turns what starts a run into a `Request`: a person's JSON, a file's or a schedule's event.
 
-All of it is checked before the portal is called.
+Everything is validated before the portal is called.
 """
 
 import json
@@ -132,7 +132,7 @@ _CHECK_SCHEMA: dict[str, Any] = {
     "properties": {"check": {"enum": ["portal"]}},
 }
 
-# Of EventBridge's and the schedule's events, what is read.
+# The fields that are read from EventBridge's and the schedule's events.
 _OBJECT_CREATED_SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "type": "object",
@@ -171,15 +171,16 @@ _SCHEDULE_SCHEMA: dict[str, Any] = {
 def read_request(
     event: Mapping[str, Any], *, file_drop_mode: Mode
 ) -> Request | StopOrder | EndQuietOrder | CloseOrder | CheckOrder | None:
-    """Read an execution's input; None when it asks for nothing (`nothing_in`).
+    """Read an execution's input; return None if it asks for nothing (`nothing_in`).
 
     `event` is a request, an EventBridge "Object Created" event, `{"scheduled_time": …, "request":
     …}` as the schedule sends it, a stop order: `{"stop": {"reason", "by"}}`, with a `run_id` for
-    one run and without for the whole portal, or `{"lift": …}` alike, `{"end_quiet": {"reason",
-    "by"}}`, `{"close": NAME}`, which the end of an execution sends, or `{"check": "portal"}`.
+    one run and without for the whole portal, or `{"lift": …}` with the same fields, `{"end_quiet":
+    {"reason", "by"}}`, `{"close": NAME}`, which the end of an execution sends, or
+    `{"check": "portal"}`.
 
     Raises:
-        RequestRefused: naming the field that is wrong.
+        RequestRefused: naming the invalid field.
     """
     if not isinstance(event, Mapping):
         raise RequestRefused("The request must be a JSON object.")
@@ -211,7 +212,7 @@ def _check(document: Any, schema: dict[str, Any]) -> None:
     try:
         validate(event=document, schema=schema)
     except SchemaValidationError as error:
-        # fastjsonschema calls the document `data`, and quotes no values from it.
+        # fastjsonschema calls the document `data`, and does not quote its values.
         path = ".".join(str(part) for part in (error.path or ["data"])[1:]) or _WHOLE
         message = str(error.validation_message or "is not valid").removeprefix("data").lstrip(". ")
         if error.definition and error.rule in {"minProperties", "maxProperties"}:
@@ -220,7 +221,7 @@ def _check(document: Any, schema: dict[str, Any]) -> None:
 
 
 def _check_keys(document: Any, schema: Mapping[str, Any], path: str) -> None:
-    """Refuse a key that there is not, with the one that was meant where that can be told."""
+    """Refuse an unknown key, and suggest the one that was probably meant."""
     if not isinstance(document, Mapping) or schema.get("type") != "object":
         return
     known: Mapping[str, Any] = schema.get("properties", {})
@@ -232,7 +233,7 @@ def _check_keys(document: Any, schema: Mapping[str, Any], path: str) -> None:
 
 
 def _no_key(key: str, known: Mapping[str, Any]) -> str:
-    """Say what is wrong with a key. An unknown one may be somebody's name: it is not repeated."""
+    """Return what is wrong with a key. An unknown key may be a name, so it is not repeated."""
     for name, inner in known.items():
         if key in inner.get("properties", {}):
             return f'"{key}" belongs in "{name}".'
@@ -281,7 +282,7 @@ def _from_object_created(event: dict[str, Any], mode: Mode) -> Request | None:
     detail = S3EventBridgeNotificationEvent(event).detail
     dropped = detail.object
     # Not `dropped.key`, which URL-decodes it: unlike S3's own notifications, EventBridge sends the
-    # key as it is, and `a+b.csv` would become `a b.csv`.
+    # key unencoded, and `a+b.csv` would become `a b.csv`.
     key = str(dropped["key"])
     if nothing_in(key):
         return None

@@ -1,4 +1,4 @@
-"""The stack's parameters, as the functions see them: read from the environment once."""
+"""The stack's parameters for the functions, read from the environment once."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from bulk_user_deletion.models.runs import Limits, Mode, Pacing
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a function has to know about its stack. Nothing in it is secret."""
+    """Everything that a function needs to know about its stack. None of it is secret."""
 
     portal_url: str
     ca_bundle: str

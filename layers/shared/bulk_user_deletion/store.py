@@ -1,4 +1,4 @@
-"""What the modules that use boto3 share."""
+"""Helpers shared by the modules that use boto3."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ CONFIG = Config(
 
 @contextmanager
 def store_errors(what: str) -> Iterator[None]:
-    """Turn what boto3 raises into `StoreUnavailable`; conditions are for the caller to catch first.
+    """Turn boto3's errors into `StoreUnavailable`; callers catch failed conditions inside.
 
-    Parameter values stay out of the message: they may hold personal data.
+    Parameter values stay out of the message: they may contain personal data.
     """
     try:
         yield
@@ -31,5 +31,5 @@ def store_errors(what: str) -> Iterator[None]:
 
 
 def error_code(error: ClientError) -> str:
-    """Return the service's name for an error."""
+    """Return the service's error code."""
     return str(error.response["Error"]["Code"])

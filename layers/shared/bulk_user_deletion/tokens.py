@@ -1,4 +1,4 @@
-"""The two secrets: the portal's credentials, and the token made from them."""
+"""The two secrets: the portal's credentials, and the token issued for them."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ from bulk_user_deletion.store import CONFIG, error_code, store_errors
 
 
 class TokenStore:
-    """Secrets Manager, as this application uses it. Values are cached for the life of a process."""
+    """Secrets Manager, as this application uses it. Values are cached in the process."""
 
     def __init__(self, *, token_secret: str, credentials_secret: str) -> None:
         self._token_secret = token_secret
@@ -28,14 +28,14 @@ class TokenStore:
         self._cache: dict[str, dict[str, Any] | None] = {}
 
     def stored(self) -> Token | None:
-        """Return the token that Secrets Manager holds now, or None when there is none."""
+        """Return the token that Secrets Manager holds now, or None if there is none."""
         return self._get_token(fresh=True)
 
     def usable(self, *, after: str | None, now: float, seconds_per_delete: float) -> Token:
-        """Return a token to call the portal with, from the cache where that is good enough.
+        """Return a token to call the portal with, from the cache if that is recent enough.
 
-        `after` names the version that RefreshToken last answered with: an older one will not do.
-        `seconds_per_delete` is how long it has to last at least, 0 where no DELETE is to be sent.
+        `after` is the version that RefreshToken last returned: an older one is not accepted.
+        `seconds_per_delete` is how long it must stay valid, 0 if no DELETE will be sent.
 
         Raises:
             TokenRejected: there is none, or it is about to expire.
@@ -63,12 +63,12 @@ class TokenStore:
 
         Raises:
             TokenQuotaExceeded: too many were stored within a day.
-            StoreUnavailable: Secrets Manager does not answer.
+            StoreUnavailable: Secrets Manager does not respond.
         """
         token = Token(
             str(uuid4()), value, issued_at, expires_at, credentials.user, credentials.user_id
         )
-        # The version is in the document too, so that reading it tells which one it is.
+        # The version is in the document too, so that a reader knows which one it has.
         document = {
             "version_id": token.version_id,
             "token": value,
@@ -95,7 +95,7 @@ class TokenStore:
         return token
 
     def credentials(self) -> Credentials:
-        """Return what a person put into the credentials secret.
+        """Return the content of the credentials secret, which a person fills.
 
         Raises:
             CredentialsRefused: it is missing or malformed.
@@ -113,7 +113,7 @@ class TokenStore:
                 f"The secret {self._credentials_secret} must be a JSON object with the texts"
                 f" application_id, application_key and user; missing or malformed: {missing}."
             )
-        # Optional, and a person's to write: a number or a text.
+        # Optional, and written by hand: a number or a text.
         user_id = str(document.get("user_id") or "").strip()
         if user_id and not is_user_id(user_id):
             raise CredentialsRefused(
@@ -136,7 +136,7 @@ class TokenStore:
                 user_id=str(document.get("user_id", "")),
             )
         except (KeyError, TypeError, ValueError):
-            return None  # not one of ours: as good as none, and renewed
+            return None  # not written by us: treated as missing, and renewed
 
     def _get(self, secret: str, *, fresh: bool) -> dict[str, Any] | None:
         if fresh or secret not in self._cache:

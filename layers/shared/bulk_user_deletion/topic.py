@@ -1,4 +1,4 @@
-"""The topic that people subscribe to."""
+"""The SNS topic that people subscribe to."""
 
 import boto3
 
@@ -13,6 +13,6 @@ class Topic:
         self._client = boto3.client("sns", config=CONFIG)
 
     def publish(self, subject: str, body: str) -> None:
-        """Send a message to all who subscribed."""
+        """Send a message to all subscribers."""
         with store_errors("Publishing the notification"):
             self._client.publish(TopicArn=self._topic_arn, Subject=subject, Message=body)

@@ -34,7 +34,7 @@ def test_a_stack_is_updated_with_a_changed_parameter(aws: Engine) -> None:
     assert stack.resources["LedgerTable"] == before["LedgerTable"]
 
 
-def test_a_function_that_is_asleep_wakes_some_time_after_its_first_invocation(aws: Engine) -> None:
+def test_an_inactive_function_wakes_some_time_after_its_first_invocation(aws: Engine) -> None:
     stack = aws.deploy(PROJECT, "asleep", {"PortalUrl": "https://portal.example.com"})
     name = stack.resources["NextBatchFunction"]
     asleep = "Lambda.ResourceNotReadyException"
@@ -47,7 +47,7 @@ def test_a_function_that_is_asleep_wakes_some_time_after_its_first_invocation(aw
     assert error() == error() == asleep
 
     aws.refuse_invocations(name, asleep, seconds=0.2)
-    time.sleep(0.3)  # nobody calls it: it sleeps on
+    time.sleep(0.3)  # not called, it stays inactive
     assert error() == asleep
     deadline = time.monotonic() + 60
     while (said := error()) == asleep:
@@ -92,7 +92,7 @@ def test_it_listens_on_one_loopback_address_only(aws: Engine) -> None:
         socket.create_connection(("127.0.0.2", port), timeout=1).close()
 
 
-def test_nothing_of_the_callers_environment_reaches_it(
+def test_nothing_of_the_callers_environment_is_passed_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
@@ -108,7 +108,7 @@ def test_nothing_of_the_callers_environment_reaches_it(
     assert not names & {"AWS_PROFILE", "AWS_SESSION_TOKEN", "HTTPS_PROXY"}
 
 
-def test_nothing_is_left_when_it_ends() -> None:
+def test_nothing_is_left_running_when_it_ends() -> None:
     with Engine() as engine:
         pid, folder = engine.pid, engine.folder
 

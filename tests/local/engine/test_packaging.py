@@ -1,4 +1,4 @@
-"""CloudFormation receives the project's own template, but for what the emulator needs."""
+"""CloudFormation receives the project's own template, with only the emulator's changes."""
 
 import hashlib
 import io
@@ -59,7 +59,7 @@ def test_only_runtimes_layers_and_addresses_of_files_are_changed(packaged: dict[
     }
 
 
-def test_time_outs_are_shortened_by_one_factor_and_stay_nested(uploads: dict[str, bytes]) -> None:
+def test_timeouts_are_shortened_by_one_factor_and_stay_nested(uploads: dict[str, bytes]) -> None:
     def upload(key: str, body: bytes) -> str:
         uploads[key] = body
         return f"s3://packages/{key}"
@@ -124,7 +124,7 @@ def test_a_layer_that_two_processes_build_at_once_is_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "layer").mkdir()
-    # The other process is quicker by a moment: its layer is there when ours is made.
+    # The other process is slightly faster: its layer exists when ours is built.
     (tmp_path / "layer/Makefile").write_text(
         "build-Shared:\n"
         "\tmkdir -p $(ARTIFACTS_DIR)/python && echo ours > $(ARTIFACTS_DIR)/python/a.py\n"

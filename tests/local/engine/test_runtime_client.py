@@ -30,7 +30,7 @@ def prints(event, context): print("said"); return None
 
 
 class RuntimeApi:
-    """A Runtime API that hands out one event and notes what comes back."""
+    """A Runtime API that hands out one event and records the response."""
 
     def __init__(self, event: Any) -> None:
         self.got: tuple[str, Any] | None = None

@@ -1,22 +1,22 @@
-"""The ledger: one DynamoDB table that remembers what was asked of the portal, and what came of it.
+"""The ledger: one DynamoDB table that records what the portal was asked to do, and the results.
 
-Every promise about crashes and repetitions rests on the conditions of the writes in this package.
+Every guarantee about crashes and retries depends on the write conditions in this package.
 
 | pk           | sk             | row                                                | part       |
 |--------------|----------------|----------------------------------------------------|------------|
 | `run#RUN_ID` | `run`          | whose execution, open or closed, the stop flag     | `runs`     |
-| `run#RUN_ID` | `renewal#TIME` | a renewal of the token while the run went on       | `runs`     |
+| `run#RUN_ID` | `renewal#TIME` | a renewal of the token during the run              | `runs`     |
 | `run#NAME`   | `resumes`      | the run that an execution of this name resumed     | `runs`     |
-| `run#RUN_ID` | `user#USER_ID` | one user, from the intent to delete on             | `users`    |
+| `run#RUN_ID` | `user#USER_ID` | one user, from the intent to delete onwards        | `users`    |
 | `intent`     | `TIME#…`       | a user's first DELETE, and one after each resume   | `users`    |
 | `deleted#…`  | `deleted`      | a deleted user, by hash of id, username or e-mail  | `users`    |
 | `run#NAME`   | `turn`         | the run that an execution of this name waits for   | `turns`    |
 | `event#…`    | `event`        | a trigger's fingerprint: the run that took it      | `triggers` |
-| `event#…`    | `drop`         | a dropped key: hash of what came last, and its run | `triggers` |
+| `event#…`    | `drop`         | a dropped key: hash of its last content, its run   | `triggers` |
 | `lock`       | `lock`         | the run that may delete from this portal           | `portal`   |
 | `stop`       | `stop`         | the stop button of the whole portal, while pressed | `portal`   |
 | `token`      | `lease`        | the caller that is renewing the token              | `portal`   |
-| `pace`       | `pace`         | how fast the portal deletes, when it wants a rest  | `portal`   |
+| `pace`       | `pace`         | how fast the portal deletes, and its `Retry-After` | `portal`   |
 """
 
 from bulk_user_deletion.ledger.portal import PortalState
@@ -30,7 +30,7 @@ from bulk_user_deletion.ledger.users import Users
 class Ledger:
     """The table by subject: each part has its rows, and the conditions under which they change.
 
-    Rows are kept for `kept_days`; a reader need not say how long.
+    Rows are kept for `kept_days`; code that only reads can leave it out.
     """
 
     def __init__(self, table_name: str, *, kept_days: int = 400) -> None:

@@ -1,4 +1,4 @@
-"""What the ledger has one of, because there is one portal: lock, token lease, stop and pace."""
+"""The rows that exist once, because there is one portal: lock, token lease, stop and pace."""
 
 from dataclasses import asdict, replace
 from decimal import Decimal
@@ -29,15 +29,15 @@ def _is_unchanged_since(pace: Pace) -> Condition:
 
 
 class PortalState:
-    """The four rows of which the table has one each."""
+    """The four rows that exist once in the table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def take_lock(self, run_id: str, execution_arn: str, *, instead_of: str = "") -> Lock:
-        """Take the portal's lock; return who has it now.
+        """Try to take the portal's lock; return who holds it now.
 
-        `instead_of` names the holder's execution when it is known to be dead.
+        `instead_of` is the holder's execution, if that is known to be dead.
         """
         doing = "Taking the portal's lock"
         is_free = _is_free_to_lock(execution_arn, dead=instead_of)
@@ -47,11 +47,11 @@ class PortalState:
         return rows.lock_of(self._table.get(doing, rows.LOCK))
 
     def release_lock(self, execution_arn: str) -> None:
-        """Give the portal's lock back, if this execution has it."""
+        """Release the portal's lock, if this execution holds it."""
         self._table.write("Releasing lock", delete(rows.LOCK, _is_locked_by(execution_arn)))
 
     def take_token_lease(self, owner: str, *, until: int, now: int) -> bool:
-        """Become the one caller that renews the token, until it is done or `until` has passed."""
+        """Become the only caller that renews the token, until it is done or `until` has passed."""
         lease = {"lease_owner": owner, "until": until}
         taken = put(rows.TOKEN_LEASE, lease, _is_free_to_lease(owner, now=now))
         return self._table.write("Taking the lease on renewing the token", taken)
@@ -61,17 +61,17 @@ class PortalState:
         self._table.write("Releasing token", delete(rows.TOKEN_LEASE, _is_leased_by(owner)))
 
     def press_stop(self, *, reason: str, by: str, now: float) -> None:
-        """Stop every run, until the stop is lifted. The first reason stands."""
+        """Stop every run until the stop is lifted. The first reason is kept."""
         flag = asdict(Stop(reason, by, int(now)))
         pressed = update(rows.STOP, once={"stop_flag": flag})
         self._table.write("Pressing the stop button", pressed)
 
     def lift_stop(self) -> bool:
-        """Take the stop flag back; False when it is not set."""
+        """Clear the stop flag; return False if it is not set."""
         return self._table.write("Lifting the stop", delete(rows.STOP, rows.IS_STOPPED))
 
     def stop(self) -> Stop | None:
-        """Return who stopped every run on the portal, if somebody did."""
+        """Return who stopped every run on the portal, and why, if anyone did."""
         return rows.stop_of(self._table.get("Reading the stop button", rows.STOP))
 
     def pace(self) -> Pace:
@@ -79,13 +79,13 @@ class PortalState:
         return rows.pace_of(self._table.get_many([rows.PACE]).get(rows.PACE, {}))
 
     def record_pace(self, after: Pace, *, before: Pace) -> bool:
-        """Record what was observed; False when somebody else did since `before` was read."""
+        """Record what was observed; return False if the row was written since `before` was read."""
         pace = {**asdict(after), "seconds_per_delete": Decimal(str(after.seconds_per_delete))}
         recorded = put(rows.PACE, pace, _is_unchanged_since(before))
         return self._table.write("Recording the pace", recorded)
 
     def end_quiet(self) -> int:
-        """Forget when the portal may be called again; return when that was, 0 if it did not say."""
+        """Clear when the portal may be called again; return the cleared time, or 0."""
         while True:
             pace = self.pace()
             after = replace(pace, quiet_until=0, version=pace.version + 1)

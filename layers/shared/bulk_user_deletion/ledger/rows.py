@@ -1,4 +1,4 @@
-"""The ledger's rows: their keys, what they say in our words, and what several parts ask of them."""
+"""The ledger's rows: their keys, their conversion to our types, and shared conditions."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -17,14 +17,14 @@ PACE: Key = ("pace", "pace")
 IS_STOPPED = Condition("attribute_exists(stop_flag)")
 IS_NOT_STOPPED = Condition("attribute_not_exists(stop_flag)")
 
-# Sort keys of a run's rows begin with these, its intents' partition is this one.
+# Prefixes of the sort keys of a run's rows, and the partition of its intents.
 USER = "user#"
 RENEWAL = "renewal#"
 INTENT = "intent"
 
 
 def run_partition(run_id: str) -> str:
-    """Return the partition of a run's rows, or of an execution's by its name."""
+    """Return the partition of a run's rows, or of an execution's rows by its name."""
     return f"run#{run_id}"
 
 
@@ -34,7 +34,7 @@ def run_key(run_id: str) -> Key:
 
 
 def run_keys(run_id: str) -> tuple[Key, ...]:
-    """Return the keys of all rows that a `RunRow` is made of."""
+    """Return the keys of all rows that make up a `RunRow`."""
     return run_key(run_id), STOP, PACE
 
 
@@ -49,12 +49,12 @@ def renewal_key(run_id: str, at: int) -> Key:
 
 
 def resumes_key(name: str) -> Key:
-    """Return the key of what an execution of this name resumed."""
+    """Return the key of the row that says what an execution of this name resumed."""
     return run_partition(name), "resumes"
 
 
 def turn_key(name: str) -> Key:
-    """Return the key of what an execution of this name waits for."""
+    """Return the key of the row that says what an execution of this name waits for."""
     return run_partition(name), "turn"
 
 
@@ -64,7 +64,7 @@ def intent_key(at: int, run_id: str, user_id: str) -> Key:
 
 
 def moment(at: int) -> str:
-    """Return a time as sort keys have it: in the order of time."""
+    """Return a time as it is written in sort keys, which sort chronologically."""
     return f"{at:012}"
 
 
@@ -74,12 +74,12 @@ def event_key(fingerprint: str) -> Key:
 
 
 def drop_key(s3_object: S3Object) -> Key:
-    """Return the key of what was dropped last under an object's key."""
+    """Return the key of the row about the last drop under an object's key."""
     return f"event#{_hash(f'drop {s3_object.bucket} {s3_object.key}')}", "drop"
 
 
 def deleted_key(identity_key: str) -> Key:
-    """Return the key of the record that somebody was deleted, which does not say who."""
+    """Return the key of the record of a deleted user, which does not reveal who it was."""
     return f"deleted#{_hash(identity_key)}", "deleted"
 
 
@@ -88,13 +88,13 @@ def _hash(text: str) -> str:
 
 
 def stop_of(item: Item) -> Stop | None:
-    """Return the stop flag in a row, if it is set."""
+    """Return the stop flag of a row, if it is set."""
     flag = item.get("stop_flag")
     return Stop(flag["reason"], flag["by"], int(flag["at"])) if flag else None
 
 
 def pace_of(item: Item) -> Pace:
-    """Return the portal's pace; nothing is known of it when there is no row."""
+    """Return the portal's pace; without a row, nothing is known about it."""
     if not item:
         return Pace()
     return Pace(
@@ -107,17 +107,17 @@ def pace_of(item: Item) -> Pace:
 
 
 def lock_of(item: Item) -> Lock:
-    """Return who has the portal's lock; nobody when there is no row."""
+    """Return who holds the portal's lock; without a row, no one does."""
     return Lock(str(item.get("run_id", "")), str(item.get("arn", "")))
 
 
 def drop_of(item: Item) -> DropRow | None:
-    """Return what was dropped last under a key."""
+    """Return the last drop under a key."""
     return DropRow(str(item["digest"]), str(item["run_id"])) if item else None
 
 
 def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
-    """Return a run as the rows of its `run_keys` have it, with the stop flag that holds for it."""
+    """Return a run from the rows of its `run_keys`, with the stop flag that applies to it."""
     item = found.get(run_key(run_id))
     if item is None:
         return None
@@ -145,7 +145,7 @@ def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
 
 
 def user_of(item: Item) -> UserRow:
-    """Return a user as its row has it."""
+    """Return a user from its row."""
 
     def number(name: str) -> int:
         return int(item.get(name, Decimal(0)))

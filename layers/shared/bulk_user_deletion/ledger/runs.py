@@ -1,4 +1,4 @@
-"""Runs in the ledger: whose they are, whether they are open, and how they are carried out."""
+"""Runs in the ledger: who owns them, whether they are open, and how they are carried out."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,16 +26,16 @@ def _not_stopped_since(started_at: float) -> Condition:
 
 
 class Runs:
-    """The row of each run, and the condition that it is still the execution's that writes it."""
+    """The row of each run, and the condition that the writing execution still owns it."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def open(self, run_id: str, *, execution_arn: str, request: Request, now: int) -> bool:
-        """Open a run for an execution; the same execution may do so again, which returns False.
+        """Open a run for an execution; return False if the same execution has opened it before.
 
         Raises:
-            RunClosed: another execution had a run of this name, or this one was closed.
+            RunClosed: another execution had a run of this name, or this run was closed.
         """
         row = {
             "execution_arn": execution_arn,
@@ -63,7 +63,7 @@ class Runs:
         limits: Limits,
         control: Control,
     ) -> None:
-        """Record the hash of a run's plan, the pace it is carried out at, and its control looks.
+        """Record the hash of a run's plan, the limits that it runs with, and its control looks.
 
         Raises:
             RunClosed: the run is not open for this execution.
@@ -84,12 +84,12 @@ class Runs:
     ) -> None:
         """Hand a run over to the execution `name`, which resumes it: open, and not stopped.
 
-        `started_at` is when that execution started: a stop that was pressed since then stands.
+        `started_at` is when that execution started: a stop pressed since then still applies.
 
         Raises:
-            RunClosed: another execution has taken it meanwhile, or it was stopped meanwhile.
+            RunClosed: another execution has taken it, or it was stopped, in the meantime.
         """
-        # First, so that this execution's own end can be traced to the run, whenever it comes.
+        # First, so that the run can be found by this execution's name, whenever the execution ends.
         self._table.write(
             "Resuming the run",
             put(rows.resumes_key(name), {"run_id": run.run_id, **self._table.expiry(now)}),
@@ -106,10 +106,10 @@ class Runs:
         )
 
     def take_over_stopped(self, run: RunRow, *, execution_arn: str, stop: Stop) -> None:
-        """Hand an open run over to the execution that closes it, with the stop flag set.
+        """Hand an open run over to the execution that closes it, and set the stop flag.
 
         Raises:
-            RunClosed: another execution has taken it meanwhile.
+            RunClosed: another execution has taken it in the meantime.
         """
         self._must_hold(
             run.run_id,
@@ -122,54 +122,53 @@ class Runs:
         )
 
     def id_of(self, name: str) -> str:
-        """Return the run that an execution of this name carries out: its own, or a resumed one."""
+        """Return the run that an execution of this name carries out: its own or a resumed one."""
         key = rows.resumes_key(name)
         return str(self._table.get_many([key]).get(key, {}).get("run_id", name))
 
     def read(self, run_id: str) -> RunRow | None:
-        """Return a run's row, with the stop flag that holds for it, and the portal's pace."""
+        """Return a run's row, with the stop flag that applies to it and the portal's pace."""
         return rows.run_of(run_id, self._table.get_many(rows.run_keys(run_id)))
 
     def read_open(self, run_id: str, execution_arn: str) -> RunRow:
         """Return the run that an execution holds open.
 
         Raises:
-            RunClosed: it has ended, or is another execution's.
+            RunClosed: it has ended, or belongs to another execution.
         """
         return held(self.read(run_id), run_id, execution_arn)
 
     def press_stop(self, run_id: str, *, reason: str, by: str, now: float) -> bool:
-        """Set the stop flag: no further user is begun. The first reason stands while
-        the run is open.
+        """Set the stop flag: no further user is started.
 
-        False means that there is no such run.
+        The first reason is kept while the run is open. Returns False if there is no such run.
         """
         flag = {"stop_flag": asdict(Stop(reason, by, int(now)))}
         at = {"stopped_at_ms": _milliseconds(now)}
         key = rows.run_key(run_id)
-        # The stop of a closed run is an old one: this is news.
+        # The stop of a closed run is an old one, and is replaced.
         return self._write(update(key, {**flag, **at}, _IS_CLOSED)) or self._write(
             update(key, at, EXISTS, once=flag)
         )
 
     def lift_stop(self, run_id: str) -> bool:
-        """Take the stop flag back; False when it is not set."""
+        """Clear the stop flag; return False if it is not set."""
         lifted = update(rows.run_key(run_id), condition=rows.IS_STOPPED, remove=("stop_flag",))
         return self._table.write("Lifting the stop", lifted)
 
     def count_renewal(self, run_id: str, *, now: int) -> None:
-        """Note that the token was renewed while this run was going on."""
+        """Record that the token was renewed during this run."""
         counted = update(rows.run_key(run_id), condition=EXISTS, add={"renewals": 1})
         if not self._write(counted):
-            return  # a request that was refused never had a row
-        # A row of its own: each intent pays for the size of the run's.
+            return  # a request that was refused has no row
+        # In a separate row: every intent pays for the size of the run's row.
         self._table.write(
             "Noting the renewal of the token",
             update(rows.renewal_key(run_id, now), self._table.expiry(now)),
         )
 
     def renewals(self, run_id: str) -> list[int]:
-        """Return when the token was renewed while this run was going on."""
+        """Return when the token was renewed during this run."""
         found = self._table.query(
             "Reading the run's rows", rows.run_partition(run_id), prefix=rows.RENEWAL
         )
@@ -178,28 +177,28 @@ class Runs:
     def record_losses(
         self, run_id: str, execution_arn: str, *, after_batch: int, losses: Sequence[str]
     ) -> None:
-        """Record that losses were looked for after a batch, and all that the run had until then.
+        """Record that losses were checked after a batch, and all losses of the run up to then.
 
         Raises:
             RunClosed: the run is not open for this execution.
         """
         self._write_held(run_id, execution_arn, checked_batch=after_batch, losses=list(losses))
 
-    def begin_waiting_for_content(self, run_id: str) -> bool:
-        """Note that a run waits for content under its drop's key; False when it did before."""
+    def start_waiting_for_content(self, run_id: str) -> bool:
+        """Record that a run waits for its drop's content; return False if it is on record."""
         waits = {"waited_for_content": True}
         return self._write(update(rows.run_key(run_id), waits, _WAITS_FOR_THE_FIRST_TIME))
 
     def close(self, run_id: str, execution_arn: str) -> None:
-        """Close an execution's run: it may begin nobody any more.
+        """Close an execution's run, which may then start no further users.
 
         Raises:
-            RunClosed: another execution has taken it meanwhile.
+            RunClosed: another execution has taken it in the meantime.
         """
         self._write_held(run_id, execution_arn, is_open=False)
 
     def _write_held(self, run_id: str, execution_arn: str, **values: Any) -> None:
-        """Set attributes of a run's row while it is that execution's."""
+        """Set attributes of a run's row while that execution owns it."""
         self._must_hold(run_id, update(rows.run_key(run_id), values, _is_held_by(execution_arn)))
 
     def _must_hold(self, run_id: str, write: Write) -> None:
@@ -211,7 +210,7 @@ class Runs:
 
 
 def held(run: RunRow | None, run_id: str, execution_arn: str) -> RunRow:
-    """Return a run that is open for an execution.
+    """Return the run, which must be open for an execution.
 
     Raises:
         RunClosed: it is not.
@@ -229,7 +228,7 @@ def _closed(run_id: str) -> RunClosed:
 
 
 def _round(limits: Limits, control: Control) -> dict[str, Any]:
-    """Return what a round of a run is carried out with, as attributes of its row."""
+    """Return the settings of a round of a run, as attributes of its row."""
     return {
         "wait_seconds": limits.wait_seconds,
         "canary_users": limits.canary_users,

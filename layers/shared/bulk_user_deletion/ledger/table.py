@@ -1,4 +1,4 @@
-"""The ledger's table: reads and conditional writes. The one module here that knows boto3."""
+"""The ledger's table: reads and conditional writes. The only module here that uses boto3."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -18,16 +18,16 @@ Item = Mapping[str, Any]
 _NOTHING: Item = {}
 _BATCH_GET = 100
 
-# How often in a row a batch may leave keys unprocessed, and how long is waited: 13 s at most.
+# How many times in a row a batch may leave keys unprocessed, and the first wait: 13 s in all.
 _MAX_UNPROCESSED = 8
 _FIRST_BACKOFF_SECONDS = 0.025
 
 
 class Condition:
-    """What must hold of a row for a write to happen, in DynamoDB's syntax.
+    """What must be true of a row for a write to happen, in DynamoDB's syntax.
 
-    `values` are those that the expression names as `:name`. An attribute is written as it is, or
-    as `#name` where DynamoDB reserves the word.
+    `values` are those that the expression refers to as `:name`. An attribute is written as is, or
+    as `#name` if DynamoDB reserves the word.
     """
 
     def __init__(self, expression: str, **values: Any) -> None:
@@ -50,9 +50,9 @@ EXISTS = Condition("attribute_exists(pk)")
 
 
 class Write:
-    """A write of one row, on its own or in a transaction. The four functions below make one.
+    """A write of one row, alone or in a transaction. The four functions below create one.
 
-    `kind` and `parameters` are those of a transaction's items.
+    `kind` and `parameters` are those of an item of a transaction.
     """
 
     def __init__(self, kind: str, **parameters: Any) -> None:
@@ -61,7 +61,7 @@ class Write:
 
 
 def put(key: Key, attributes: Item, condition: Condition | None = None) -> Write:
-    """Write a whole row, in the place of one that may be there."""
+    """Write a whole row, replacing an existing one."""
     return Write("Put", Item={**_row_key(key), **attributes}, **_conditional(condition))
 
 
@@ -75,9 +75,9 @@ def update(
     add: Mapping[str, int] = _NOTHING,
     remove: Collection[str] = (),
 ) -> Write:
-    """Set attributes of a row, which is made when there is none.
+    """Set attributes of a row, which is created if it does not exist.
 
-    Those in `once` are set unless they are there, `append` adds to lists, `add` to numbers.
+    Those in `once` are set unless they exist; `append` adds to lists, `add` to numbers.
     """
     clauses = {
         "SET": [
@@ -105,14 +105,14 @@ def delete(key: Key, condition: Condition) -> Write:
 
 
 def check(key: Key, condition: Condition) -> Write:
-    """Leave a row as it is: in a transaction, its condition alone counts."""
+    """Leave a row unchanged: in a transaction, only its condition counts."""
     return Write("ConditionCheck", Key=_row_key(key), **_conditional(condition))
 
 
 def _conditional(
     condition: Condition | None, expression: str = "", values: Item = _NOTHING
 ) -> dict[str, Any]:
-    """Return a write's condition, and the names and values in it and in an update's expression."""
+    """Return a write's condition, with the names and values that it and its update use."""
     parameters: dict[str, Any] = {}
     if condition:
         parameters["ConditionExpression"] = condition.expression
@@ -126,9 +126,9 @@ def _conditional(
 
 
 class Table:
-    """The ledger's table. `doing` is what an error says was going on.
+    """The ledger's table. `doing` says in an error what was being done.
 
-    Every method raises `StoreUnavailable` when DynamoDB refuses or does not answer.
+    Every method raises `StoreUnavailable` if DynamoDB refuses a request or does not respond.
     """
 
     def __init__(self, name: str, *, kept_seconds: int) -> None:
@@ -137,11 +137,11 @@ class Table:
         self._client = boto3.resource("dynamodb", config=CONFIG).meta.client
 
     def expiry(self, now: int) -> dict[str, int]:
-        """Return the attribute by which DynamoDB deletes a row that is written `now`."""
+        """Return the attribute that makes DynamoDB expire a row written `now`."""
         return {"expires_at": now + self._kept_seconds}
 
     def get(self, doing: str, key: Key) -> Item:
-        """Return a row, empty when there is none."""
+        """Return a row, or an empty one if it does not exist."""
         with store_errors(doing):
             answer = self._client.get_item(
                 TableName=self._name, Key=_row_key(key), ConsistentRead=True
@@ -149,21 +149,21 @@ class Table:
         return answer.get("Item", _NOTHING)
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
-        """Return those of these rows that there are."""
+        """Return those of these rows that exist."""
         return {(item["pk"], item["sk"]): item for item in self._batches(keys)}
 
     def query(self, doing: str, pk: str, *, prefix: str) -> Iterator[Item]:
-        """Yield the rows whose sort keys begin with `prefix`."""
+        """Yield the rows whose sort keys start with `prefix`."""
         for page in self._pages(doing, "begins_with(sk, :sk)", pk, prefix):
             yield from page["Items"]
 
     def count(self, doing: str, pk: str, *, since: str) -> int:
-        """Return how many rows have this sort key or a later one."""
+        """Return the number of rows with this sort key or a later one."""
         pages = self._pages(doing, "sk >= :sk", pk, since, Select="COUNT")
         return sum(page["Count"] for page in pages)
 
     def write(self, doing: str, write: Write) -> bool:
-        """Write a row; False when its condition does not hold."""
+        """Write a row; return False if its condition is not met."""
         calls: dict[str, Callable[..., object]] = {
             "Put": self._client.put_item,
             "Update": self._client.update_item,
@@ -175,10 +175,10 @@ class Table:
     def transact(
         self, doing: str, decisive: Collection[Write], others: Collection[Write] = ()
     ) -> bool:
-        """Carry out all of these writes, or none; False when a condition of `decisive` fails.
+        """Carry out all of these writes or none; return False if a condition of `decisive` fails.
 
-        Where only one of the `others` fails, what the caller read before is no longer so: that
-        is `StoreUnavailable`, since another try may well succeed.
+        If only a condition of the `others` fails, what the caller read before has changed. That
+        raises `StoreUnavailable`, because a retry may succeed.
         """
         items: list[Any] = [
             {write.kind: {"TableName": self._name, **write.parameters}}
@@ -208,7 +208,7 @@ class Table:
     def _batches(self, keys: Iterable[Key]) -> Iterator[Item]:
         """Yield the rows of these keys.
 
-        A throttled table leaves keys unprocessed without an error, and wants to be asked for them
+        A throttled table leaves keys unprocessed without an error. They must be requested again
         "using an exponential backoff algorithm":
         https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
         """
@@ -233,7 +233,7 @@ class Table:
 
 
 def _did_hold(doing: str, send: Callable[[], object], *, decisive: int = 1) -> bool:
-    """Send a write; tell whether the conditions of its first `decisive` rows held."""
+    """Send a write; return whether the conditions of its first `decisive` rows were met."""
     with store_errors(doing):
         try:
             send()

@@ -1,4 +1,4 @@
-"""Triggers in the ledger: which run took an event, and what was dropped under a key before."""
+"""Triggers in the ledger: which run claimed an event, and what was dropped under a key before."""
 
 from bulk_user_deletion.ledger import rows
 from bulk_user_deletion.ledger.table import IS_NEW, Table, put
@@ -7,13 +7,13 @@ from bulk_user_deletion.models.runs import DropRow
 
 
 class Triggers:
-    """A row for each event, and one for each key that something was dropped under."""
+    """A row for each event, and one for each key under which a file was dropped."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def claim_event(self, fingerprint: str, run_id: str, *, now: int) -> str:
-        """Take a trigger's event for `run_id`; return the run that has it, the first one to ask."""
+        """Claim a trigger's event for `run_id`; return the run that claimed it first."""
         doing, key = "Claiming the event", rows.event_key(fingerprint)
         claim = {"run_id": run_id, **self._table.expiry(now)}
         if self._table.write(doing, put(key, claim, IS_NEW)):
@@ -21,11 +21,11 @@ class Triggers:
         return str(self._table.get(doing, key)["run_id"])
 
     def last_drop(self, s3_object: S3Object) -> DropRow | None:
-        """Return what was dropped last under a key, and looked at."""
+        """Return the last drop under a key that was looked at."""
         doing = "Reading what was dropped before"
         return rows.drop_of(self._table.get(doing, rows.drop_key(s3_object)))
 
     def note_drop(self, s3_object: S3Object, *, digest: str, run_id: str, now: int) -> None:
-        """Note what was dropped under a key, and the run that it started."""
+        """Record what was dropped under a key, and the run that it started."""
         drop = {"digest": digest, "run_id": run_id, **self._table.expiry(now)}
         self._table.write("Noting what was dropped", put(rows.drop_key(s3_object), drop))

@@ -1,4 +1,4 @@
-"""Users in the ledger: each from the intent to delete on, and who was deleted before."""
+"""Users in the ledger: each from the intent to delete onwards, and who was deleted before."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -69,7 +69,7 @@ def _is_of_run(run_id: str) -> Condition:
 
 
 class Users:
-    """The row of each user in a run, the intents of the last day, and who was deleted before."""
+    """The row of each user in a run, the last day's intents, and who was deleted before."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -80,7 +80,7 @@ class Users:
         """Return the run that an execution holds open, and one user's row in it.
 
         Raises:
-            RunClosed: the run has ended, or is another execution's.
+            RunClosed: the run has ended, or belongs to another execution.
         """
         key = rows.user_key(run_id, user_id)
         found = self._table.get_many([*rows.run_keys(run_id), key])
@@ -88,19 +88,19 @@ class Users:
         return run, rows.user_of(found[key]) if key in found else None
 
     def read(self, run_id: str, user_ids: Iterable[str]) -> dict[str, UserRow]:
-        """Return the rows of these users, of those whom a run has started."""
+        """Return the rows of those of these users that a run has started."""
         found = self._table.get_many(rows.user_key(run_id, user_id) for user_id in user_ids)
         return {row.user_id: row for row in map(rows.user_of, found.values())}
 
     def read_all(self, run_id: str) -> Iterator[UserRow]:
-        """Yield the rows of all users that a run began."""
+        """Yield the rows of all users that a run has started."""
         found = self._table.query(
             "Reading the run's rows", rows.run_partition(run_id), prefix=rows.USER
         )
         return map(rows.user_of, found)
 
     def reopen(self, run_id: str, row: UserRow) -> None:
-        """Let an open outcome be replaced: it goes into the row's history, as it stands."""
+        """Allow an open outcome to be replaced, and move it to the row's history."""
         if row.outcome is None or not row.outcome.is_open:
             raise ValueError(f"User {row.user_id} has no open outcome.")
         self._update(
@@ -124,10 +124,11 @@ class Users:
     ) -> bool:
         """Record that `owner` is about to send a DELETE; only then may it be sent.
 
-        False means that it must not: the run was stopped or closed, or this user has a DELETE
-        under way or an outcome already. One transaction decides, so that a stop holds before the
-        next DELETE and two callers never both send one. `is_first` tells that this user was sent
-        no DELETE since the run was begun or resumed: it counts towards the caps per day.
+        False means that it must not: the run was stopped or closed, or this user already has a
+        DELETE in progress or an outcome. One transaction decides, so that a stop takes effect
+        before the next DELETE and two callers never both send one. `is_first` says that no DELETE
+        was sent for this user since the run was started or resumed: it counts towards the caps
+        per day.
         """
         intent = update(
             rows.user_key(run_id, user_id),
@@ -152,7 +153,7 @@ class Users:
         )
 
     def count_intents(self, *, since: int) -> int:
-        """Count the users that were sent a DELETE, or were about to be, since a moment."""
+        """Count the users that were sent a DELETE, or were about to be, since a point in time."""
         return self._table.count(
             "Counting the last day's deletions", rows.INTENT, since=rows.moment(since)
         )
@@ -160,7 +161,7 @@ class Users:
     def record_refusal(
         self, run_id: str, user_id: str, *, owner: str, reason: str, portal_message: str, now: int
     ) -> None:
-        """Record that the portal definitely did nothing: another DELETE may follow."""
+        """Record that the portal definitely did nothing, so that another DELETE may follow."""
         self._update(
             run_id,
             user_id,
@@ -175,7 +176,7 @@ class Users:
         )
 
     def record_sent(self, run_id: str, sent: UserRow, *, owner: str) -> None:
-        """Record that a DELETE was sent, how long it took, and what its answer was."""
+        """Record that a DELETE was sent, how long it took, and what the answer was."""
         self._update(
             run_id,
             sent.user_id,
@@ -193,9 +194,9 @@ class Users:
     def record_look(
         self, run_id: str, user_id: str, *, wait_seconds: int, is_declined: bool
     ) -> None:
-        """Record a look that did not show a user gone, and the wait before the next one.
+        """Record a look that did not show the user gone, and the wait before the next one.
 
-        `is_declined` tells that the portal said it did not delete this user: that stands.
+        `is_declined` says that the portal said it did not delete this user. That is kept.
         """
         state = UserState.DECLINED if is_declined else UserState.SETTLING
         self._update(
@@ -219,11 +220,11 @@ class Users:
         gone: PortalUser | None = None,
         attempts: int | None = None,
     ) -> bool:
-        """Record how a user ended; False when an outcome stands already.
+        """Record how a user ended; return False if the user already has an outcome.
 
-        Only `unknown` gives way, and only to `deleted`. `gone` is the user that we deleted: a
-        later request that names them finds it on record. With `attempts` it is recorded only
-        while the user was sent so many DELETEs, and False when there were more since.
+        Only `unknown` may be replaced, and only by `deleted`. `gone` is the user that we deleted:
+        a later request that names this user finds the record. With `attempts`, the outcome is
+        recorded only if exactly that many DELETEs were sent for the user; otherwise False.
         """
         is_replaceable = _HAS_NO_OUTCOME
         if outcome is Outcome.DELETED:
@@ -252,10 +253,10 @@ class Users:
     def withdraw_outcome(
         self, run_id: str, row: UserRow, user: PortalUser, *, reason: str, now: int
     ) -> bool:
-        """Make an outcome that says "gone" `unknown`, because the portal shows `user` after all.
+        """Replace an outcome that says "gone" by `unknown`: the portal shows `user` after all.
 
-        The old outcome goes into the row's history, and the record of the deletion is withdrawn,
-        where it is this run's. False when the outcome is no longer as it was.
+        The old outcome moves to the row's history. The record of the deletion is withdrawn if this
+        run wrote it. Returns False if the outcome has changed in the meantime.
         """
         if row.outcome not in {Outcome.DELETED, Outcome.ALREADY_ABSENT}:
             raise ValueError(f"User {row.user_id} did not end as gone.")
@@ -280,7 +281,7 @@ class Users:
         return self._table.transact(doing, [withdrawn], forgotten)
 
     def deleted_before(self, keys: Collection[str]) -> set[str]:
-        """Return those of the `identity_keys` under which an earlier deletion is on record."""
+        """Return those of the `identity_keys` that have a record of an earlier deletion."""
         by_row = {rows.deleted_key(key): key for key in keys}
         return {by_row[key] for key in self._table.get_many(by_row)}
 
@@ -292,9 +293,9 @@ class Users:
         condition: Condition,
         **more: Mapping[str, Any],
     ) -> None:
-        """Update a user's row; where the condition does not hold, nothing is lost.
+        """Update a user's row. If the condition is not met, nothing is lost.
 
-        Somebody else took over when our lease ended then: what they found stands.
+        Then another invocation took over when our lease expired, and what it found is kept.
         """
         self._table.write(
             f"Writing the row of user {user_id}",

@@ -1,14 +1,14 @@
-"""Names, compared as the portal's own database compares them, and more loosely."""
+"""Names, compared in the way the portal's database compares them, and more loosely."""
 
 from itertools import groupby
 from unicodedata import normalize
 
 
 def fold(text: str) -> str:
-    """Trim and lower-case: what is equal under this names one user, and may be deleted by it.
+    """Trim and lower-case: names equal under this name the same user, who may be deleted by them.
 
-    However a letter is put together: files from some systems write é as e and an accent. A letter
-    whose small form is another letter's too (the Kelvin sign, İ) stays as it is.
+    Letters are composed first: files from some systems write é as e and an accent. A letter that
+    shares its lower-case form with another letter (the Kelvin sign, İ) is left unchanged.
     """
     text = text.strip()
     if text.isascii():
@@ -24,8 +24,8 @@ def fold(text: str) -> str:
 def fold_loosely(text: str) -> str:
     """Trim and case-fold fully: ß is ss, a ligature is its letters, the long s is s.
 
-    What is equal under this alone protects, and finds deletions that were recorded before `fold`
-    was as strict as it is. Nobody is deleted by it.
+    Names that are equal only under this protect, and find deletions that were recorded before
+    `fold` was as strict as it is now. No user is deleted by it.
     """
     text = text.strip()
     if text.isascii():
@@ -34,6 +34,6 @@ def fold_loosely(text: str) -> str:
 
 
 def _stands_alone(letter: str) -> bool:
-    """Tell whether composing or lower-casing makes another letter of this one."""
+    """Return whether composing or lower-casing turns this letter into another one."""
     small = letter.lower()
     return normalize("NFC", letter) != letter or (small != letter and small.upper() != letter)

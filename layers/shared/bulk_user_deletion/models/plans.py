@@ -1,4 +1,4 @@
-"""Plans: who was asked for, and what is to become of everybody."""
+"""Plans: which users were requested, and what will happen to each."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One requested entry, as somebody wrote it.
+    """One requested entry, as it was written.
 
-    `line` is the line of a file, or the position in a list or dataset, from 1. `bare` is a value
+    `line` is the line in a file, or the position in a list or dataset, from 1. `bare` is a value
     that may be an id, a username or an e-mail; the other three come from named columns.
     """
 
@@ -22,15 +22,15 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """What was asked for, as one cell of a report."""
+        """The entry as requested, as one cell of a report."""
         return " ".join(filter(None, (self.bare, self.user_id, self.username, self.email)))
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedEntry:
-    """An entry and what is to become of it: `would_delete`, or an outcome that is already final.
+    """An entry and what will happen to it: `would_delete`, or an outcome that is already final.
 
-    `warning` is what somebody should know who reads the plan or the report.
+    `warning` is something that readers of the plan or the report should know.
     """
 
     entry: Entry
@@ -43,7 +43,7 @@ class PlannedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How long a plan will take, and what AWS will ask for it: modelled, not measured."""
+    """How long a plan will take, and what AWS will charge for it: modelled, not measured."""
 
     seconds: int
     usd: float
@@ -51,14 +51,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who is to be deleted, and what becomes of every other entry: sealed before the first DELETE.
+    """Who will be deleted, and what happens to every other entry: sealed before the first DELETE.
 
-    `portal_url` is the portal whose users these are: elsewhere the same ids are others, or people
-    who are to stay. `distinct` counts the different entries asked for, before anything was trimmed,
-    `portal_users` everybody in the portal at that moment, and `last_day` the DELETEs of the 24
-    hours before: the caps compare these. `source_version` pins a file. `applies` is the hash of the
+    `portal_url` is the portal of these users: in another portal the same ids are other people, who
+    must stay. `distinct` counts the different requested entries, before anything was trimmed,
+    `portal_users` all users in the portal at that time, and `last_day` the DELETEs of the previous
+    24 hours: the caps compare these. `source_version` pins a file. `applies` is the hash of the
     sealed plan that this one carries out. `refusal` is why the plan may not be applied, or empty.
-    `self_ids` are the users that our own token acts as.
+    `self_ids` are the ids of the user that our own token acts as.
     """
 
     run_id: str
@@ -82,7 +82,7 @@ class Plan:
 
     @property
     def users(self) -> list[PortalUser]:
-        """The users to delete, in the order they were asked for."""
+        """The users to delete, in the order they were requested."""
         return [
             planned.user
             for planned in self.entries

@@ -1,4 +1,4 @@
-"""Reports: what became of everybody."""
+"""Reports: what happened to each user."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class ReportRow:
 
     @property
     def can_be_resumed(self) -> bool:
-        """True when a resumed run may find another outcome: it is open, and was planned."""
+        """True if a resumed run may change the outcome: it is open, and was planned."""
         undecided = {ReasonKind.RECORD_INCOMPLETE, ReasonKind.NOT_LISTED}
         was_planned = self.user_id or self.reason_kind is not ReasonKind.LISTED_AGAIN
         return self.outcome.is_open and self.reason_kind not in undecided and bool(was_planned)
@@ -40,7 +40,7 @@ class ReportRow:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the state machine and a dropped file's answer say of a report, which lies at `report`.
+    """The part of a report, stored at `report`, that goes to the state machine and to drop answers.
 
     Ids and counts only: usernames and e-mails stay in the report.
     """
@@ -60,7 +60,7 @@ class PortalCheck:
     """What a check of the portal found, for `doctor`.
 
     `is_administrator` is about the user that our own token acts as. `clock_ahead_seconds` is how
-    far the portal's clock is ahead of ours, None when it did not tell.
+    far the portal's clock is ahead of ours, None if it did not say.
     """
 
     portal_users: int
@@ -70,12 +70,12 @@ class PortalCheck:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did. `counts` adds up to `requested`, or the run does not claim success.
+    """What a run did. If `counts` does not add up to `requested`, the run does not claim success.
 
-    `unexplained_losses` are the ids of users that left the portal during the run, and that it
-    neither deleted nor was asked to; None when none is known, and the portal could not be asked or
-    listed only some of its users. `renewed_at` is when the token was renewed, `refused_at` when the
-    portal refused a DELETE for the moment.
+    `unexplained_losses` are the ids of users that left the portal during the run and that it
+    neither deleted nor was asked to delete. It is None if none is known and the portal could not
+    be asked or listed only some of its users. `renewed_at` is when the token was renewed,
+    `refused_at` when the portal temporarily refused a DELETE.
     """
 
     run_id: str

@@ -1,4 +1,4 @@
-"""Requests and orders: what starts an execution, once it has been checked."""
+"""Requests and orders: the validated input of an execution."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Source:
     users: tuple[str, ...] | None = None
 
     def describe(self) -> str:
-        """Name the source without naming anybody in it."""
+        """Describe the source without naming anyone in it."""
         if self.dataset_id is not None:
             return f"dataset {self.dataset_id}"
         if self.s3 is not None:
@@ -32,15 +32,15 @@ class Source:
         return f"a list of {len(self.users or ())} users in the request"
 
     def version(self) -> str:
-        """Name the version of a file, as S3 does; empty for what has none."""
+        """Return the S3 version of a file; empty for sources without one."""
         return (self.s3.version_id or self.s3.etag) if self.s3 else ""
 
 
 @dataclass(frozen=True, slots=True)
 class S3Object:
-    """A file in S3; `version_id` or, where S3 gave none, `etag` pins what was dropped.
+    """A file in S3; `version_id` or, without versioning, `etag` pins what was dropped.
 
-    `written_by` is what S3 calls that: PutObject, CopyObject and so on; empty when it is not said.
+    `written_by` is S3's name for the write: PutObject, CopyObject and so on; empty if unknown.
     """
 
     bucket: str
@@ -52,7 +52,7 @@ class S3Object:
 
 @dataclass(frozen=True, slots=True)
 class SealedPlan:
-    """A plan to be applied, as its preview named it: the sha256 is of the very bytes."""
+    """A plan to apply, as its preview named it: the sha256 is of its exact bytes."""
 
     run_id: str
     sha256: str
@@ -64,7 +64,7 @@ class SealedPlan:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """What is open in a run's plan, to be done by another execution."""
+    """What is open in a run's plan, for another execution to do."""
 
     run_id: str
 
@@ -75,9 +75,9 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class CloseOrder:
-    """A run whose execution ended without a report is to be closed.
+    """An order to close a run whose execution ended without a report.
 
-    `name` is that execution's: the run's id, or one that resumed it.
+    `name` is that execution's name: the run's id, or that of an execution that resumed it.
     """
 
     name: str
@@ -85,12 +85,12 @@ class CloseOrder:
 
 @dataclass(frozen=True, slots=True)
 class CheckOrder:
-    """The portal is to be asked whether this stack may do its work there. Nobody is touched."""
+    """An order to check whether this stack can work with the portal. No user is touched."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopOrder:
-    """Somebody presses the stop button, or lifts it: for one run, or without a `run_id` for all."""
+    """An order to press or lift the stop button: for one run, or for all without a `run_id`."""
 
     reason: str
     by: str
@@ -100,7 +100,7 @@ class StopOrder:
 
 @dataclass(frozen=True, slots=True)
 class EndQuietOrder:
-    """The portal asked to be left alone, and somebody says that it may be called again."""
+    """An order to call the portal again although its `Retry-After` has not passed."""
 
     reason: str
     by: str
@@ -108,7 +108,7 @@ class EndQuietOrder:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A validated request. `fingerprint` is set for triggers that may deliver twice."""
+    """A validated request. `fingerprint` is set for triggers that may deliver an event twice."""
 
     mode: Mode
     source: Source | SealedPlan | Resume
@@ -120,7 +120,7 @@ class Request:
 
     @property
     def is_attended(self) -> bool:
-        """True when a person started the run and can read its report right away."""
+        """True if a person started the run and can read its report right away."""
         return self.trigger is Trigger.CONSOLE
 
     @property

@@ -1,4 +1,4 @@
-"""Where an execution goes from FetchUserIds, and what leads it there."""
+"""Where an execution goes after FetchUserIds, and why."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +16,7 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Call again after so long: the run's turn, or a drop's content, may have come."""
+    """Call again after `seconds`: the run's turn, or a drop's content, may have come."""
 
     seconds: int
 
@@ -30,11 +30,12 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What the state machine is told.
+    """What the state machine receives.
 
-    `run_id` is the run that it is about from now on: its own, or one that it resumes or closes.
-    `nothing_because` says why there is nothing to do for it: the event names no list, another run
-    has taken it, or it was an order, and is obeyed. To wait is to call again after `wait_seconds`.
+    `run_id` is the run that the execution works on from now on: its own, or one that it resumes or
+    closes. `nothing_because` says why there is nothing left to do: the event names no list, another
+    run has claimed it, or it was an order, which was carried out. With the route `wait`, the step
+    is called again after `wait_seconds`.
     """
 
     run_id: str

@@ -1,4 +1,4 @@
-"""Runs: what they may do, how they ended, and what the portal has one of."""
+"""Runs: what they may do, how they ended, and the state that all runs on a portal share."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,35 +12,35 @@ class Mode(StrEnum):
 
 
 class Pacing(StrEnum):
-    """The pause after each DELETE: always the same, or as the portal's answers suggest."""
+    """The pause after each DELETE: always the same, or adapted to the portal's answers."""
 
     FIXED = "fixed"
     ADAPTIVE = "adaptive"
 
 
 class RunStatus(StrEnum):
-    """How a run ended, as its report, notification and execution say it."""
+    """How a run ended, as its report, notification and execution state it."""
 
     SUCCEEDED = "SUCCEEDED"
-    NOBODY_DELETED = "NOBODY_DELETED"  # nothing left open, and nothing was there to delete
+    NOBODY_DELETED = "NOBODY_DELETED"  # nothing is left open, and there was no one to delete
     PREVIEWED = "PREVIEWED"
-    REFUSED = "REFUSED"  # nobody was deleted, because a check said no
-    STOPPED = "STOPPED"  # the stop flag was set on the way
+    REFUSED = "REFUSED"  # no one was deleted, because a check failed
+    STOPPED = "STOPPED"  # the stop flag was set during the run
     INCOMPLETE = "INCOMPLETE"  # some users are failed, unknown or not attempted
-    FAILED = "FAILED"  # a step failed in a way nobody planned for
+    FAILED = "FAILED"  # a step failed unexpectedly
 
     @property
     def is_success(self) -> bool:
-        """True when the execution ends SUCCEEDED."""
+        """True if the execution ends SUCCEEDED."""
         return self in {RunStatus.SUCCEEDED, RunStatus.NOBODY_DELETED, RunStatus.PREVIEWED}
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What this portal's looks are measured against, from the control looks of a run's round.
+    """What this portal's looks are judged by, from the control looks of a run's round.
 
-    `self_ids` are the users that our own token acts as; looking at the first must show it. `gone`
-    is how the portal says that nobody holds an id: one of `rules.looking`'s shapes.
+    `self_ids` are the ids of the user that our own token acts as; a look at the first must show it.
+    `gone` is how the portal says that nobody holds an id: one of `rules.looking`'s shapes.
     """
 
     self_ids: tuple[str, ...] = ()
@@ -51,10 +51,10 @@ class Control:
 class Limits:
     """How careful a run is: the stack's parameters, made stricter by the request's options.
 
-    `max_users` and `max_percent` (of the portal's users) are the most that may be asked for; 0
-    means none; the two `…_per_day` hold for any 24 hours, whatever the number of runs.
-    `wait_seconds` is the least pause after each DELETE, `canary_users` how many go first, one by
-    one, `max_not_found_percent` how much of a file nobody is watching may be unknown to the portal.
+    `max_users` and `max_percent` (of the portal's users) are the most that may be requested; 0
+    means none. The two `…_per_day` apply to any 24 hours, regardless of the number of runs.
+    `wait_seconds` is the minimum pause after each DELETE, `canary_users` how many go first, one by
+    one, `max_not_found_percent` how much of an unattended list may be unknown to the portal.
     """
 
     max_users: int
@@ -68,7 +68,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class DropRow:
-    """What was dropped last under a key, in the ledger: the sha256 of its content, and its run."""
+    """The last drop under a key, in the ledger: the sha256 of its content, and its run."""
 
     digest: str
     run_id: str
@@ -76,7 +76,7 @@ class DropRow:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a run stops before the next user, and who said so."""
+    """Why a run stops before the next user, and who stopped it."""
 
     reason: str
     by: str
@@ -85,12 +85,12 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast the portal has been deleting, whatever the run.
+    """How fast the portal has been deleting, across runs.
 
     `seconds_per_delete` is smoothed over the last DELETEs, 0 before the first one. `wait_seconds`
-    is the pause that adaptive pacing makes now, and `changed_at` when it last changed.
-    `quiet_until` is when the portal, which sent `Retry-After`, may be called again. `version`
-    counts the writes of this row.
+    is the current pause of adaptive pacing, and `changed_at` when it last changed. `quiet_until` is
+    when the portal may be called again after a `Retry-After`. `version` counts the writes of this
+    row.
     """
 
     seconds_per_delete: float = 0.0
@@ -106,8 +106,8 @@ class RunRow:
 
     `plan_sha256` seals its plan, once there is one. `round_number` counts the executions that
     handed out its users: 1, and one more for each that resumed it. `control` is what the round's
-    looks are measured against. `losses` are the ids of users who left the portal in the run through
-    nothing that it did, `checked_batch` is the batch after which they were last looked for.
+    looks are judged by. `losses` are the ids of users who left the portal during the run but not
+    because of it, `checked_batch` is the batch after which they were last checked.
     """
 
     run_id: str

@@ -1,11 +1,11 @@
-"""The portal token, and what it is made from."""
+"""The portal token, and the credentials that it is issued for."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A portal token and the version of the secret that holds it. `user` is whom it acts as."""
+    """A portal token and the version of the secret that holds it. `user` is who it acts as."""
 
     version_id: str
     value: str = field(repr=False)
@@ -17,7 +17,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the portal wants for a token: an External Application and a username.
+    """What the portal requires for a token: an External Application and a username.
 
     `user_id` is that user's id, for a portal that does not list it; empty otherwise.
     """

@@ -1,4 +1,4 @@
-"""Users: as the portal has them, and as the ledger has them. Times are epoch seconds (UTC)."""
+"""Users, in the portal and in the ledger. Times are epoch seconds (UTC)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """True when a resumed run may replace this outcome; the others are final."""
+        """True if a resumed run may replace this outcome; the others are final."""
         return self in _OPEN
 
 
@@ -28,7 +28,7 @@ _OPEN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
 
 
 class ReasonKind(StrEnum):
-    """Why an entry ended as it did, for whoever decides by it. The text beside it is for people."""
+    """Why an entry ended as it did, for code to decide by. The text beside it is for people."""
 
     NONE = ""
     # Kept by a rule
@@ -37,16 +37,16 @@ class ReasonKind(StrEnum):
     SELF = "self"
     CHANGED_SINCE_PLAN = "changed_since_plan"
     DUPLICATE = "duplicate"
-    # Naming nobody, or not one user alone
+    # Entries that do not name exactly one user
     NOT_FOUND = "not_found"
     AMBIGUOUS = "ambiguous"
     COLUMNS_DISAGREE = "columns_disagree"
-    CAME_BACK = "came_back"  # an earlier run deleted somebody of this name
+    CAME_BACK = "came_back"  # an earlier run deleted a user of this name
     # Absent
-    NOT_LISTED = "not_listed"  # an id that the list lacks; nobody has looked at it yet
+    NOT_LISTED = "not_listed"  # an id that the list lacks, and that was not looked at yet
     NOBODY_HOLDS_ID = "nobody_holds_id"
     DELETED_BEFORE = "deleted_before"
-    # Not to be decided: a resumed run cannot do better
+    # Undecidable: a resumed run cannot do better
     RECORD_INCOMPLETE = "record_incomplete"
     LISTED_AGAIN = "listed_again"
 
@@ -63,8 +63,8 @@ class Why:
 class PortalUser:
     """A user as the portal lists it. `user_id` is a decimal string without leading zeros.
 
-    `lacks` names the fields that safety depends on and the portal's record does not have: such a
-    user is never deleted, but still holds an id and the names that are there.
+    `lacks` names the fields that safety depends on and that the portal's record lacks. Such a user
+    is never deleted, but still occupies its id and the names that the record has.
     """
 
     user_id: str
@@ -85,7 +85,7 @@ class PortalUser:
 
     @property
     def is_disabled(self) -> bool:
-        """True when the portal says so; a user of whom it says neither is neither."""
+        """True if the portal says so. Without a known value, a user is neither enabled nor not."""
         return fold(self.enabled) == "n"
 
     @property
@@ -94,12 +94,12 @@ class PortalUser:
 
 
 class UserState(StrEnum):
-    """Where a user stands in the ledger, from the first intent on."""
+    """The state of a user in the ledger, from the first intent onwards."""
 
-    REOPENED = "reopened"  # left open by the execution before; another DELETE may be sent
-    INTENT = "intent"  # a DELETE is about to be sent, or was sent and nothing is known of it
+    REOPENED = "reopened"  # left open by the previous execution; another DELETE may be sent
+    INTENT = "intent"  # a DELETE is about to be sent, or was sent with an unknown result
     REFUSED = "refused"  # the portal definitely did nothing; another DELETE may be sent
-    SETTLING = "settling"  # a DELETE was sent; looking until the user is gone or time is up
+    SETTLING = "settling"  # a DELETE was sent; looking until the user is gone or the time is up
     DECLINED = "declined"  # the portal says that it did not delete: the next look decides
     DONE = "done"
 
@@ -108,7 +108,7 @@ class UserState(StrEnum):
 class PastOutcome:
     """An outcome that was replaced, by a resumed run or because the portal contradicted it.
 
-    `attempts` counts the DELETEs until then.
+    `attempts` counts the DELETEs up to then.
     """
 
     outcome: Outcome
@@ -122,9 +122,9 @@ class UserRow:
     """A user's row in the ledger. A user without a row was not attempted.
 
     `attempts` counts DELETEs, `waited` sums the seconds of settling, `delete_seconds` is how long
-    the last DELETE took to answer, `answered_at` when it did, `refused_at` when the portal refused
-    one for the moment. `history` holds the outcomes that were replaced since, the oldest first.
-    `portal_message` is what the portal itself said last, in its own words.
+    the last DELETE took, `answered_at` when it was answered, `refused_at` when the portal
+    temporarily refused one. `history` holds the outcomes that were replaced, oldest first.
+    `portal_message` is the portal's last message, in its own words.
     """
 
     user_id: str
@@ -146,10 +146,10 @@ class UserRow:
 
     @property
     def attempts_this_round(self) -> int:
-        """The DELETEs that were sent since a resume last opened this row again."""
+        """The DELETEs that were sent since a resume last reopened this row."""
         return self.attempts - (self.history[-1].attempts if self.history else 0)
 
     @property
     def is_final(self) -> bool:
-        """True when nothing may change this row any more."""
+        """True if this row may no longer change."""
         return self.state is UserState.DONE and bool(self.outcome and not self.outcome.is_open)

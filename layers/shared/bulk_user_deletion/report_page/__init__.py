@@ -1,4 +1,4 @@
-"""report.html: one file that needs nothing else, for whoever has to read how a run ended."""
+"""report.html: one self-contained file for people who read how a run ended."""
 
 import json
 from base64 import b64encode
@@ -25,7 +25,7 @@ _TEMPLATE = PageTemplate((_FOLDER / "page.pt").read_text(encoding="utf-8"))
 def report_page(report: Report) -> str:
     """Return the report as an HTML document; the template engine escapes every value.
 
-    What a terminal would obey is not in it.
+    It contains no terminal control characters.
     """
     drawn = timeline(report)
     document: str = _TEMPLATE(
@@ -57,7 +57,7 @@ def _title(report: Report) -> str:
 
 
 def _duration(seconds: int) -> str:
-    """Write seconds as people say them, such as 1 h 5 min."""
+    """Format seconds for people, such as 1 h 5 min."""
     minutes, rest = divmod(seconds, 60)
     if not minutes:
         return f"{rest} s"
@@ -78,7 +78,7 @@ def _policy() -> str:
 
 
 def _parts(report: Report) -> list[dict[str, Any]]:
-    """Return each outcome's count with its place in a bar of `WIDTH`."""
+    """Return each outcome's count, with its position in a bar of `WIDTH`."""
     parts, position = [], 0.0
     for outcome, number in report.counts.items():
         width = WIDTH * number / report.requested
@@ -88,7 +88,7 @@ def _parts(report: Report) -> list[dict[str, Any]]:
 
 
 def _area(drawn: Timeline) -> str:
-    """Return the path of an area that grows by a step, up to 40, whenever somebody is gone."""
+    """Return the path of an area that grows by one step, up to 40, with every user that is gone."""
     if not drawn.gone:
         return ""
     most = drawn.gone[-1][1]

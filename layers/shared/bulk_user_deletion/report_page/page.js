@@ -1,5 +1,5 @@
 "use strict";
-// Without this script the page says all the same; with it, its table can be searched and sorted.
+// The page is complete without this script; with it, its table can be searched and sorted.
 const body = document.querySelector("tbody");
 if (body) {
   const rows = Array.from(body.rows);

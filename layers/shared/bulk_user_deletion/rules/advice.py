@@ -1,4 +1,4 @@
-"""What somebody does next about a run that has ended: in words, as a request, as a command."""
+"""What to do next about a run that has ended: in words, as a request, as a command."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Advice:
 
 
 def advice(report: Report) -> list[Advice]:
-    """Return what is left to do for each kind of leftover, the most urgent first."""
+    """Return what is left to do about each kind of outcome, most urgent first."""
     return [*_for_the_run(report), *_for_entries(report)]
 
 
@@ -36,7 +36,7 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
     if report.status is RunStatus.REFUSED or (
         report.status is RunStatus.FAILED and not report.requested
     ):
-        yield Advice("Nobody was deleted. Mend what is said above, then send the request again.")
+        yield Advice("Nobody was deleted. Fix what is said above, then send the request again.")
         return
     if report.mode != Mode.APPLY:
         return
@@ -65,7 +65,7 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
 
 
 def _undecided(report: Report) -> list[str]:
-    """Return the users, by id, whom a resumed run would leave as they are."""
+    """Return the ids of the users that a resumed run would leave as they are."""
     return [
         row.user_id or row.entry
         for row in report.rows

@@ -1,4 +1,4 @@
-"""What the portal's answers mean: the one table of status or transport error, call by call."""
+"""What the portal's answers mean: the only table of statuses and transport errors, by call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ _LONGEST_MESSAGE = 300
 
 
 class Transport(StrEnum):
-    """Why there is no whole answer."""
+    """Why there is no complete answer."""
 
     NOT_SENT = "not_sent"  # no connection: the portal never saw the request
-    LOST = "lost"  # time-out or reset: the portal may have acted on the request
-    TOO_LARGE = "too_large"  # the body went on beyond what any answer needs
+    LOST = "lost"  # timeout or reset: the portal may have acted on the request
+    TOO_LARGE = "too_large"  # the body was larger than any valid answer
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `body` is the decoded JSON, None when there was none to decode.
+    """What came back. `body` is the decoded JSON, None if there was none to decode.
 
-    `seconds` is how long the answer took, `retry_after` the seconds the portal asks us to wait,
-    `served_at` what its clock said.
+    `seconds` is how long the answer took, `retry_after` the seconds that the portal asks us to
+    wait, `served_at` the time of its clock.
     """
 
     status: int | None
@@ -41,9 +41,9 @@ class Answer:
 
     @property
     def portal_message(self) -> str:
-        """The portal's own words for a report: one line of what can be printed, bounded.
+        """The portal's own words for a report: one line of printable text of limited length.
 
-        It may hold personal data, so it stays in the ledger's and the report's rows (rule 6).
+        It may contain personal data, so it stays in the ledger's and the report's rows (rule 6).
         """
         printable = "".join(letter if letter.isprintable() else " " for letter in self.message)
         return " ".join(printable.split())[:_LONGEST_MESSAGE]
@@ -55,11 +55,11 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        """True for any 2xx, whatever its body says."""
+        """True for any 2xx, regardless of its body."""
         return 200 <= (self.status or 0) < 300
 
     def describe(self) -> str:
-        """Name the answer for an operator. Bodies may hold personal data: they stay out."""
+        """Describe the answer for an operator, without its body, which may contain personal data."""
         if self.transport:
             return f"no answer ({self.transport})"
         if self.status == 200 and not isinstance(self.body, dict):
@@ -71,7 +71,7 @@ class Answer:
 
 
 class Call(StrEnum):
-    """What was asked of the portal."""
+    """The kind of request that was sent to the portal."""
 
     TOKEN = "token"  # noqa: S105 -- POST /api/get_token
     READ = "read"  # GET of the users or of a dataset
@@ -83,11 +83,11 @@ class Verdict(StrEnum):
     """What to do now."""
 
     OK = "ok"
-    GONE = "gone"  # the portal itself says that there is no such user; two looks must agree
-    TRY_AGAIN = "try_again"  # definitely nothing happened: wait, then the same again
+    GONE = "gone"  # the portal itself says that the user does not exist; two looks must agree
+    TRY_AGAIN = "try_again"  # definitely nothing happened: wait, then retry
     LOOK = "look"  # something may have happened: look, never guess
     RENEW_TOKEN = "renew_token"  # noqa: S105
-    REFUSE = "refuse"  # the portal will not do this: fail the user, or refuse the source
+    REFUSE = "refuse"  # the portal refuses this: fail the user, or refuse the source
     STOP_CREDENTIALS = "stop_credentials"
     STOP_USER_MANAGEMENT = "stop_user_management"
     STOP_UNUSABLE = "stop_unusable"  # no decision can be based on this
@@ -95,7 +95,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table: which answers it is about, and the verdict for each call."""
+    """One row of the table: which answers it applies to, and the verdict for each call."""
 
     answer: str
     applies: Callable[[Answer], bool]
@@ -114,7 +114,7 @@ class Rule:
 
 
 def _status(*statuses: int, own: bool | None = None) -> Callable[[Answer], bool]:
-    """Match statuses; with `own`, only with the portal's own error body, or only without."""
+    """Match statuses; `own` True or False matches only with or without the portal's error body."""
     return lambda answer: (
         answer.status in statuses and (own is None or own is answer.is_portal_error)
     )
@@ -140,10 +140,10 @@ _OK, _AGAIN, _LOOK, _GONE = Verdict.OK, Verdict.TRY_AGAIN, Verdict.LOOK, Verdict
 _RENEW, _REFUSE, _UNUSABLE = Verdict.RENEW_TOKEN, Verdict.REFUSE, Verdict.STOP_UNUSABLE
 _CREDENTIALS, _MANAGEMENT = Verdict.STOP_CREDENTIALS, Verdict.STOP_USER_MANAGEMENT
 
-# The first row that applies decides. "Own" is the portal's own JSON error body: a proxy does not
-# speak for the portal that it stands before, and so cannot say that a DELETE had no effect. Of a
-# 2xx to a DELETE the body is not to be relied on: a look follows anyway. A redirect is not
-# followed, because the token must not go elsewhere.
+# The first row that applies decides. "Own" is the portal's own JSON error body: a proxy in front of
+# the portal does not speak for it, and so cannot say that a DELETE had no effect. The body of a 2xx
+# to a DELETE is not relied on: a look follows anyway. Redirects are not followed, because the token
+# must not go anywhere else.
 # fmt: off
 RULES = (
     #     answer                       applies                         asking for    reading      looking at   deleting

@@ -7,17 +7,17 @@ from bulk_user_deletion.models.users import Outcome, ReasonKind, UserRow
 
 BATCH_SIZE = 100
 
-# How many users may take the place of a canary that proved nothing, and how many of those may have
-# changed since the plan before that looks like another portal, or one that was restored.
+# How many users may replace canaries that proved nothing, and how many of those may have changed
+# since the plan before it looks like a different or restored portal.
 MOST_REPLACEMENTS = 10
 MOST_CHANGED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """How far the canaries have come: `handed_out` singly, and whether that `is_enough`.
+    """The progress of the canaries: `handed_out` one by one, and whether that `is_enough`.
 
-    `problem` says why nobody else may be started; empty when nothing does.
+    `problem` says why no other user may be started; it is empty if the run may go on.
     """
 
     handed_out: int
@@ -28,9 +28,9 @@ class Canaries:
 def canaries(rows: Sequence[UserRow | None], *, handed_out: int, wanted: int) -> Canaries:
     """Judge the first users of a plan, by their rows in the plan's order.
 
-    A canary proves something when it was deleted. One that was skipped or gone already proves
-    nothing: the next user takes its place. `handed_out` users were handed out so far, canaries or
-    not; the same rows always give the same answer.
+    A canary that was deleted proves something. One that was skipped or already gone proves nothing:
+    the next user takes its place. `handed_out` users were handed out so far, canaries or not. The
+    same rows always give the same answer.
     """
     proved = replaced = changed = 0
     for number, row in enumerate(rows[:handed_out]):
@@ -59,7 +59,7 @@ def canaries(rows: Sequence[UserRow | None], *, handed_out: int, wanted: int) ->
 def batch_range(number: int, *, singles: int, users: int) -> range:
     """Return which of `users` planned users make up batch `number`, counted from 1.
 
-    The first `singles` batches are of one user each. An empty range means that all were handed out.
+    The first `singles` batches have one user each. An empty range means that all were handed out.
     """
     if number <= singles:
         return range(min(number - 1, users), min(number, users))

@@ -1,4 +1,4 @@
-"""When a run is going so badly that it presses its own stop button."""
+"""When a run goes so badly that it presses its own stop button."""
 
 from collections.abc import Iterable
 
@@ -12,10 +12,11 @@ _BAD = {Outcome.FAILED, Outcome.UNKNOWN}
 
 
 def breaker_problem(rows: Iterable[UserRow]) -> str:
-    """Say why nobody else should be begun; empty when the run is going well enough.
+    """Return why no other user should be started, or an empty string if the run may go on.
 
-    `rows` are the run's users in any order. It trips on `IN_A_ROW` users in a row, by the time
-    they ended, that failed or are unknown, and on `PERCENT` of all once `AT_LEAST` have ended.
+    `rows` are the run's users in any order. The breaker trips if `IN_A_ROW` users in a row, in the
+    order in which they ended, failed or are unknown, or `PERCENT` of all once `AT_LEAST` have
+    ended.
     """
     ended = sorted((row for row in rows if row.outcome), key=lambda row: row.ended_at)
     bad = [row for row in ended if row.outcome in _BAD]

@@ -16,7 +16,7 @@ _SHORTEST_SETTLE_SECONDS = 300
 def reason_to_keep(
     planned: PortalUser, found: PortalUser, *, protected: Protected, today: date
 ) -> Why | None:
-    """Compare a user with the plan right before the DELETE; None when nothing has changed."""
+    """Compare a user with the plan right before the DELETE; return None if nothing has changed."""
     changed = [
         name
         for name, before, now in (
@@ -41,9 +41,9 @@ def reason_to_keep(
 def settle_wait(row: UserRow) -> int | None:
     """Return how many seconds to wait before the next look, or None when settling is over.
 
-    A user settles for three times as long as its DELETE took, and for 5 minutes at least. Settling
-    is counted in the waits that were asked for, not by a clock: an invocation that comes late
-    still looks as often as it should.
+    A user settles for three times as long as its DELETE took, and for at least 5 minutes. Settling
+    is measured by the requested waits, not by a clock: an invocation that comes late still makes
+    all of its looks.
     """
     settle_seconds = max(_SHORTEST_SETTLE_SECONDS, 3 * row.delete_seconds)
     if row.waited >= settle_seconds:
@@ -54,7 +54,7 @@ def settle_wait(row: UserRow) -> int | None:
 def retry_wait(attempts: int, retry_after: int | None) -> int | None:
     """Return how long to wait after the portal's definite refusal, or None to give up.
 
-    The portal's own `Retry-After` is obeyed to the second.
+    The portal's own `Retry-After` is honored to the second.
     """
     if attempts >= MAX_ATTEMPTS:
         return None
@@ -62,13 +62,13 @@ def retry_wait(attempts: int, retry_after: int | None) -> int | None:
 
 
 def leases_left(rows: Iterable[UserRow], *, now: int) -> int:
-    """Return the seconds until no function can be left that deletes one of these users."""
+    """Return the seconds until no function can still be deleting one of these users."""
     leases = (row.lease_until for row in rows if row.state is UserState.INTENT)
     return max(0, max(leases, default=0) - now + 1)
 
 
 def pace_wait(row: UserRow, *, wait_seconds: int, now: int) -> int:
-    """Return the pause that is left after this user, counted from the DELETE's answer."""
+    """Return what is left of the pause after this user, counted from the DELETE's answer."""
     if row.state is not UserState.DONE or not row.answered_at:
         return 0
     return max(0, wait_seconds - (now - row.answered_at))

@@ -1,4 +1,4 @@
-"""What gateways and desktops leave in the inbox, and when a drop is no list, or none yet."""
+"""What gateways and desktops leave in the inbox, and when a drop is not a list, or not yet."""
 
 import re
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Mode, RunStatus
 
-WAIT_SECONDS = 60  # for content to come under the key of an empty object
+WAIT_SECONDS = 60  # for the content of an empty object to be written
 
-# How S3 names what wrote an object anew; whatever else wrote it may have copied it onto itself.
+# S3's names for writes of new content. Any other write may have copied the object onto itself.
 _WRITTEN_ANEW = {"PutObject", "POST Object", "PostObject", "CompleteMultipartUpload"}
 
 _LEFT_BEHIND = re.compile(
@@ -29,8 +29,8 @@ _LEFT_BEHIND = re.compile(
 
 
 def nothing_in(key: str) -> str:
-    """Say why an object under this key is no drop; empty when it may be one."""
-    if key.endswith("/"):  # the console's way of making a folder
+    """Return why an object under this key is not a drop, or an empty string if it may be one."""
+    if key.endswith("/"):  # how the console creates a folder
         return "The event names a folder, not a file."
     if _LEFT_BEHIND.fullmatch(key):
         return "The event names a temporary file or one that a system keeps for itself, not a list."
@@ -39,7 +39,7 @@ def nothing_in(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EarlierDrop:
-    """What was dropped under a key before, and how its run stands: open, or ended with `status`."""
+    """The previous drop under a key, and the state of its run: open, or ended with `status`."""
 
     digest: str
     is_open: bool
@@ -47,10 +47,10 @@ class EarlierDrop:
 
 
 def is_a_copy(earlier: EarlierDrop, digest: str, *, written_by: str, mode: Mode) -> bool:
-    """Tell whether a drop is only a copy of the one before it, whose run counts.
+    """Return whether a drop is only a copy of the previous one, whose run counts.
 
-    A file that somebody wrote anew is meant, the same content or not: that is how a run is asked
-    for once more. So is one whose earlier run came to nothing, or was a preview and is not now.
+    A file that was written again is intended, even with the same content: that is how to request
+    another run. So is one whose earlier run had no effect, or was a preview and now is not.
     """
     if digest != earlier.digest or written_by in _WRITTEN_ANEW:
         return False
@@ -61,9 +61,9 @@ def is_a_copy(earlier: EarlierDrop, digest: str, *, written_by: str, mode: Mode)
 
 
 def of_empty(*, is_newest: bool, age_seconds: float) -> Wait | Nothing | None:
-    """Decide about an empty object: gateways make one first, and write its content after.
+    """Decide what to do about an empty object: gateways create one first, then write its content.
 
-    None when it has been empty for so long that nothing will come.
+    Returns None if it has been empty for so long that no content will come.
     """
     if not is_newest:
         return Nothing("The object was empty, and newer content has come: its own run reads it.")

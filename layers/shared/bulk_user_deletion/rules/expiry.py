@@ -1,4 +1,4 @@
-"""When a portal token ends, from the many ways a portal may say it."""
+"""When a portal token expires, from the many formats that a portal may use."""
 
 import math
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ _LONGEST_LIFE = _DAY
 _LONGEST_REST = 30.0
 
 # "Secrets Manager removes unlabeled versions when there are more than 100, but it does not remove
-# versions created less than 24 hours ago": so many can be stored in a day, then it refuses.
+# versions created less than 24 hours ago": after this many in a day, it refuses more.
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 MOST_VERSIONS_A_DAY = 100
 
@@ -17,9 +17,9 @@ def parse_expires(expires: object, *, now: float, fallback_seconds: int) -> floa
     """Return when a token issued at `now` expires, in epoch seconds.
 
     `expires` may be epoch seconds (number or digits), ISO 8601 with or without a zone, or
-    `YYYY-MM-DD HH:MM:SS`; without a zone it is read as UTC. What cannot be read, or lies in the
-    past or more than a day ahead (a zone read wrongly), gives `now + fallback_seconds`. The guess
-    is only that: a rejected token is renewed, whatever was expected of it.
+    `YYYY-MM-DD HH:MM:SS`; without a zone it is read as UTC. A value that cannot be read, is in the
+    past, or is more than a day ahead (a misread zone) gives `now + fallback_seconds`. This is only
+    an estimate: a rejected token is renewed, whatever its expected expiry.
     """
     parsed = _parse(expires)
     if parsed is not None and now < parsed <= now + _LONGEST_LIFE:
@@ -32,7 +32,7 @@ def _parse(expires: object) -> float | None:
         return None
     try:
         return float(expires)
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer too large for a float
         return None
     except ValueError:
         pass
@@ -46,12 +46,13 @@ def _parse(expires: object) -> float | None:
 def outlives_margin(
     *, issued_at: float, expires_at: float, now: float, seconds_per_delete: float = 0
 ) -> bool:
-    """Tell whether a token has enough life left to begin another user with it.
+    """Return whether a token is valid for long enough to start another user with it.
 
-    The margin is a tenth of its life, 30 s at most, and the time that a DELETE has been taking, so
-    that the look after it needs no other token; but never more than half of its life, so that
-    every new token is good for something. It only saves requests: one that is under way when the
-    token ends is not affected, and one that comes late is rejected before it has any effect.
+    The margin is a tenth of its lifetime, at most 30 s, plus the time that a DELETE has been
+    taking, so that the look after it needs no other token. It is never more than half of the
+    lifetime, so that every new token can be used. The margin only saves requests: a request that is
+    in progress when the token expires is not affected, and one that comes too late is rejected
+    before it has any effect.
     """
     return expires_at - now > _margin(expires_at - issued_at, seconds_per_delete)
 
@@ -61,9 +62,9 @@ def _margin(life: float, seconds_per_delete: float) -> float:
 
 
 def renewals_warning(*, run_seconds: float, life_seconds: float, seconds_per_delete: float) -> str:
-    """Warn of a run that renews its token more often than Secrets Manager allows, or nothing.
+    """Return a warning if a run will renew its token more often than Secrets Manager allows.
 
-    `run_seconds` is how long the run is expected to take, `life_seconds` how long a token lives.
+    `run_seconds` is how long the run is expected to take, `life_seconds` the lifetime of a token.
     See docs/adr/0014-token-versions.md.
     """
     used = life_seconds - _margin(life_seconds, seconds_per_delete)

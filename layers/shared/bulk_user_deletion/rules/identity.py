@@ -1,4 +1,4 @@
-"""Which user an entry names: exactly one, or nobody."""
+"""Which user an entry names: exactly one, or none."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -13,14 +13,16 @@ _USER_ID = re.compile(r"[1-9][0-9]{0,18}")
 
 
 def is_user_id(text: str) -> bool:
-    """Tell whether `text` is a portal user id: decimal, positive, without sign or leading zero."""
+    """Return whether `text` is a portal user id: decimal, positive, no sign, no leading zero."""
     return _USER_ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The user an entry names, or why there is none: `problem` is then not_found, ambiguous or
-    columns_disagree, and `detail` says of the last which column names which user, by id.
+    """The user that an entry names, or why there is none.
+
+    `problem` is then not_found, ambiguous or columns_disagree; for columns_disagree, `detail` says
+    which column names which user, by id.
     """
 
     user: PortalUser | None = None
@@ -29,7 +31,7 @@ class Match:
 
 
 class Directory:
-    """The portal's users, to be found by id, username and e-mail, as `fold` has them.
+    """The portal's users, indexed by id, username and e-mail, as `fold` normalizes them.
 
     Raises:
         PortalAnswerUnusable: two different users are listed under one id.
@@ -54,15 +56,15 @@ class Directory:
 
     @property
     def users(self) -> tuple[PortalUser, ...]:
-        """Every user once, in the order they were listed."""
+        """Every user once, in the order in which they were listed."""
         return tuple(self._by_id.values())
 
     def match(self, entry: Entry) -> Match:
         """Find the one user that everything in `entry` names.
 
-        Each filled column must name the same user. A bare value may be an id, a username or an
-        e-mail; when it is one user's id and another's username, it is ambiguous. So is a number
-        that is somebody's username alone: it may be the id of a user who has left.
+        All filled columns must name the same user. A bare value may be an id, a username or an
+        e-mail; if it is one user's id and another's username, it is ambiguous. So is a number that
+        is only someone's username: it may be the id of a user who has left.
         """
         named: dict[str, Collection[PortalUser]] = {}
         if entry.bare:
@@ -91,7 +93,7 @@ class Directory:
         return Match(problem=ReasonKind.COLUMNS_DISAGREE, detail=_who_names_whom(named))
 
     def lists(self, user_id: str) -> bool:
-        """Tell whether somebody holds this id."""
+        """Return whether a listed user has this id."""
         return user_id in self._by_id
 
     def _with_id(self, user_id: str) -> tuple[PortalUser, ...]:
@@ -100,7 +102,7 @@ class Directory:
 
 
 def _who_names_whom(named: Mapping[str, Collection[PortalUser]]) -> str:
-    """Say which column names which user, by id, and which names nobody."""
+    """Describe which column names which user, by id, and which names nobody."""
     said: list[str] = []
     for column, users in sorted(named.items(), key=lambda named: not named[1]):
         ids = [user.user_id for user in users]
@@ -110,9 +112,9 @@ def _who_names_whom(named: Mapping[str, Collection[PortalUser]]) -> str:
 
 
 def api_users(users: Iterable[PortalUser], name: str, *, user_id: str = "") -> tuple[str, ...]:
-    """Return the ids of the users that a token acts as which was asked for under `name`.
+    """Return the ids of the users as which a token may act that was requested for `name`.
 
-    Whatever the credentials secret calls that user: by username, by e-mail, or by id.
+    The credentials secret may give that user's username, e-mail or id.
     """
     folded = fold_loosely(name)
     return tuple(
@@ -124,27 +126,27 @@ def api_users(users: Iterable[PortalUser], name: str, *, user_id: str = "") -> t
 
 
 def only_an_id(entry: Entry) -> str:
-    """Return the id that an entry gives and nothing else; empty for any other entry."""
+    """Return the id of an entry that consists of an id only; empty for any other entry."""
     if entry.username or entry.email or not names_by_id(entry) or (entry.bare and entry.user_id):
         return ""
     return fold(entry.user_id or entry.bare)
 
 
 def names_by_id(entry: Entry) -> bool:
-    """Tell whether an entry gives a user's id, alone or beside names."""
+    """Return whether an entry has a user's id, alone or beside names."""
     return bool(entry.user_id) or is_user_id(fold(entry.bare))
 
 
 def id_key(user_id: str) -> str:
-    """Return the key under which the deletion of the user of an id is recorded."""
+    """Return the key under which the deletion of the user with this id is recorded."""
     return f"id:{user_id}"
 
 
 def keys_of_each_value(entry: Entry) -> list[tuple[str, ...]]:
-    """Return under which keys an earlier deletion of this entry's user may be on record.
+    """Return the keys under which an earlier deletion of this entry's user may be recorded.
 
-    There is one tuple for each value of the entry; any key in it records that value. A name may be
-    on record as it was folded before, too.
+    There is one tuple for each value of the entry; any key in it records that value. A name may
+    also be recorded as earlier versions folded it.
     """
     keys: list[tuple[str, ...]] = []
     if entry.bare and is_user_id(fold(entry.bare)):
@@ -166,7 +168,7 @@ def _name_keys(column: str, name: str) -> tuple[str, ...]:
 
 
 def identity_keys(entry: Entry) -> list[str]:
-    """Return all of the keys under which an earlier deletion of this entry's user may be found."""
+    """Return all keys under which an earlier deletion of this entry's user may be recorded."""
     return [key for keys in keys_of_each_value(entry) for key in keys]
 
 

@@ -1,4 +1,4 @@
-"""Addresses in the AWS console, for people who read a notification or a report."""
+"""Links to the AWS console, for people who read a notification or a report."""
 
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ _CONSOLES = {
 
 
 def execution_link(execution_arn: str) -> str:
-    """Return the page of an execution; its ARN where the partition's console is not known."""
+    """Return the console page of an execution, or its ARN if the partition is unknown."""
     _, partition, _, region, *_ = [*execution_arn.split(":"), "", "", ""]
     if partition not in _CONSOLES:
         return execution_arn
@@ -22,7 +22,7 @@ def execution_link(execution_arn: str) -> str:
 
 
 def object_link(bucket: str, key: str, *, execution_arn: str) -> str:
-    """Return the page of an object in the partition and region of an execution, or its address."""
+    """Return the console page of an object, in an execution's region, or its address."""
     _, partition, _, region, *_ = [*execution_arn.split(":"), "", "", ""]
     if partition not in _CONSOLES:
         return f"s3://{bucket}/{key}"

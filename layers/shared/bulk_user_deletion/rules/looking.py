@@ -1,4 +1,4 @@
-"""How a portal says that nobody holds an id, and the control looks that show it."""
+"""How a portal says that nobody holds an id, and the control looks that reveal it."""
 
 import re
 from collections.abc import Collection
@@ -12,18 +12,18 @@ NULL_USER = "null_user"
 EMPTY_LIST = "empty_list"
 _SAME_ERROR = "error:"
 
-# What HTTP itself calls gone, in the portal's own words: good without having been learned.
+# What HTTP itself defines as gone, in the portal's own words: accepted without being learned.
 _PLAIN = {404: OWN_404, 410: OWN_410}
 
-_LARGEST_ID = 2**31 - 1  # a portal's database may hold no larger one
+_LARGEST_ID = 2**31 - 1  # a portal's database may not support larger ones
 
 
 def gone_shape(answer: Answer) -> str:
-    """Name the way in which an answer to a look says "nobody"; empty when it does not.
+    """Return the way in which an answer to a look says "nobody", or an empty string.
 
     The table is fixed: the portal's own 404 and 410, 200 with `{"user": null}` or `[]`, and 200
-    with an error. Such an error is known by its message without numbers, as a hash: the message
-    may name somebody. Neither 401, 403, 429 and 5xx nor what is not JSON ever says "nobody".
+    with an error. Such an error is identified by a hash of its message without numbers, because the
+    message may contain a name. 401, 403, 429, 5xx and answers that are not JSON never say "nobody".
     """
     if answer.status in _PLAIN:
         return _PLAIN[answer.status] if answer.is_portal_error else ""
@@ -40,12 +40,12 @@ def gone_shape(answer: Answer) -> str:
 
 
 def is_plain(shape: str) -> bool:
-    """Tell whether this way of saying "nobody" needs no second witness."""
+    """Return whether this way of saying "nobody" needs no further evidence."""
     return shape in _PLAIN.values()
 
 
 def says_gone(answer: Answer, *, learned: str) -> bool:
-    """Tell whether an answer to a look says "nobody", as HTTP does or in a way that was learned."""
+    """Return whether an answer to a look says "nobody", as HTTP does or in the learned way."""
     shape = gone_shape(answer)
     return bool(shape) and (is_plain(shape) or shape == learned)
 
@@ -53,7 +53,7 @@ def says_gone(answer: Answer, *, learned: str) -> bool:
 def ids_that_nobody_holds(taken: Collection[str]) -> tuple[str, str]:
     """Choose two ids for a control look: far above the highest one that is `taken`.
 
-    Where there is no room above, the highest free ones below it.
+    If there is no room above, the highest free ones below it.
     """
     highest = max((int(user_id) for user_id in taken if int(user_id) <= _LARGEST_ID), default=0)
     candidate, chosen = (highest + _LARGEST_ID) // 2, list[str]()

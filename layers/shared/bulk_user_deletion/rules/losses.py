@@ -1,4 +1,4 @@
-"""Whom the portal lists no longer, and how many such losses a run may go on with."""
+"""Users that the portal no longer lists, and how many such losses a run tolerates."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,12 +8,12 @@ MOST_LOOKS = 5
 def missing_users(
     before: Collection[str], there: Collection[str], *, explained: Collection[str]
 ) -> list[str]:
-    """Return the ids that were listed before and are not now, but for those `explained`."""
+    """Return the ids that were listed before and are not now, except those `explained`."""
     return sorted((set(before) - set(there)).difference(explained), key=int)
 
 
 def spread(user_ids: Sequence[str]) -> list[str]:
-    """Choose `MOST_LOOKS` of them at most, from all over: a list is cut at one end or the other."""
+    """Choose at most `MOST_LOOKS` of them, evenly spread: a list is usually cut at one end."""
     if len(user_ids) <= MOST_LOOKS:
         return list(user_ids)
     last = len(user_ids) - 1
@@ -21,10 +21,10 @@ def spread(user_ids: Sequence[str]) -> list[str]:
 
 
 def loss_problem(new: Sequence[str], *, after_canaries: bool, most: int) -> str:
-    """Say why nobody else may be started after these losses; empty when the run may go on.
+    """Return why no other user may be started after these losses, or an empty string.
 
-    One loss is too many while only the canaries are gone: nothing but them explains it. Later other
-    administrators and syncs delete users too, so that `most` per batch are let pass.
+    One loss is too many while only the canaries are gone: nothing else explains it. Later, other
+    administrators and syncs delete users too, so up to `most` per batch are tolerated.
     """
     if not new or (len(new) <= most and not after_canaries):
         return ""

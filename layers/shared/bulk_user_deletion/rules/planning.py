@@ -1,4 +1,4 @@
-"""From requested entries to a plan: who is deleted, who is kept and why, and whether at all."""
+"""From requested entries to a plan: who is deleted, who is kept and why, or why it is refused."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,8 +21,8 @@ from bulk_user_deletion.rules.protection import Protected
 
 EMPTY = "The source is empty: it names nobody. Check where it comes from."
 
-# Lists of leavers are often cumulative: they go on naming somebody who went long ago. A colleague
-# may have been given that username or e-mail since, or single sign-on created the leaver again.
+# Lists of leavers are often cumulative: they still name users who left long ago. In the meantime a
+# colleague may have been given that username or e-mail, or single sign-on recreated the leaver.
 _CAME_BACK = Why(
     ReasonKind.CAME_BACK,
     "came_back: an earlier run deleted somebody of this name, and a user of this name is there"
@@ -48,7 +48,7 @@ def stricter(limits: Limits, options: Mapping[str, float]) -> Limits:
 
 
 def strictest(one: Limits, other: Limits) -> Limits:
-    """Take the more careful of two limits, each by each."""
+    """Combine two sets of limits, taking the stricter value of each."""
     return Limits(
         max_users=min(one.max_users, other.max_users),
         max_percent=min(one.max_percent, other.max_percent),
@@ -61,7 +61,7 @@ def strictest(one: Limits, other: Limits) -> Limits:
 
 
 def distinct_entries(entries: Sequence[Entry]) -> int:
-    """Count the different entries, trimmed and lower-cased: the caps are measured on these."""
+    """Count the different entries, trimmed and lower-cased: the caps apply to this number."""
     return len({_folded(entry) for entry in entries})
 
 
@@ -79,9 +79,9 @@ def plan_entries(
 ) -> tuple[PlannedEntry, ...]:
     """Decide for every entry, in order: `would_delete` or how it ends without a DELETE.
 
-    An id that the list lacks is `not_attempted` until somebody has looked at it: `with_looks`.
-    `deleted_before` holds those of the entries'
-    `identity_keys` under which the ledger has an earlier deletion of ours on record.
+    An id that the list lacks is `not_attempted` until it has been looked at: see `with_looks`.
+    `deleted_before` holds those of the entries' `identity_keys` under which the ledger has a record
+    of an earlier deletion.
     """
     planned: list[PlannedEntry] = []
     first_line: dict[str, int] = {}
@@ -134,7 +134,7 @@ def _warning(kind: ReasonKind, user: PortalUser) -> str:
 
 
 def ids_to_look_at(planned: Iterable[PlannedEntry]) -> list[str]:
-    """Return the ids that the portal's list lacks: only a look tells whether somebody holds one."""
+    """Return the ids that the portal's list lacks: only a look shows whether a user has one."""
     return list(
         dict.fromkeys(
             only_an_id(row.entry) for row in planned if row.reason_kind is ReasonKind.NOT_LISTED
@@ -145,9 +145,9 @@ def ids_to_look_at(planned: Iterable[PlannedEntry]) -> list[str]:
 def with_looks(
     planned: Iterable[PlannedEntry], refused: Mapping[str, str]
 ) -> tuple[PlannedEntry, ...]:
-    """Decide for the ids that the list lacks, now that each was looked at and nobody was there.
+    """Decide for the ids that the list lacks, after looks found no user under any of them.
 
-    `refused` has those that the portal would not show, and what it said instead.
+    `refused` has those that the portal did not show, and what it said instead.
     """
     return tuple(
         _looked_at(row, refused) if row.reason_kind is ReasonKind.NOT_LISTED else row
@@ -173,7 +173,7 @@ def _looked_at(row: PlannedEntry, refused: Mapping[str, str]) -> PlannedEntry:
 
 
 def warnings_of(planned: Sequence[PlannedEntry]) -> tuple[str, ...]:
-    """Say loudly what the rows say one by one, by line numbers."""
+    """Summarize the warnings of the rows, with line numbers."""
     lines: dict[str, list[int]] = {}
     for row in planned:
         if row.warning:
@@ -188,8 +188,7 @@ def _without_user(entry: Entry, match: Match, deleted_before: Collection[str]) -
     if match.problem is not ReasonKind.NOT_FOUND:
         said = f"{match.problem}: {match.detail}" if match.detail else match.problem.value
         return _ended(entry, Outcome.UNRESOLVED, Why(match.problem, said))
-    # All its values must be on record: an e-mail may have been shared with somebody else, who is
-    # gone.
+    # All its values must be on record: an e-mail may have been shared with a user who is gone.
     if _recorded(entry, deleted_before, all):
         why = Why(ReasonKind.DELETED_BEFORE, "deleted by an earlier run")
         return _ended(entry, Outcome.ALREADY_ABSENT, why)
@@ -205,7 +204,7 @@ def _ended(entry: Entry, outcome: Outcome, why: Why) -> PlannedEntry:
 def _recorded(
     entry: Entry, deleted_before: Collection[str], quantifier: Callable[[Iterable[bool]], bool]
 ) -> bool:
-    """Tell whether any, or all, of the entry's values are on record as deleted."""
+    """Return whether any, or all, of the entry's values are recorded as deleted."""
     values = keys_of_each_value(entry)
     return bool(values) and quantifier(
         any(key in deleted_before for key in keys) for keys in values
@@ -213,7 +212,7 @@ def _recorded(
 
 
 def check_portal_url(plan: Plan, portal_url: str) -> None:
-    """Refuse a plan that was made for another portal: its ids are other users there.
+    """Refuse a plan that was made for another portal, where its ids are other users.
 
     Raises:
         RequestRefused: naming both portals.
@@ -228,10 +227,10 @@ def check_portal_url(plan: Plan, portal_url: str) -> None:
 def check_size(*, distinct: int, portal_users: int, last_day: int, limits: Limits) -> None:
     """Refuse a request over a cap. Nothing is ever trimmed to fit.
 
-    `last_day` is how many users were sent a DELETE in the 24 hours before.
+    `last_day` is how many users were sent a DELETE in the previous 24 hours.
 
     Raises:
-        RequestRefused: naming the cap, its figure and the figure found.
+        RequestRefused: naming the cap, its value and the value found.
     """
     if distinct == 0:
         raise RequestRefused(EMPTY)
@@ -265,7 +264,7 @@ def check_size(*, distinct: int, portal_users: int, last_day: int, limits: Limit
 
 
 def check_entries(planned: Sequence[PlannedEntry], request: Request, limits: Limits) -> None:
-    """Refuse a list that looks wrong when nobody is there to look at it.
+    """Refuse a list that looks wrong if the run is unattended.
 
     Raises:
         RequestRefused: naming the lines.

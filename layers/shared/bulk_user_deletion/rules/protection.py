@@ -1,4 +1,4 @@
-"""Who is kept, whoever asks for the deletion."""
+"""Users who are kept, no matter who requests their deletion."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _KNOWN_TYPES = {"regular", "power", "administrator"}
 class Protection:
     """One line of the protected list: an id, username or e-mail, or a pattern such as `svc-*`.
 
-    `until` is the last day it holds, None for ever.
+    `until` is the last day on which it applies, None for no end.
     """
 
     line: int
@@ -26,20 +26,20 @@ class Protection:
     until: date | None
 
     def holds_for(self, user: PortalUser, today: date) -> bool:
-        """Tell whether it names `user`, however loosely, and has not run out."""
+        """Return whether it names `user`, even loosely, and has not expired."""
         if self.until and today > self.until:
             return False
         names = (user.user_id, fold_loosely(user.username), fold_loosely(user.email))
-        # Equal first: a name may hold what is special in a pattern, such as `[`.
+        # Equality first: a name may contain special characters of patterns, such as `[`.
         return any(name == self.user or fnmatchcase(name, self.user) for name in names if name)
 
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """Everybody who is kept: administrators, our own API user, and those on the protected list.
+    """All users who are kept: administrators, our own API user, and those on the protected list.
 
-    `api_user` is what the credentials secret calls the user that our token acts as, `self_ids` are
-    the ids of everybody who is called so.
+    `api_user` is the name in the credentials secret of the user that our token acts as, `self_ids`
+    are the ids of all users with that name.
     """
 
     api_user: str
@@ -47,7 +47,7 @@ class Protected:
     self_ids: Collection[str] = ()
 
     def reason_to_keep(self, user: PortalUser, *, today: date) -> Why | None:
-        """Say why `user` must be kept; None when nothing does."""
+        """Return why `user` must be kept, or None if there is no reason."""
         if user.user_id in self.self_ids or api_users([user], self.api_user):
             return Why(ReasonKind.SELF, "self: the user our own API token acts as")
         if user.is_administrator:
@@ -69,13 +69,13 @@ class Protected:
 def read_protected_list(content: bytes) -> list[Protection]:
     """Read the protected list: CSV with the header `user,until,reason`, in UTF-8.
 
-    `until` is a date such as 2027-01-31, or empty. A list that cannot be read wholly protects
-    nobody reliably, so it refuses the run.
+    `until` is a date such as 2027-01-31, or empty. A list that cannot be read completely does not
+    protect reliably, so it refuses the run.
 
     Raises:
         RequestRefused: naming the line.
     """
-    # Here, because DeleteUser seldom needs them: most stacks have no such list.
+    # Imported here because DeleteUser rarely needs them: most stacks have no such list.
     import csv
     import io
 

@@ -11,7 +11,7 @@ from bulk_user_deletion.models.runs import Mode, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.identity import only_an_id
 
-# The outcomes that say that a user is not there any more.
+# The outcomes that say that a user no longer exists.
 GONE = {Outcome.DELETED, Outcome.ALREADY_ABSENT}
 
 # The outcomes that may have a DELETE behind them.
@@ -19,11 +19,11 @@ _TOUCHED = (Outcome.DELETED, Outcome.FAILED, Outcome.UNKNOWN)
 
 
 def settle(row: UserRow, *, still_there: bool | None) -> tuple[Outcome, str]:
-    """Decide how a user ended whom the run had started.
+    """Decide the outcome of a user that the run had started.
 
-    `still_there` is what a last look at this user found, None when it found nothing out. A user
-    with a DELETE of ours behind it that is gone now was deleted by it; one that is there is
-    `unknown`, because that DELETE may still be in progress, unless the portal had declined it.
+    `still_there` is what a last look at this user found, None if it was inconclusive. A user that
+    was sent a DELETE by us and is gone now was deleted by it; one that still exists is `unknown`,
+    because that DELETE may still be in progress, unless the portal had declined it.
     """
     is_settled = row.outcome is not Outcome.UNKNOWN or still_there is not False
     if row.state is UserState.DONE and row.outcome and is_settled:
@@ -31,7 +31,7 @@ def settle(row: UserRow, *, still_there: bool | None) -> tuple[Outcome, str]:
     if still_there is False and not row.attempts:
         return Outcome.ALREADY_ABSENT, "gone at the last look, before we sent a DELETE"
     if still_there is not False and row.state is UserState.REOPENED and row.outcome:
-        return row.outcome, row.reason  # not started again: it stays as it was left
+        return row.outcome, row.reason  # not started again: it keeps its outcome
     evidence = row.reason or "the DELETE's answer was not recorded"
     if still_there is False:
         return Outcome.DELETED, f"{evidence}; gone at the last look"
@@ -46,7 +46,7 @@ def settle(row: UserRow, *, still_there: bool | None) -> tuple[Outcome, str]:
 def report_row(
     planned: PlannedEntry, row: UserRow | None, *, mode: Mode, not_attempted: str
 ) -> ReportRow:
-    """Fold one planned entry and its user's row, already settled, into one row of the report."""
+    """Merge a planned entry and its user's row, already settled, into one row of the report."""
     outcome, reason, kind = planned.outcome, planned.reason, planned.reason_kind
     if outcome is Outcome.WOULD_DELETE:
         if row:
@@ -78,7 +78,7 @@ def report_row(
 
 
 def count_outcomes(rows: Sequence[ReportRow]) -> dict[str, int]:
-    """Count the rows by outcome; outcomes that nobody had are left out."""
+    """Count the rows by outcome; outcomes without rows are left out."""
     counted = Counter(row.outcome.value for row in rows)
     return {outcome.value: counted[outcome] for outcome in Outcome if counted[outcome]}
 
@@ -86,7 +86,7 @@ def count_outcomes(rows: Sequence[ReportRow]) -> dict[str, int]:
 def run_status(
     counts: Mapping[str, int], *, mode: Mode | None, refused: bool, failed: bool, stopped: bool
 ) -> RunStatus:
-    """Name how a run ended: the worst that applies."""
+    """Return how a run ended: the worst status that applies."""
     if refused and not any(counts.get(outcome) for outcome in _TOUCHED):
         return RunStatus.REFUSED
     is_open = any(Outcome(name).is_open and number for name, number in counts.items())
@@ -109,7 +109,7 @@ def sentence(
     can_be_resumed: bool = True,
     is_preview: bool = False,
 ) -> str:
-    """Say in one sentence how a run ended and, where something is left to do, what."""
+    """Say in a few words how a run ended and what is left to do, if anything."""
     deleted = counts.get(Outcome.DELETED, 0)
     total = sum(counts.values())
     left = ", ".join(f"{number} {name}" for name, number in counts.items() if Outcome(name).is_open)
@@ -124,7 +124,7 @@ def sentence(
             would = counts.get(Outcome.WOULD_DELETE, 0)
             return f"Preview: {would} of {total} entries would be deleted. Nobody was touched."
         case RunStatus.REFUSED:
-            return f"Refused: {why} Nobody was deleted: mend that, then send the request again."
+            return f"Refused: {why} Nobody was deleted: fix that, then send the request again."
         case RunStatus.INCOMPLETE if is_preview:
             would = counts.get(Outcome.WOULD_DELETE, 0)
             return (
@@ -154,7 +154,7 @@ def sentence(
         case RunStatus.FAILED if not total:
             return (
                 f"The run failed before it had a plan: nobody was deleted. {why} When that is"
-                " mended, send the request again."
+                " fixed, send the request again."
             )
         case RunStatus.FAILED if left and not can_be_resumed:
             return (
@@ -164,7 +164,7 @@ def sentence(
         case RunStatus.FAILED if left:
             return (
                 f"The run failed with {deleted} of {total} entries deleted ({left}). {why} When"
-                " that is mended, resume the run: what is done is not done twice."
+                " that is fixed, resume the run: what is done is not done twice."
             )
         case RunStatus.FAILED:
             return (
@@ -174,14 +174,14 @@ def sentence(
 
 
 def iso(epoch_seconds: float) -> str:
-    """Write a moment as ISO 8601 in UTC, to the second."""
+    """Format a time as ISO 8601 in UTC, to the second."""
     return datetime.fromtimestamp(int(epoch_seconds), UTC).isoformat().replace("+00:00", "Z")
 
 
 def unfinished(plan: Plan, rows: Mapping[str, UserRow]) -> list[UserRow]:
-    """Return the rows of planned users whose end is not certain yet.
+    """Return the rows of planned users whose outcome is not certain yet.
 
-    What the last look has called doubtful stays so, until a resumed round looks again.
+    An outcome that the last look has marked as doubtful stays so until a resumed round looks again.
     """
     return [
         row
@@ -193,7 +193,7 @@ def unfinished(plan: Plan, rows: Mapping[str, UserRow]) -> list[UserRow]:
 
 
 def ended_as_gone(plan: Plan, rows: Mapping[str, UserRow]) -> list[str]:
-    """Return the ids of which the report will say, because of a look, that nobody holds them."""
+    """Return the ids that the report will call gone because of a look."""
     planned = [
         user.user_id
         for user in plan.users
@@ -208,9 +208,9 @@ def ended_as_gone(plan: Plan, rows: Mapping[str, UserRow]) -> list[str]:
 
 
 def with_doubts(plan: Plan, doubts: Mapping[str, str]) -> Plan:
-    """Call those entries `unknown` whose id nobody was to hold, and whom the portal shows now.
+    """Set entries to `unknown` that were reported as absent and that the portal shows now.
 
-    `doubts` has the evidence by id.
+    `doubts` has the evidence, keyed by id.
     """
     return replace(
         plan,

@@ -1,4 +1,4 @@
-"""When a run did what, as a drawing needs it: positions from 0 to `WIDTH` over its length."""
+"""The timeline of a run for a drawing: positions from 0 to `WIDTH` over its duration."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Spans are (position, width), moments are positions; what is closer than 1 is drawn as one.
+    """Spans are (position, width), moments are positions; those closer than 1 are drawn as one.
 
-    `deletes` were under way, `looks` followed until their outcome was known, `waits` lie between
-    them. `gone` are (position, users gone so far). The seconds are sums over users, but for the
-    longest and the median DELETE.
+    `deletes` are spans with a DELETE in progress, `looks` follow until the outcome was known,
+    `waits` are in between. `gone` are (position, users gone so far). The seconds are sums over
+    users, except for the longest and the median DELETE.
     """
 
     deletes: list[_Span]
@@ -37,12 +37,12 @@ class Timeline:
 
 
 def timeline(report: Report) -> Timeline | None:
-    """Lay a run out in time; None when it sent no DELETE whose answer is on record."""
+    """Return a run's timeline, or None if no DELETE with a recorded answer was sent."""
     sent = [row for row in report.rows if row.answered_at]
     if not sent:
         return None
     answered = [_epoch(row.answered_at) for row in sent]
-    # A resumed run began long before the DELETEs that it is remembered for, and so may its report.
+    # A resumed run, and so its report, may have started long before the DELETEs on record.
     start = min(
         _epoch(report.started_at),
         *(at - row.delete_seconds for at, row in zip(answered, sent, strict=True)),
@@ -94,22 +94,22 @@ def _epoch(text: str) -> float:
 
 
 def _merged(spans: Iterable[_Span]) -> list[_Span]:
-    """Join spans (begin, end) that overlap or are closer than 1."""
+    """Join spans (start, end) that overlap or are closer than 1."""
     merged: list[_Span] = []
-    for begin, end in sorted(spans):
-        if merged and begin - merged[-1][1] < 1:
+    for start, end in sorted(spans):
+        if merged and start - merged[-1][1] < 1:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end))
         else:
-            merged.append((begin, end))
+            merged.append((start, end))
     return merged
 
 
 def _drawn(spans: Sequence[_Span]) -> list[_Span]:
-    return [(begin, max(1.0, round(end - begin, 1))) for begin, end in _merged(spans)]
+    return [(start, max(1.0, round(end - start, 1))) for start, end in _merged(spans)]
 
 
 def _thinned(positions: Iterable[float]) -> list[float]:
-    return [begin for begin, _ in _merged((at, at) for at in positions)]
+    return [start for start, _ in _merged((at, at) for at in positions)]
 
 
 def _steps(positions: Sequence[float]) -> list[tuple[float, int]]:

@@ -17,13 +17,13 @@ from bulk_user_deletion.sources.values import read_bare, read_user_id
 LARGEST_FILE = 50 * 2**20
 
 _ZIP = b"PK\x03\x04"
-# Brackets begin names of columns, too: `[user_id],[username]`.
+# Brackets may also start column names: `[user_id],[username]`.
 _JSON = re.compile(r"\s*(?:\{|\[\s*(?:$|[\[{\]\"0-9.\-]|true\b|false\b|null\b|NaN\b|Infinity\b))")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a file says: whom it names, and what its other columns hint at."""
+    """The content of a file: whom it names, and what its other columns hint at."""
 
     entries: list[Entry]
     hints: tuple[Hint, ...] = ()
@@ -71,9 +71,9 @@ def entries_from_file(content: bytes) -> list[Entry]:
 
 
 def read_file(content: bytes) -> Reading:
-    """Read a workbook, JSON or JSON Lines when it begins as one, whatever its name; else CSV.
+    """Read a workbook, JSON or JSON Lines if it starts like one, whatever its name; else CSV.
 
-    One entry is read at a time, and nothing of a text is kept but the entries.
+    One entry is read at a time, and only the entries are kept in memory.
 
     Raises:
         RequestRefused: naming the line or the entry.
@@ -89,7 +89,7 @@ def read_file(content: bytes) -> Reading:
 
 def _entries(content: bytes, hints: Hints) -> Iterator[Entry]:
     if content.startswith(_ZIP):
-        # Here, because few files are workbooks.
+        # Imported here because few files are workbooks.
         from bulk_user_deletion.sources.workbook import entries_from_workbook
 
         return entries_from_workbook(content, hints)

@@ -101,7 +101,7 @@ def _readable(text: str, delimiter: str, skipped: int) -> list[Row]:
 
 
 def _is_quoted_as_a_whole(cells: Sequence[str]) -> bool:
-    """Tell whether a row has one cell that is a header by itself: `"user_id,username"`."""
+    """Return whether a row has one cell that is a header by itself: `"user_id,username"`."""
     [first, *others] = cells
     return not any(others) and any(
         delimiter in first and len(columns_of(first.split(delimiter), "")) > 0
@@ -124,7 +124,7 @@ def _rows(text: str, delimiter: str, skipped: int) -> Iterator[Row]:
 
 
 def _said(error: str) -> str:
-    """Say in our own words what the csv module says in Python's."""
+    """Translate the csv module's errors into messages for operators."""
     if "new-line character" in error:
         return (
             "it has a carriage return, and other lines end with line feeds. Save the file with one"

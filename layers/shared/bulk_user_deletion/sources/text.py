@@ -1,4 +1,4 @@
-"""A file's bytes as text, and the text as lines: what is no list of users ends here, cheaply."""
+"""A file's bytes as text, and the text as lines: cheaply refuses what is not a list of users."""
 
 import codecs
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def decoded(content: bytes) -> str:
     """Decode UTF-8, with or without a byte order mark, or UTF-16 with one.
 
     Raises:
-        RequestRefused: it is something else; what, where that can be told.
+        RequestRefused: it is something else, which is named if it can be recognized.
     """
     if said := no_list_of_bytes(content):
         raise RequestRefused(said)

@@ -1,4 +1,4 @@
-"""What may stand in a cell, or behind a key, that names somebody; and what is told as no name.
+"""What may be in a cell, or behind a key, that names somebody; and what is reported as not a name.
 
 No message repeats what stands there.
 """

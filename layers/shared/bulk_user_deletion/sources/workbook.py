@@ -344,7 +344,7 @@ def _is_filtered(parts: _Parts, path: str) -> bool:
 
 
 class _SheetReader:
-    """Takes a sheet's elements one by one, and keeps the texts of its cells."""
+    """Handles a sheet's elements one by one, and keeps the texts of its cells."""
 
     def __init__(self, shared: list[str]) -> None:
         self.sheet = _Sheet()
@@ -359,7 +359,7 @@ class _SheetReader:
         self._pieces: list[str] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Take the beginning of an element."""
+        """Handle the start of an element."""
         self._inside.append(name)
         match name:
             case "sheetFormatPr":
@@ -389,13 +389,13 @@ class _SheetReader:
                 self._see_merged(attributes.get("ref", ""))
 
     def text(self, data: str) -> None:
-        """Take a piece of text."""
+        """Handle a piece of text."""
         inside = self._inside[-1] if self._inside else ""
         if inside == "v" or (inside == "t" and "rPh" not in self._inside and "is" in self._inside):
             self._pieces.append(data)
 
     def end(self, name: str) -> None:
-        """Take the end of an element."""
+        """Handle the end of an element."""
         self._inside.pop()
         if name == "c":
             self._end_cell()
@@ -452,7 +452,7 @@ class _SheetReader:
         self.sheet.merged.append((*corners[0], *corners[1]))
 
     def _refuse(self, why: str) -> None:
-        """Note why this sheet may not be read; there may be nobody on it."""
+        """Record why this sheet may not be read; it may contain no users."""
         self.sheet.refusal = self.sheet.refusal or why
 
 
@@ -495,12 +495,12 @@ def _is_true(text: str | None) -> bool:
 
 
 def _is_zero(size: str | None) -> bool:
-    """Tell whether a row's height or a column's width leaves nothing to see."""
+    """Return whether a row's height or a column's width leaves nothing to see."""
     return size is not None and float(size) < 1
 
 
 def _unescaped(text: str) -> str:
-    """Put the characters back that the format writes as `_x000D_`."""
+    """Restore the characters that the format writes as `_x000D_`."""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
 
 

@@ -20,7 +20,7 @@ from bulk_user_deletion.steps.draft import Draft
 
 @dataclass(frozen=True, slots=True)
 class ApplyPlan:
-    """One plan, made again of a `sealed` one."""
+    """One plan, made from a `sealed` one."""
 
     draft: Draft
     sealed: SealedPlan
@@ -36,9 +36,9 @@ class ApplyPlan:
         Returns the plan and the control looks.
 
         Raises:
-            RequestRefused: it is not the plan of this hash, or may not be applied any more.
+            RequestRefused: it is not the plan with this hash, or may no longer be applied.
             TokenRejected: renew the token, then call again.
-            PortalAnswerUnusable, UserManagementDenied: nobody can be told apart as things are.
+            PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
         """
         sealed = self.sealed

@@ -1,4 +1,4 @@
-"""After the canaries, and after each batch: has anybody left the portal whom nobody planned?"""
+"""After the canaries and after each batch: has anyone left the portal who was not planned?"""
 
 import time
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from bulk_user_deletion.observability import logger
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.losses import loss_problem
 
-# The function has fifteen minutes, and reading a large list may take some of them.
+# The function has fifteen minutes, and reading a large list may take some of that time.
 _SECONDS_FOR_LOOKS = 240
 
 
 @dataclass(frozen=True, slots=True)
 class CheckLosses:
-    """One invocation, after batch `number`; `is_canary` tells that it was the last canary."""
+    """One invocation, after batch `number`; `is_canary` says that it was the last canary."""
 
     run_id: str
     execution_arn: str
@@ -33,13 +33,13 @@ class CheckLosses:
     clock: Callable[[], float] = time.time
 
     def perform(self) -> tuple[str, ...]:
-        """Record the losses that are new since the round's start; return their ids.
+        """Record the losses that are new since the start of the round; return their ids.
 
         Too many of them set the run's stop flag.
 
         Raises:
             TokenRejected: renew the token, then call again.
-            PermanentError: no look can be relied on as things are; the run's stop flag is set.
+            PermanentError: looks cannot be relied on; the run's stop flag is set.
             PortalUnavailable, StoreUnavailable: call again.
         """
         run = self.ledger.runs.read_open(self.run_id, self.execution_arn)

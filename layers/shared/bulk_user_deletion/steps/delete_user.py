@@ -1,7 +1,7 @@
 """Deletes one user: look, check against the plan, record the intent, delete, look again.
 
-An invocation does as much as it can without waiting, then says how long the state machine's Wait
-shall last. Called again, it goes on from the ledger.
+An invocation does as much as it can without waiting, then returns how long the state machine
+should wait. The next invocation continues from the ledger.
 """
 
 import math
@@ -42,16 +42,16 @@ from bulk_user_deletion.rules.protection import Protected
 _IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
 _NO_ANSWER = {Verdict.TRY_AGAIN, Verdict.REFUSE}
 
-# Several users at a time may want to write the same row; a lost observation is made again soon.
+# Several users at a time may write the same row; a lost observation is soon made again.
 _TRIES_TO_RECORD = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the state machine is told: whether this user is finished, and how long to wait now.
+    """What the state machine receives: whether this user is finished, and how long to wait now.
 
-    `tries` counts the looks in a row that the portal did not answer; it travels with the state,
-    because a user that was not begun has no row in the ledger to count in.
+    `tries` counts the looks in a row that the portal did not answer. It is kept in the state,
+    because a user that was not started has no row in the ledger.
     """
 
     finished: bool
@@ -63,9 +63,9 @@ class Progress:
 class DeleteUser:
     """One invocation for one user.
 
-    `connect` gives a portal client with a token that should last for so many seconds, and is not
-    called when none is needed.
-    `owner` names this invocation and `lease_until` is when it cannot be running any more.
+    `connect` returns a portal client with a token that lasts for the given number of seconds; it is
+    not called if no client is needed. `owner` identifies this invocation, and `lease_until` is when
+    it can no longer be running.
     """
 
     run_id: str
@@ -84,30 +84,30 @@ class DeleteUser:
 
     @cached_property
     def portal(self) -> Portal:
-        """The portal, connected to when it is first needed, with a token to last for a DELETE."""
-        run, row = self._begun_with
+        """The portal, connected on first use, with a token that lasts for a DELETE."""
+        run, row = self._rows_at_start
         return self.connect(0 if _in_flight(row) else run.pace.seconds_per_delete)
 
     @cached_property
     def looks(self) -> Looks:
-        """Looks, measured against the control looks of the run's round."""
-        return Looks(self.portal, self._begun_with[0].control)
+        """Looks, judged by the control looks of the run's round."""
+        return Looks(self.portal, self._rows_at_start[0].control)
 
     @cached_property
-    def _begun_with(self) -> tuple[RunRow, UserRow | None]:
+    def _rows_at_start(self) -> tuple[RunRow, UserRow | None]:
         return self.ledger.users.run_and_user(
             self.run_id, self.user_id, execution_arn=self.execution_arn
         )
 
     def perform(self) -> Progress:
-        """Take the user as far as it goes without waiting.
+        """Process the user as far as possible without waiting.
 
         Raises:
             TokenRejected: renew the token, then call again.
-            PermanentError: no user can be deleted as things are; the run's stop flag is set.
+            PermanentError: no user can be deleted now; the run's stop flag is set.
             StoreUnavailable: call again.
         """
-        run, row = self._begun_with
+        run, row = self._rows_at_start
         if row and row.state is UserState.DONE:
             return self._finished(run, row)
         if run.stop and (row is None or row.state in {UserState.REFUSED, UserState.REOPENED}):
@@ -116,7 +116,7 @@ class DeleteUser:
             return Progress(finished=False, wait_seconds=row.lease_until - self._now() + 1)
         quiet = run.pace.quiet_until - self._now()
         if quiet > 0 and not self.tries:
-            # The portal asked another user's function for patience. Who has waited goes on.
+            # The portal asked another user's function to wait. A user that has waited goes on.
             return Progress(finished=False, wait_seconds=min(quiet, LONGEST_PATIENCE), tries=1)
         try:
             return self._look(run, row)
@@ -140,7 +140,7 @@ class DeleteUser:
         return self._not_shown(run, row, seen)
 
     def _not_shown(self, run: RunRow, row: UserRow | None, seen: Seen) -> Progress:
-        """Fail the user whom the portal does not show, unless it does not show us our own."""
+        """Fail a user that the portal does not show, unless it does not show our own either."""
         if seen.is_this_users and (ours := self.looks.at_api_user()):
             if ours.verdict is Verdict.OK:
                 return self._failed(run, row, seen)
@@ -199,7 +199,7 @@ class DeleteUser:
             now=self._now(),
             is_first=row is None or not row.attempts_this_round,
         ):
-            # Stopped, or another invocation was faster: the next one sees which in the ledger.
+            # Stopped, or another invocation was faster: the next one reads in the ledger which.
             return Progress(finished=False, wait_seconds=1)
         answer = self.portal.delete(self.user_id)
         said = f"DELETE: {answer.describe()}"
@@ -217,7 +217,7 @@ class DeleteUser:
             case (Verdict.OK | Verdict.LOOK) as verdict:
                 self.ledger.users.record_sent(self.run_id, sent, owner=self.owner)
                 run = self._observed(run, answer, is_delete=verdict is Verdict.OK)
-                # That it is gone is what the portal says too, unless it said no or nothing.
+                # The portal says "gone" too, unless its answer was an error or got lost.
                 says_deleted = verdict is Verdict.OK and not answer.is_portal_error
                 return self._look(run, sent, again=not says_deleted)
             case Verdict.GONE | Verdict.REFUSE:
@@ -295,7 +295,7 @@ class DeleteUser:
             gone=gone,
             attempts=row.attempts if row else 0,
         ):
-            # Another invocation has sent a DELETE since our look, or was faster to see its end.
+            # Another invocation has sent a DELETE since our look, or recorded the outcome first.
             return Progress(finished=False, wait_seconds=1)
         rows = self.ledger.users.read_all(self.run_id)
         if outcome.is_open and (problem := breaker_problem(rows)):
@@ -311,9 +311,9 @@ class DeleteUser:
         return Progress(finished=True, wait_seconds=wait)
 
     def _observed(self, run: RunRow, answer: Answer, *, is_delete: bool = False) -> RunRow:
-        """Record what an answer tells of the pace, when it is news; return the run with it.
+        """Record what an answer shows about the pace, if it is new; return the run with it.
 
-        A portal that asks for more patience than a run has stops the run.
+        If the portal asks for a longer wait than a run accepts, the run stops.
         """
         if is_strained(answer) and (problem := patience_problem(answer.retry_after)):
             self._stop(problem)
@@ -327,7 +327,7 @@ class DeleteUser:
 
     @cached_property
     def planned(self) -> PortalUser:
-        """The user as planned; nobody who is not in the batch that was handed out is touched."""
+        """The user as planned; no user outside the batch that was handed out is touched."""
         planned = self.bucket.read_batch(self.batch_key).get(self.user_id)
         if planned is None:
             raise PortalAnswerUnusable(
@@ -353,5 +353,5 @@ class DeleteUser:
 
 
 def _in_flight(row: UserRow | None) -> TypeGuard[UserRow]:
-    """Tell whether a DELETE of ours may have had, or may still have, its effect."""
+    """Return whether a DELETE of ours may have taken effect, or still may."""
     return row is not None and row.state in _IN_FLIGHT

@@ -1,4 +1,4 @@
-"""What every plan has, wherever its entries come from: its figures, and what the caps allow."""
+"""What all plans share, regardless of their source: the figures, and the check of the caps."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ from bulk_user_deletion.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The plan of one run, while it is made."""
+    """The plan of one run while it is being made."""
 
     run_id: str
     request: Request
@@ -31,7 +31,7 @@ class Draft:
     clock: Callable[[], float] = time.time
 
     def remember(self, users: Iterable[PortalUser]) -> None:
-        """Keep the portal's users as they were before a run that deletes some of them."""
+        """Store the portal's users as they were before a run that deletes some of them."""
         if self.request.mode is Mode.APPLY:
             self.bucket.write_users(users_before_key(self.run_id), users)
 
@@ -46,7 +46,7 @@ class Draft:
         source_version: str,
         hints: Iterable[str] = (),
     ) -> Plan:
-        """Return a plan of these entries, with all that it says beside them."""
+        """Return a plan with these entries and all its other fields."""
         users = sum(entry.outcome is Outcome.WOULD_DELETE for entry in entries)
         seconds_per_delete = self.ledger.portal.pace().seconds_per_delete or SECONDS_PER_DELETE
         estimated = estimate(
@@ -79,7 +79,7 @@ class Draft:
         )
 
     def limited(self, plan: Plan) -> Plan:
-        """Note why the plan may not be applied; it is stored all the same, for the report."""
+        """Record why the plan may not be applied; it is stored anyway, for the report."""
         try:
             check_size(
                 distinct=plan.distinct,

@@ -1,4 +1,4 @@
-"""A drop is looked at before its run takes its turn: it may be no list, or none yet."""
+"""Checks a drop before its run takes its turn: it may not be a list, or not yet."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,7 +16,7 @@ from bulk_user_deletion.sources import LARGEST_FILE
 
 @dataclass(frozen=True, slots=True)
 class DropLook:
-    """One look at the drop that a run is about."""
+    """One check of the drop that a run is about."""
 
     request: Request
     run_id: str
@@ -25,12 +25,12 @@ class DropLook:
     now: float
 
     def instead(self) -> Wait | Nothing | None:
-        """Say what to do instead of reading a dropped file; None when it is to be read.
+        """Return what to do instead of reading a dropped file, or None to read it.
 
         Raises:
-            RequestRefused: its key is so long that no answer can stand beside it, it is gone, or
+            RequestRefused: its key is too long for an answer beside it, it was deleted, or it is
                 too large.
-            StoreUnavailable: S3 or DynamoDB does not answer.
+            StoreUnavailable: S3 or DynamoDB does not respond.
         """
         source = self.request.source
         dropped = source.s3 if isinstance(source, Source) and self.request.dropped_key else None
@@ -43,7 +43,7 @@ class DropLook:
                 f" {length} bytes, and S3 allows {LONGEST_KEY}. Drop it again under a shorter name."
             )
         if not dropped.version_id:
-            return None  # without versions there is none before it, and none is pinned
+            return None  # without versioning there is no previous version, and none is pinned
         before = self.ledger.triggers.last_drop(dropped)
         if before and before.run_id == self.run_id:
             return None  # decided by an earlier invocation for this run
@@ -62,7 +62,7 @@ class DropLook:
         return None
 
     def _counts(self, before: DropRow, digest: str, dropped: S3Object) -> bool:
-        """Tell whether this drop is a copy of the one before it, whose run counts."""
+        """Return whether this drop is a copy of the previous one, whose run counts."""
         run = self.ledger.runs.read(before.run_id)
         answer = self.bucket.read_answer(dropped.key)
         status = str(answer.get("status", "")) if answer.get("run_id") == before.run_id else ""
@@ -78,6 +78,6 @@ class DropLook:
             age_seconds=self.now - newest.written_at,
         )
         runs = self.ledger.runs
-        if isinstance(decided, Wait) and not runs.begin_waiting_for_content(self.run_id):
+        if isinstance(decided, Wait) and not runs.start_waiting_for_content(self.run_id):
             return None  # waited for already
         return decided

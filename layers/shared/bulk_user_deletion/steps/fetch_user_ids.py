@@ -1,4 +1,4 @@
-"""Leads each request to what carries it out: nobody is touched here, and nothing decided."""
+"""Routes each request to the code that carries it out. No user is touched, nothing decided."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -24,9 +24,9 @@ from bulk_user_deletion.request import read_request
 from bulk_user_deletion.rules.drops import nothing_in
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.orders import (
+    carry_out_stop,
     check_portal,
     end_quiet,
-    obey_stop,
     take_over_ended,
 )
 from bulk_user_deletion.steps.resume_run import Resumed, ResumeRun
@@ -49,12 +49,12 @@ class FetchUserIds:
     clock: Callable[[], float] = time.time
 
     def perform(self) -> Planned:
-        """Lead the request to what carries it out; say where the execution goes from there.
+        """Route the request to the code that carries it out; return where the execution goes next.
 
         Raises:
-            RequestRefused: nobody will be deleted; the message says why and what to do.
+            RequestRefused: no user will be deleted; the message says why and what to do.
             TokenRejected: renew the token, then call again.
-            PortalBusy: other runs were deleting for as long as this one may wait.
+            PortalBusy: other runs were still deleting when this run's waiting time ended.
             RunClosed: the execution's name was used before.
             PortalUnavailable, StoreUnavailable: call again.
         """
@@ -63,7 +63,7 @@ class FetchUserIds:
             case None:
                 return self._nothing(nothing_in(str(self.event["detail"]["object"]["key"])))
             case StopOrder():
-                return self._nothing(obey_stop(request, ledger=self.ledger, now=self.clock()))
+                return self._nothing(carry_out_stop(request, ledger=self.ledger, now=self.clock()))
             case EndQuietOrder():
                 return self._nothing(end_quiet(ledger=self.ledger, now=self.clock()))
             case CheckOrder():

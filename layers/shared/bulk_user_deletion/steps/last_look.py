@@ -1,6 +1,6 @@
-"""The last look of a run: who is there, whom the report may call gone, and who else has left.
+"""The last look of a run: who exists, whom the report may call gone, and who else has left.
 
-The list only says whom to look at. A look decides, and until the run is closed it may take back an
+The list only says whom to look at. A look decides, and until the run is closed it may withdraw an
 outcome that says "gone".
 """
 
@@ -21,20 +21,20 @@ from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.reporting import ended_as_gone, settle, unfinished, with_doubts
 
-# A list that shows somebody whom a look does not may be a cached one: it is read once more then.
+# A list that shows a user whom a look does not show may be cached: then it is read once more.
 _SECONDS_BETWEEN_LISTS = 60
 
-# The function has fifteen minutes, and reads the list and writes the report in them.
+# The function has fifteen minutes, in which it also reads the list and writes the report.
 _SECONDS_FOR_LOOKS = 180
 
 
 @dataclass
 class LastLook:
-    """What the last look made of a run: its `plan` and `rows` as they are to be reported.
+    """The result of the last look: the `plan` and `rows` of a run as they are to be reported.
 
-    `losses` are the ids of users who left through nothing that the run did, None when that could
-    not be found out; `compared` tells that they were looked for until the end. With `wait_seconds`
-    above 0 nothing is certain yet: look again after so long, as one whose `list_doubted` is true.
+    `losses` are the ids of users who left, but not because of the run, None if that could not be
+    determined; `compared` says that the search for them was completed. With `wait_seconds` above 0
+    nothing is certain yet: look again after that time, with `list_doubted` true.
     """
 
     run: RunRow
@@ -51,11 +51,11 @@ class LastLook:
     _patience: Patience = field(default_factory=lambda: Patience(_SECONDS_FOR_LOOKS))
 
     def taken_with(self, connect: Callable[[], Portal] | None) -> "LastLook":
-        """Take it. Without a portal, or when it does not answer, everything uncertain is `unknown`.
+        """Take the last look. If the portal cannot be asked, everything uncertain is `unknown`.
 
         Raises:
             TokenRejected: renew the token, then call again.
-            RunClosed: another execution has taken the run meanwhile.
+            RunClosed: another execution has taken the run in the meantime.
             StoreUnavailable: call again.
         """
         self.losses = list(self.run.losses) or None
@@ -68,7 +68,7 @@ class LastLook:
         return self
 
     def _there(self, connect: Callable[[], Portal] | None) -> tuple[set[str] | None, Looks | None]:
-        """Return the ids that the portal lists now, and looks: None for what there is not."""
+        """Return the ids that the portal lists now, and looks: None for what is not available."""
         if connect is None:
             return None, None
         there = looks = None
@@ -78,13 +78,13 @@ class LastLook:
         except TokenRejected:
             raise
         except BulkUserDeletionError:
-            # The report must be written, with what looks can say, however the portal is.
+            # The report must be written, with whatever looks can show, even if the portal is down.
             pass
         self._patience = Patience(_SECONDS_FOR_LOOKS)
         return there, looks
 
     def _settle(self, looks: Looks | None) -> None:
-        """Give every user that was started an outcome, each by a look of its own."""
+        """Give every user that was started an outcome, by one look each."""
         planned = self._planned()
         for row in unfinished(self.plan, self.rows):
             outcome, reason = settle(row, still_there=self._still_there(row.user_id, looks))
@@ -101,7 +101,7 @@ class LastLook:
             self.rows |= self.ledger.users.read(self.run.run_id, [row.user_id])
 
     def _still_there(self, user_id: str, looks: Looks | None) -> bool | None:
-        """Look at a user; None when that shows nothing, or the time for looks is over."""
+        """Look at a user; return None if that is inconclusive or the time for looks is over."""
         if looks is None or self._patience.is_over:
             return None
         seen = looks.at(user_id)
@@ -112,7 +112,7 @@ class LastLook:
         return True if seen.user and seen.user.user_id == user_id else None
 
     def _find_losses(self, there: set[str], looks: Looks) -> None:
-        """Look for losses, and record those that are new: a resumed round reports them too."""
+        """Find losses, and record new ones, so that a resumed round reports them too."""
         before = self.bucket.read_users(users_before_key(self.run.run_id, self.run.round_number))
         try:
             found = find_losses(
@@ -141,10 +141,10 @@ class LastLook:
             )
 
     def _doubt(self, there: set[str] | None, looks: Looks) -> None:
-        """Look again at whoever is to be called gone, and yet may not be.
+        """Look again at users that are to be called gone but may not be.
 
-        Whom the list shows; and everybody, when there is no list, or a short one, which speaks for
-        nobody.
+        These are the users that the list shows, or all of them if there is no list or a short one,
+        which proves nothing.
         """
         gone = ended_as_gone(self.plan, self.rows)
         listed = [user_id for user_id in gone if user_id in (there or ())]
@@ -174,7 +174,7 @@ class LastLook:
         self._take_back(doubts)
 
     def _take_back(self, doubts: dict[str, str]) -> None:
-        """Make `unknown` of those who are not gone after all; `doubts` has the evidence by id."""
+        """Change users who are not gone after all to `unknown`; `doubts` has the evidence by id."""
         if not doubts:
             return
         planned = self._planned()

@@ -1,4 +1,4 @@
-"""Makes a plan of what a source names: nobody is touched here."""
+"""Makes a plan from a source. No user is touched here."""
 
 import time
 from collections.abc import Callable
@@ -32,14 +32,14 @@ from bulk_user_deletion.sources import (
 from bulk_user_deletion.sources.hints import check_hints
 from bulk_user_deletion.steps.draft import Draft
 
-# The function has fifteen minutes, and reading a large list may take some of them.
+# The function has fifteen minutes, and reading a large list may take some of that time.
 _SECONDS_FOR_LOOKS = 240
 _MORE_LOOKS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class MakePlan:
-    """One plan, of what `source` names."""
+    """One plan, made from `source`."""
 
     draft: Draft
     source: Source
@@ -56,10 +56,10 @@ class MakePlan:
         Raises:
             RequestRefused: the source is malformed.
             TokenRejected: renew the token, then call again.
-            PortalAnswerUnusable, UserManagementDenied: nobody can be told apart as things are.
+            PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
         """
-        # What needs no portal comes first: a malformed list is refused before the portal is called.
+        # The portal comes last: a malformed list is refused before it is called.
         today = datetime.fromtimestamp(int(self.clock()), UTC).date()
         reading = self._read_at_hand()
         hints = check_hints(reading.hints if reading else (), self.draft.request, today=today)
@@ -91,9 +91,9 @@ class MakePlan:
         return self._looked_at(self.draft.limited(plan), Looks(portal, control)), control
 
     def _looked_at(self, plan: Plan, looks: Looks) -> Plan:
-        """Look at every id that the list lacks: nobody is called absent because of a list.
+        """Look at every id that the list lacks: no user is called absent because of a list.
 
-        After the caps, which bound how many there are.
+        This comes after the caps, which limit how many there are.
         """
         if plan.refusal:
             return plan
@@ -134,7 +134,7 @@ class MakePlan:
         return None
 
     def _deleted_before(self, entries: list[Entry], directory: Directory) -> set[str]:
-        """Return whom the ledger has on record as deleted; an id that is there needs none."""
+        """Return the keys of entries recorded as deleted; an id that is listed needs no record."""
         return self.ledger.users.deleted_before(
             {
                 key

@@ -1,4 +1,4 @@
-"""Hands out the next users of a plan, or none: the run was stopped, or all were handed out."""
+"""Hands out the next users of a plan; none if the run was stopped or all were handed out."""
 
 import time
 from collections.abc import Callable
@@ -22,8 +22,8 @@ from bulk_user_deletion.rules.breaker import IN_A_ROW
 class Batch:
     """Batch `number`, from 1, of `users` users, stored under `key`; 0 users end the loop.
 
-    With `check_losses` nobody is handed out yet: first the portal's users are compared with those
-    of before, now that batch `number`, the last canary if it `is_canary`, is done.
+    With `check_losses` no users are handed out yet: first the portal's users are compared with the
+    earlier ones, because batch `number` is done, which was the last canary if `is_canary`.
     """
 
     number: int
@@ -35,7 +35,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class NextBatch:
-    """One invocation, after batch `number` (0 before the first one) was worked through."""
+    """One invocation, after batch `number` (0 before the first one) was processed."""
 
     run_id: str
     execution_arn: str
@@ -45,11 +45,11 @@ class NextBatch:
     clock: Callable[[], float] = time.time
 
     def perform(self) -> Batch:
-        """Store the next batch and say where.
+        """Store the next batch and return its key.
 
         Raises:
             RunClosed: the run has no plan, or is not open for this execution.
-            PlanEdited: the plan was changed since it was stored.
+            PlanEdited: the plan has changed since it was stored.
             StoreUnavailable: call again.
         """
         run = self.ledger.runs.read_open(self.run_id, self.execution_arn)
@@ -80,7 +80,7 @@ class NextBatch:
         chosen = [users[index] for index in batch_range(number, singles=singles, users=len(users))]
         if not chosen:
             return nothing
-        if number > singles + 1 and self._stopped_by_silence(users, singles=singles):
+        if number > singles + 1 and self._stopped_without_progress(users, singles=singles):
             return nothing
         if number > singles and self.number > run.checked_batch:
             return Batch(self.number, 0, "", check_losses=True, is_canary=self.number <= singles)
@@ -94,11 +94,11 @@ class NextBatch:
             [rows.get(user.user_id) for user in first], handed_out=self.number, wanted=wanted
         )
 
-    def _stopped_by_silence(self, users: list[PortalUser], *, singles: int) -> bool:
-        """Stop when the last batch went by, and nobody at its end was started.
+    def _stopped_without_progress(self, users: list[PortalUser], *, singles: int) -> bool:
+        """Stop the run if no user at the end of the last batch was started.
 
-        That is how it looks when there is no token for a long time: no user fails, so that the
-        breaker sees nothing, and each takes its minutes while the portal is locked.
+        This happens when no token can be had for a long time: no user fails, so the breaker does
+        not trip, and each user takes minutes while the portal is locked.
         """
         handed_out = batch_range(self.number, singles=singles, users=len(users))
         last = [users[index].user_id for index in handed_out][-IN_A_ROW:]

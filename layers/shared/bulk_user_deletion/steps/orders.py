@@ -1,4 +1,4 @@
-"""What is asked for besides runs: to stop or close one, to call the portal again, to check it."""
+"""Orders, as opposed to runs: stop or close a run, call the portal again, check the portal."""
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused, UserManagementDenied
@@ -14,8 +14,8 @@ from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.reporting import iso
 
 
-def obey_stop(order: StopOrder, *, ledger: Ledger, now: float) -> str:
-    """Press the stop button, or lift it; return what was done, for the execution's output.
+def carry_out_stop(order: StopOrder, *, ledger: Ledger, now: float) -> str:
+    """Press or lift the stop button; return what was done, for the execution's output.
 
     Raises:
         RequestRefused: there is nothing to stop, or to lift.
@@ -31,11 +31,11 @@ def obey_stop(order: StopOrder, *, ledger: Ledger, now: float) -> str:
         ledger.portal.press_stop(reason=order.reason, by=order.by, now=now)
     elif not ledger.runs.press_stop(run_id, reason=order.reason, by=order.by, now=now):
         raise RequestRefused(f"There is no {which}: nothing was stopped. Check the run id.")
-    return f"The stop for {which} is set: no further user is begun."
+    return f"The stop for {which} is set: no further user is started."
 
 
 def end_quiet(*, ledger: Ledger, now: float) -> str:
-    """Let the portal be called before the time that its `Retry-After` asked for is over.
+    """Allow calls to the portal before the time in its `Retry-After` has passed.
 
     Returns what was done, for the execution's output.
 
@@ -55,11 +55,11 @@ def take_over_ended(
 ) -> RunRow | Nothing:
     """Take over the run of an execution that ended without a report, with its stop flag set.
 
-    From then on nothing that is left of that execution can begin a user. Returns the run to
-    report, or why there is none: most executions that end have closed their run themselves.
+    From then on nothing left of that execution can start a user. Returns the run to report, or why
+    there is none: most executions that end have closed their run themselves.
 
-    How many executions may try to close a run is no question for this code, which may be what
-    cannot run: the rule that starts them leaves out those that were closings themselves.
+    This code does not limit how many executions try to close a run, because it may be what cannot
+    run. The rule that starts them does: it ignores executions that were closings themselves.
     """
     run_id = ledger.runs.id_of(_execution_to_close(order, execution_arn, executions))
     run = ledger.runs.read(run_id)
@@ -68,7 +68,7 @@ def take_over_ended(
     if not run.is_open:
         return Nothing(f"Run {run_id} is closed already.")
     if run.execution_arn == execution_arn:
-        return run  # taken over by an earlier try of this very step
+        return run  # taken over by an earlier attempt of this step
     status = executions.status(run.execution_arn)
     if status.is_running:
         return Nothing(f"Run {run_id} is going on: there is nothing to close.")
@@ -83,8 +83,8 @@ def take_over_ended(
 def _execution_to_close(order: CloseOrder, execution_arn: str, executions: Executions) -> str:
     """Return the execution that an order is about.
 
-    An order may name an execution that was to close another one itself, and could not: an alarm
-    tells of that name. It leads to the other one.
+    An order may name an execution that was itself started to close another one and failed: alarms
+    report its name. It leads to the other execution.
     """
     machine, name = execution_arn.rpartition(":")[0], order.name
     passed = {name}
@@ -99,11 +99,11 @@ def _execution_to_close(order: CloseOrder, execution_arn: str, executions: Execu
 def check_portal(
     portal: Portal, *, bucket: Bucket, run_id: str, protected_list: str, now: float
 ) -> str:
-    """Ask the portal for all that a run reads of it, and store what that shows.
+    """Request everything from the portal that a run reads, and store the result.
 
-    What may go wrong is raised, as it would be in a run: no token, no user management, a portal
-    that is down, answers that lack what safety depends on, looks that do not tell who is there, a
-    protected list that is malformed.
+    Problems are raised as they would be in a run: no token, no user management, a portal that is
+    down, answers that lack what safety depends on, looks that do not show who exists, a malformed
+    protected list.
     """
     bucket.read_protected(protected_list)
     try:

@@ -1,4 +1,4 @@
-"""Renews the portal token: one caller at a time asks for it, the others find it stored."""
+"""Renews the portal token: one caller at a time requests it, the others find it stored."""
 
 import time
 from collections.abc import Callable
@@ -17,10 +17,10 @@ MAX_RENEWALS = 5
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """One invocation, for a caller whose token version `rejected` is of no use any more.
+    """One invocation, for a caller whose token version `rejected` can no longer be used.
 
-    `renewals` counts what the same caller asked for before; `lease_until` is when this invocation
-    cannot be running any more.
+    `renewals` counts the same caller's earlier requests; `lease_until` is when this invocation can
+    no longer be running.
     """
 
     run_id: str
@@ -38,8 +38,8 @@ class RefreshToken:
         """Return the version id of a token that was not rejected.
 
         Raises:
-            TokenBeingRenewed: another caller is at it; call again in a moment.
-            PermanentError: there will be no token; the run's stop flag is set.
+            TokenBeingRenewed: another caller is renewing it; call again in a moment.
+            PermanentError: no token can be had; the run's stop flag is set.
             PortalUnavailable, StoreUnavailable: call again.
         """
         try:
@@ -64,7 +64,7 @@ class RefreshToken:
         if not self.ledger.portal.take_token_lease(self.owner, until=self.lease_until, now=now):
             raise TokenBeingRenewed("Another caller is renewing the portal token.")
         try:
-            # Between the look and the lease, somebody may have finished renewing it.
+            # Another caller may have finished renewing it between the read and the lease.
             if stored := self._good_enough():
                 return stored.version_id
             return self._ask().version_id

@@ -1,4 +1,4 @@
-"""Ends a run: a last look at the portal, the report, the notification, the lock's release."""
+"""Ends a run: takes the last look, writes the report, notifies people, releases the lock."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,13 +36,13 @@ from bulk_user_deletion.rules.reporting import (
 from bulk_user_deletion.steps.last_look import LastLook
 from bulk_user_deletion.topic import Topic
 
-# What ends a run before its first DELETE because somebody has to decide something.
+# Errors that end a run before its first DELETE because someone has to decide something.
 _REFUSALS = {error.__name__ for error in (RequestRefused, PortalBusy, RunClosed)}
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A run that was reported: its summary, and the name and the words of its end state."""
+    """A run that was reported: its summary, and the name and message of its end state."""
 
     summary: Summary
     succeeded: bool
@@ -51,7 +51,7 @@ class Reported:
     cause: str
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the state machine is told."""
+        """Return what the state machine receives."""
         return {
             **asdict(self.summary),
             "succeeded": self.succeeded,
@@ -64,14 +64,14 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """Nothing was reported yet: call again after so long, with this `list_doubted`."""
+    """Nothing was reported yet: call again after `wait_seconds`, with this `list_doubted`."""
 
     run_id: str
     wait_seconds: int
     list_doubted: bool
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the state machine is told: every field that it selects is there."""
+        """Return what the state machine receives, with every field that it selects."""
         nothing = dict.fromkeys(("status", "sentence", "counts", "report", "error", "cause"))
         return {
             **nothing,
@@ -86,8 +86,8 @@ class NotYet:
 class ReportRun:
     """One invocation. `failure` is the Error and Cause that ended the run early, if one did.
 
-    Without `look` the portal is not asked again: there is no token to be had. `list_doubted` tells
-    that the invocation before found a list that contradicts a look, and a minute has passed since.
+    Without `look` the portal is not asked again, because no token can be had. `list_doubted` says
+    that the previous invocation found a list that contradicts a look, a minute ago.
     """
 
     run_id: str
@@ -102,16 +102,16 @@ class ReportRun:
     clock: Callable[[], float] = time.time
 
     def perform(self) -> Reported | NotYet:
-        """Write the report and tell everybody, unless some user's DELETE may still be under way.
+        """Write the report and notify people, unless a user's DELETE may still be in progress.
 
         Raises:
             TokenRejected: renew the token, then call again.
-            RunClosed: another execution has taken the run meanwhile, and is to report it.
+            RunClosed: another execution has taken the run in the meantime, and will report it.
             StoreUnavailable: call again.
         """
         run = self.ledger.runs.read(self.run_id)
         if run and run.execution_arn != self.execution_arn:
-            # The name was used before: that run's plan, report and lock are none of our business.
+            # The name was used before: that run's plan, report and lock are not ours.
             report = self._report(None, None, "", {})
         else:
             plan, digest = self._plan(run)
@@ -146,7 +146,7 @@ class ReportRun:
         )
 
     def _plan(self, run: RunRow | None) -> tuple[Plan | None, str]:
-        """Return the run's plan and its hash; one that was not sealed is none, unless refused."""
+        """Return the run's plan and its hash; a plan that was not sealed only if it was refused."""
         plan, digest = (self.bucket.read_sealed(self.run_id) if run else None) or (None, "")
         return (plan, digest) if run and plan and (run.plan_sha256 or plan.refusal) else (None, "")
 
@@ -222,7 +222,7 @@ class ReportRun:
         )
 
     def _why(self, run: RunRow | None) -> str:
-        """Say why users were not attempted; empty when nothing stood in their way."""
+        """Return why users were not attempted, or an empty string if nothing prevented it."""
         if self.failure and self.failure.get("Error") in _REFUSALS:
             return sentence_of(self.failure)
         if run and run.stop and run.mode is Mode.APPLY:
@@ -230,11 +230,11 @@ class ReportRun:
         if self.failure:
             return sentence_of(self.failure)
         if run and run.mode is Mode.APPLY:
-            return "The function for this user ended before it began: its log says more."
+            return "The function for this user ended before it started: its log says more."
         return ""
 
     def _answered(self, report: Report, said: Summary, dropped_key: str) -> Report:
-        """Write the answer beside a drop; when that fails, the report says so, and is written."""
+        """Write the answer beside a drop; if that fails, the report says so."""
         try:
             self.bucket.write_answer(dropped_key, asdict(said))
         except StoreUnavailable as error:
@@ -256,7 +256,7 @@ class ReportRun:
         return f"s3://{self.bucket.name}/{report_key(self.run_id, suffix)}"
 
     def _error_name(self, status: RunStatus) -> str:
-        """Name the Fail state's error."""
+        """Return the error name of the Fail state."""
         match status:
             case RunStatus.STOPPED:
                 return "RunStopped"
@@ -269,26 +269,26 @@ class ReportRun:
 
 
 def _is_edited(run: RunRow | None, digest: str) -> bool:
-    """Tell whether the stored plan is another one than was sealed."""
+    """Return whether the stored plan is not the one that was sealed."""
     return bool(run and run.plan_sha256 not in {"", digest})
 
 
 def _edit_warning(plan: Plan, rows: Mapping[str, UserRow]) -> str:
     planned = {user.user_id for user in plan.users}
-    begun = ", ".join(
+    started = ", ".join(
         f"{row.user_id} {row.outcome or row.state}"
         for row in rows.values()
         if row.user_id not in planned
     )
     return (
         "The plan of this run is not the one that was made: somebody edited it, and this report may"
-        f" lack entries. Begun, and not in it: {begun or 'nobody'}. Find"
+        f" lack entries. Started, and not in it: {started or 'nobody'}. Find"
         f" out who did; the bucket keeps the version that was made for {OLD_VERSION_DAYS} days."
     )
 
 
 def _measure(report: Report) -> None:
-    """Publish what alarms watch. A resumed run is reported, and so counted, as a whole again."""
+    """Publish the metrics that alarms watch. A resumed run is counted again as a whole."""
     if report.status.is_success:
         count(Metric.RUNS_SUCCEEDED)
     else:

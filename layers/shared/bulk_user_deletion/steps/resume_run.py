@@ -1,4 +1,4 @@
-"""Resumes a run: another execution does what the one before left open."""
+"""Resumes a run: another execution does what the previous one left open."""
 
 import time
 from collections.abc import Callable
@@ -48,13 +48,13 @@ class ResumeRun:
     def resume(self) -> Resumed | Wait | Nothing:
         """Take a run over from its ended execution, with those of its users that are open.
 
-        What may fail comes first: once the run is taken over, it is this execution's to report.
+        Steps that may fail come first: once the run is taken over, this execution must report it.
 
         Raises:
-            RequestRefused: nobody will be deleted; the message says why and what to do.
+            RequestRefused: no user will be deleted; the message says why and what to do.
             TokenRejected: renew the token, then call again.
-            PortalBusy: other runs were deleting for as long as this one may wait.
-            RunClosed: another execution has taken the run meanwhile, or it was stopped meanwhile.
+            PortalBusy: other runs were still deleting when this run's waiting time ended.
+            RunClosed: another execution has taken the run, or it was stopped, in the meantime.
             PortalUnavailable, StoreUnavailable: call again.
         """
         run_id = self.ledger.runs.id_of(self.resumed.run_id)
@@ -84,7 +84,7 @@ class ResumeRun:
                 " deleted. Resume it again when that is settled."
             )
         rows = {row.user_id: row for row in self.ledger.users.read_all(run_id)}
-        # Whom the portal refused comes last: nobody else waits behind their trouble.
+        # Users that the portal refused come last, so that they do not hold up the others.
         still_open = sorted(
             (
                 user.user_id

@@ -1,4 +1,4 @@
-"""Starts a run of its own: opens it once, waits for its turn, seals its plan."""
+"""Starts a new run: opens it once, waits for its turn, seals its plan."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from bulk_user_deletion.steps.turn import Turn, check_may_apply
 
 @dataclass(frozen=True, slots=True)
 class StartRun:
-    """One execution that carries out a request of its own."""
+    """One execution that carries out its own request."""
 
     request: Request
     source: Source | SealedPlan
@@ -42,9 +42,9 @@ class StartRun:
         """Open the run and, unless there is something else to do, store and seal its plan.
 
         Raises:
-            RequestRefused: nobody will be deleted; the message says why and what to do.
+            RequestRefused: no user will be deleted; the message says why and what to do.
             TokenRejected: renew the token, then call again.
-            PortalBusy: other runs were deleting for as long as this one may wait.
+            PortalBusy: other runs were still deleting when this run's waiting time ended.
             RunClosed: the execution's name was used before.
             PortalUnavailable, StoreUnavailable: call again.
         """
@@ -80,8 +80,8 @@ class StartRun:
         return plan
 
     def _open(self) -> Nothing | None:
-        """Open the run; say why there is nothing to do when its event has started one before."""
-        # The run first, then its event: who is cut off in between is missed, and closed.
+        """Open the run; if its event has started one before, return why there is nothing to do."""
+        # The run first, then its event: a run that is cut off in between is noticed, and closed.
         is_new = self.ledger.runs.open(
             self.run_id, execution_arn=self.execution_arn, request=self.request, now=self._now()
         )

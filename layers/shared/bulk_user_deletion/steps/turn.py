@@ -1,4 +1,4 @@
-"""Which run may delete from the portal, and when: one at a time, while the others wait."""
+"""Which run may delete from the portal: one at a time, while the others wait."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Lock, Stop
 from bulk_user_deletion.rules.deletion import leases_left
 
-# How often a run that waits for its turn looks whether it has come.
+# How often a waiting run checks whether it is its turn.
 LOOK_AGAIN_SECONDS = 300
 
 
@@ -31,13 +31,13 @@ class Turn:
     clock: Callable[[], float] = time.time
 
     def instead(self, run_id: str, request: Request) -> Wait | Nothing | None:
-        """Take the portal's lock for a run, or say what to do while another one has it.
+        """Take the portal's lock for a run, or return what to do while another one holds it.
 
-        `run_id` is the run to be carried out: the execution's own, or one that it resumes.
+        `run_id` is the run to carry out: the execution's own, or one that it resumes.
 
-        What waits is planned when its turn comes: by then the portal has other users, and the
-        others' deletions count towards the caps. A file that was replaced meanwhile is left to the
-        run that the new one started.
+        A waiting run is planned when it is its turn, because the portal's users change and the
+        other runs' deletions count towards the caps. A file that was replaced in the meantime is
+        left to the run that the new file started.
 
         Raises:
             RequestRefused: the run was stopped while it waited, or its file was deleted.
@@ -67,10 +67,10 @@ class Turn:
         return Wait(wait_seconds)
 
     def _is_replaced(self, request: Request) -> bool:
-        """Look at what may have happened to a run while it waited."""
+        """Check what may have happened to a run while it waited."""
         run = self.ledger.runs.read(
             self.run_id
-        )  # there is none of its own for one that resumes another
+        )  # an execution that resumes another one's run has none of its own
         if run and run.stop:
             raise RequestRefused(
                 f"{run.stop.by} stopped this run while it waited for its turn:"
@@ -82,7 +82,7 @@ class Turn:
         return not self.bucket.is_current(source.s3)
 
     def _lock(self, run_id: str) -> tuple[Lock, int]:
-        """Return who has the portal's lock, and how long to wait for it: 0 when it is ours."""
+        """Return who holds the portal's lock, and how long to wait for it: 0 if it is ours."""
         lock = self.ledger.portal.take_lock(run_id, self.execution_arn)
         holder = lock.execution_arn
         if holder != self.execution_arn and not self.executions.status(holder).is_running:
@@ -92,15 +92,15 @@ class Turn:
         return lock, 0 if lock.execution_arn == self.execution_arn else LOOK_AGAIN_SECONDS
 
     def _outlast(self, lock: Lock) -> int:
-        """Return how long a function may be left of a dead execution that deletes a user.
+        """Return for how long a function of a dead execution may still be deleting a user.
 
-        Its run may hold the very users that are asked for now, and a second DELETE to one whose
-        first is under way would go beside the ledger.
+        Its run may have the same users as this one, and a second DELETE while the first one is in
+        progress would bypass the ledger.
         """
         run = self.ledger.runs.read(lock.run_id)
         if run and run.is_open and run.execution_arn == lock.execution_arn:
             stop = Stop("Its execution ended before it could report.", "FetchUserIds", self._now())
-            with suppress(RunClosed):  # taken over meanwhile, which stops it too
+            with suppress(RunClosed):  # taken over in the meantime, which stops it too
                 self.ledger.runs.take_over_stopped(run, execution_arn=run.execution_arn, stop=stop)
         return leases_left(self.ledger.users.read_all(lock.run_id), now=self._now())
 
@@ -109,12 +109,12 @@ class Turn:
 
 
 def check_may_apply(*, is_sealed: bool, apply_only_plans: bool, ledger: Ledger) -> None:
-    """Refuse to delete anybody while the stack forbids it, or the whole portal is stopped.
+    """Refuse to delete while the stack forbids it, or the whole portal is stopped.
 
-    `is_sealed` tells that the plan of a preview is to be applied.
+    `is_sealed` says that the plan of a preview is to be applied.
 
     Raises:
-        RequestRefused: nobody will be deleted; the message says why and what to do.
+        RequestRefused: no user will be deleted; the message says why and what to do.
     """
     if apply_only_plans and not is_sealed:
         raise RequestRefused(
