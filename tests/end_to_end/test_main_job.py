@@ -44,7 +44,7 @@ def test_a_dropped_file_deletes_exactly_the_users_it_names_and_is_answered(
 ) -> None:
     first, second = application.leavers(2)
     before = application.portal.user_ids()
-    content = f"Name,Email,USER_ID\nFirst,,{first}\nSecond,user{second:04}@example.com,\n"
+    content = f"Name,Email,user_id\nFirst,,{first}\nSecond,user{second:04}@example.com,\n"
 
     run = application.drop("leavers of März.csv", content.encode())
 

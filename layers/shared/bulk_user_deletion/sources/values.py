@@ -31,7 +31,7 @@ _NOTHING = frozenset(
     unknown unbekannt inconnu inconnue desconocido sconosciuto desconhecido onbekend okänd ukendt
     ukjent неизвестно 不明 未知 keiner kein leer vide vacío vuoto vazio leeg nulo nulle ninguna
     nessuna nenhuma ingen žádný nincs yok нет нд н/д なし 無 无 없음 missing empty blank void
-    unassigned entfällt s/o s.o. n.v.t. n.v. nvt false true nobody niemand personne nadie
+    unassigned entfällt s/o s.o. n.v.t. n.v. nvt false true
     """,
     )
 )
