@@ -258,12 +258,15 @@ def test_rule_4_a_portal_that_says_200_and_keeps_the_user_ends_unknown(
 
 
 def test_a_delete_in_the_background_is_waited_for(stack: Stack, batch_key: str) -> None:
-    stack.portal.knobs = Knobs(delete_mode="background", seconds_per_delete=0.05)
+    stack.portal.knobs = Knobs(delete_mode="background", seconds_per_delete=600)
 
-    waits = stack.delete_until_finished(USER, batch_key)
+    early = stack.delete_user(USER, batch_key)
+    stack.portal.database.execute("DELETE FROM user WHERE user_id = ?", (USER,))
+    late = stack.delete_user(USER, batch_key)
 
+    assert (early["finished"], early["wait_seconds"]) == (False, 5)
+    assert late["finished"]
     assert outcome(stack)[0] is Outcome.DELETED
-    assert waits[0] == 5
     assert len(stack.writes()) == 1
 
 
