@@ -1,0 +1,35 @@
+"""The ledger's conditions on outcomes: what may replace which, whoever writes."""
+
+from itertools import product
+
+import pytest
+
+from bulk_user_deletion.models.users import Outcome
+from tests.functions.stack import Stack
+
+ENDS = [outcome for outcome in Outcome if outcome is not Outcome.WOULD_DELETE]
+
+
+@pytest.mark.parametrize(("first", "then"), product(ENDS, ENDS))
+def test_rule_3_an_outcome_is_replaced_only_if_it_is_unknown_and_only_by_deleted(
+    stack: Stack, first: Outcome, then: Outcome
+) -> None:
+    assert stack.ledger.users.record_outcome("run-1", "118", first, reason="first", now=1)
+
+    is_recorded = stack.ledger.users.record_outcome("run-1", "118", then, reason="then", now=2)
+
+    assert is_recorded == ((first, then) == (Outcome.UNKNOWN, Outcome.DELETED))
+    row = stack.row(118)
+    assert row
+    assert (row.outcome, row.reason) == ((then, "then") if is_recorded else (first, "first"))
+
+
+def test_rule_7_an_outcome_is_recorded_only_for_the_deletes_that_its_writer_knows_of(
+    stack: Stack,
+) -> None:
+    stack.plan(["118"])
+    stack.cut_off("118", for_seconds=200)
+    ended = stack.ledger.users.record_outcome
+
+    assert not ended("run-1", "118", Outcome.ALREADY_ABSENT, reason="", now=1, attempts=0)
+    assert ended("run-1", "118", Outcome.DELETED, reason="", now=1, attempts=1)
