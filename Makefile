@@ -101,4 +101,4 @@ lock:  ## Pin every requirement anew, with hashes (needs uv)
 	$(LOCK) requirements/security.in --output-file requirements/security.txt
 
 clean:  ## Remove what set-up, builds and runs left here
-	rm -rf .venv .venv-* .local .aws-sam out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .local .aws-sam out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

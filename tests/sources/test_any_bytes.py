@@ -141,6 +141,7 @@ def filled(scrap: bytes, head: bytes = b"") -> bytes:
     return head + scrap * ((LARGEST_FILE - len(head)) // len(scrap))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("head", "scrap", "said"),
     [
@@ -177,6 +178,7 @@ def test_50_mb_of_nothing_good_are_refused_cheaply(head: bytes, scrap: bytes, sa
     assert peak < _TIMES_THE_FILE * LARGEST_FILE
 
 
+@pytest.mark.thorough
 def test_100_000_entries_are_read_and_one_more_is_refused() -> None:
     table = "\n".join(["user_id", *map(str, range(1, MOST_ENTRIES + 1))])
     as_json = json.dumps(list(range(1, MOST_ENTRIES + 1)))

@@ -254,6 +254,7 @@ def test_a_document_type_is_refused_before_its_entities_are_of_any_use() -> None
         assert "declares a document type" in refusal(content)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("part", [SHEET, "xl/sharedStrings.xml"])
 def test_a_zip_bomb_is_refused_by_what_comes_out_of_it(part: str) -> None:
     content = workbook()
