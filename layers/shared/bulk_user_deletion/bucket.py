@@ -16,15 +16,19 @@ from bulk_user_deletion.bucket_keys import (
     names_batch,
     open_users_key,
     plan_key,
+    record_key,
     report_key,
     result_key,
 )
-from bulk_user_deletion.errors import PlanEdited, RequestRefused
-from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.errors import PlanEdited, RequestRefused, StoreUnavailable
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.plans import Plan, PlannedUser
 from bulk_user_deletion.models.reports import PortalCheck
 from bulk_user_deletion.models.requests import S3Object
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.plan_files import (
+    batch_from_json,
+    batch_to_json,
     plan_from_json,
     plan_to_json,
     users_from_json,
@@ -115,6 +119,18 @@ class Bucket:
         self._put(plan_key(plan.run_id), body, "application/json")
         return body
 
+    def keep(self, key: str, *, if_older_than: int, now: float) -> None:
+        """Write an object again that is older than so many seconds: it expires later."""
+        with store_errors(f"Looking at s3://{self.name}/{key}"):
+            try:
+                found = self._s3.head_object(Bucket=self.name, Key=key)
+            except ClientError as error:
+                if error_code(error) in {"NoSuchKey", "404"}:
+                    return
+                raise
+        if now - found["LastModified"].timestamp() > if_older_than:
+            self._put(key, self._get(key), found["ContentType"])
+
     def read_plan(self, run_id: str) -> Plan | None:
         """Return a run's plan, or None if planning did not get that far."""
         sealed = self.read_sealed(run_id)
@@ -156,17 +172,22 @@ class Bucket:
         return user_ids
 
     def write_batch(
-        self, run_id: str, round_number: int, number: int, users: Iterable[PortalUser]
+        self,
+        run_id: str,
+        round_number: int,
+        number: int,
+        users: Iterable[PortalUser],
+        action: Action,
     ) -> str:
         """Store the users of a batch and return its key, which contains the sha256 of its bytes."""
-        body = users_to_json(users)
+        body = batch_to_json(users, action)
         digest = sha256(body).hexdigest()
         key = batch_key(run_id, round_number, number, digest)
         self._put(key, body, "application/json")
         return key
 
-    def read_batch(self, key: str) -> dict[str, PortalUser]:
-        """Return the users of a batch, keyed by id.
+    def read_batch(self, key: str) -> dict[str, PlannedUser]:
+        """Return the users of a batch and what is planned for them, keyed by id.
 
         Raises:
             PlanEdited: the object is not the batch that was stored under this key.
@@ -177,7 +198,23 @@ class Bucket:
                 f"The batch s3://{self.name}/{key} is not the one that was handed out: somebody"
                 " edited it. Nobody else is deleted. Find out who did, then start a new run."
             )
-        return _by_id(body)
+        return {planned.user.user_id: planned for planned in batch_from_json(body)}
+
+    def write_record(self, run_id: str, round_number: int, user_id: str, record: Any) -> None:
+        """Store everything that the portal tells of a user, as it came."""
+        self.write_json(record_key(run_id, round_number, user_id), record)
+
+    def read_record(self, run_id: str, round_number: int, user_id: str) -> dict[str, Any]:
+        """Return what the portal told of a user before the newest request up to this round.
+
+        Raises:
+            StoreUnavailable: there is none, although a request was sent.
+        """
+        for number in range(round_number, 0, -1):
+            if body := self._get(record_key(run_id, number, user_id)):
+                record: dict[str, Any] = json.loads(body)
+                return record
+        raise StoreUnavailable(f"The record of user {user_id} before the request is missing.")
 
     def write_users(self, key: str, users: Iterable[PortalUser]) -> None:
         """Store users: a batch, or all of the portal's."""

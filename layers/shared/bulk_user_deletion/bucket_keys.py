@@ -34,6 +34,11 @@ def batch_key(run_id: str, round_number: int, number: int, digest: str) -> str:
     return f"runs/{run_id}/batches/{round_number}-{number:05}-{digest}.json"
 
 
+def record_key(run_id: str, round_number: int, user_id: str) -> str:
+    """Return the key of what the portal told of a user before a round's first request."""
+    return f"runs/{run_id}/records/{user_id}-{round_number}.json"
+
+
 def names_batch(key: str, digest: str) -> bool:
     """Return whether `key` is that of a batch whose bytes have this sha256."""
     return key.endswith(f"-{digest}.json")

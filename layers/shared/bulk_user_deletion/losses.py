@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bulk_user_deletion.errors import PortalUnavailable
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.identity import id_key
@@ -38,14 +39,19 @@ def find_losses(
     """Compare the users of before with the ids that are listed now.
 
     `explained` are users who may be missing: the run's own. Users that another run of this stack
-    deleted, according to the ledger, may be missing too. At most five of the others are looked at.
+    deletes or deleted, according to the ledger, may be missing too. At most five of the others are
+    looked at.
 
     Raises:
         TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
     """
     missing = missing_users(before, there, explained=explained)
+    # First who is being deleted, then who was: in the other order, a user in between is missed.
+    deleting = ledger.users.read(ledger.portal.lock(Action.DELETE).run_id, missing)
     deleted = ledger.users.deleted_before([id_key(user_id) for user_id in missing])
-    unexplained = [user_id for user_id in missing if id_key(user_id) not in deleted]
+    unexplained = [
+        user_id for user_id in missing if user_id not in deleting and id_key(user_id) not in deleted
+    ]
     looked_at = spread(unexplained)
     gone = [user_id for user_id in looked_at if _is_gone(user_id, looks, patience)]
     if len(gone) < len(looked_at):

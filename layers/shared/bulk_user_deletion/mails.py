@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from bulk_user_deletion.models.reports import Report
 from bulk_user_deletion.models.runs import RunStatus
-from bulk_user_deletion.models.users import Outcome
 from bulk_user_deletion.rules.advice import advice
 from bulk_user_deletion.rules.links import execution_link
 
@@ -16,10 +15,13 @@ def mail(report: Report, *, report_link: str) -> tuple[str, str]:
 
     Short lines, for a phone; ids and counts only.
     """
-    would, deleted = (
-        report.counts.get(name, 0) for name in (Outcome.WOULD_DELETE, Outcome.DELETED)
+    action = report.action
+    would, number = (report.counts.get(name, 0) for name in (action.would, action.done))
+    done = (
+        f"{would} would be {action.done}"
+        if would
+        else f"{number} of {report.requested} {action.done}"
     )
-    done = f"{would} would be deleted" if would else f"{deleted} of {report.requested} deleted"
     subject = f"[{report.status}] Bulk user deletion: {done}"
     parts = [
         report.sentence,

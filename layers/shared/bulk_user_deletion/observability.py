@@ -29,6 +29,8 @@ class Metric(StrEnum):
     """Every metric, under the name that alarms and the dashboard use."""
 
     USERS_DELETED = "UsersDeleted"
+    USERS_DISABLED = "UsersDisabled"
+    USERS_ENABLED = "UsersEnabled"
     USERS_ALREADY_ABSENT = "UsersAlreadyAbsent"
     USERS_SKIPPED = "UsersSkipped"
     USERS_UNRESOLVED = "UsersUnresolved"
@@ -39,6 +41,8 @@ class Metric(StrEnum):
     RUNS_REFUSED = "RunsRefused"
     RUNS_FAILED = "RunsFailed"
     SCHEDULED_RUNS = "ScheduledRuns"
+    LEAVERS_HELD = "LeaversHeld"
+    OVERDUE_DAYS = "OverdueDays"
     UNEXPLAINED_LOSSES = "UnexplainedLosses"
     BREAKER_TRIPPED = "BreakerTripped"
     TOKEN_RENEWALS = "TokenRenewals"  # noqa: S105 -- a metric's name

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
-from bulk_user_deletion.models.plans import Entry, Estimate, Plan, PlannedEntry
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.plans import Entry, Estimate, Plan, PlannedEntry, PlannedUser
 from bulk_user_deletion.models.runs import Limits, Mode
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind
 
@@ -37,6 +38,7 @@ def plan_from_json(text: str) -> Plan:
             "entries": tuple(data["entries"]),
             "warnings": tuple(data["warnings"]),
             "self_ids": tuple(data.get("self_ids", ())),
+            "action": Action(data.get("action", Action.DELETE)),
         }
     )
 
@@ -50,6 +52,24 @@ def users_from_json(body: bytes) -> list[PortalUser]:
     """Read a list of users, whether or not it has one user a line."""
     users: list[PortalUser] = json.loads(body, object_hook=_revived)
     return users
+
+
+def batch_to_json(users: Iterable[PortalUser], action: Action) -> bytes:
+    """Write a batch: each user carries the action, so that no reader can take it for another one.
+
+    A version that knows no actions cannot read it, and so deletes nobody of it.
+    """
+    lines = (f'{_user(user)[:-1]}, "action": "{action.value}"}}' for user in users)
+    return _lines("[", lines, "]")
+
+
+def batch_from_json(body: bytes) -> list[PlannedUser]:
+    """Read a batch. One of before there were actions is to be deleted."""
+    return [
+        PlannedUser(user=PortalUser(**line), action=Action(action))
+        for line in json.loads(body)
+        for action in [line.pop("action", Action.DELETE)]
+    ]
 
 
 def _lines(head: str, lines: Iterable[str], tail: str) -> bytes:

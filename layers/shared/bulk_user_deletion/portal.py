@@ -219,6 +219,11 @@ class Portal:
         time_taken(Metric.DELETE_SECONDS, answer.seconds)
         return answer
 
+    def switch(self, user_id: str, *, enabled: bool) -> Answer:
+        """Enable or disable one user, by a PUT of that one field. It is sent once."""
+        payload = {"enabled": "Y" if enabled else "N"}
+        return self._send("PUT", _user_path(user_id), payload=payload)
+
     def raise_for(self, verdict: Verdict, answer: Answer, what: str) -> NoReturn:
         """Raise the error for a verdict that affects more than one user."""
         found = answer.describe()
@@ -357,12 +362,14 @@ def parse_user(record: object) -> PortalUser | None:
 
 
 def user_in(answer: Answer) -> PortalUser | None:
-    """Read the user from the answer to a look: wrapped as `{"user": {…}}`, or bare.
+    """Read the user from the answer to a look; return None if there is none in it."""
+    return parse_user(record_in(answer))
 
-    Returns None if there is no user in it.
-    """
+
+def record_in(answer: Answer) -> Any:
+    """Return a user's record as it came in an answer: wrapped as `{"user": {…}}`, or bare."""
     body = answer.body
-    return parse_user(body["user"] if isinstance(body, dict) and "user" in body else body)
+    return body["user"] if isinstance(body, dict) and "user" in body else body
 
 
 def _text(value: object) -> str | None:

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificati
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
 from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models.actions import LEAVER_ACTIONS, Action
 from bulk_user_deletion.models.requests import (
     CheckOrder,
     CloseOrder,
@@ -25,9 +26,11 @@ from bulk_user_deletion.models.requests import (
     Source,
     StopOrder,
     Trigger,
+    WithdrawOrder,
 )
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.rules.drops import nothing_in
+from bulk_user_deletion.rules.identity import is_user_id
 
 _WHOLE = "the request"
 _RUN_ID = {"type": "string", "minLength": 1, "maxLength": 80}
@@ -70,8 +73,10 @@ REQUEST_SCHEMA: dict[str, Any] = {
                     "minItems": 1,
                     "items": {"type": ["string", "integer"]},
                 },
+                "due": {"enum": [True]},
             },
         },
+        "action": {"enum": [*LEAVER_ACTIONS, Action.ENABLE]},
         "reason": {"type": "string", "maxLength": 500},
         "requested_by": {"type": "string", "maxLength": 200},
         "options": {
@@ -106,6 +111,24 @@ _STOP_SCHEMA: dict[str, Any] = {
     "properties": {"stop": _ORDER_SCHEMA, "lift": _ORDER_SCHEMA},
 }
 
+_WITHDRAW_SCHEMA: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "withdraw": {
+            **_ORDER_SCHEMA,
+            "properties": {
+                **_ORDER_SCHEMA["properties"],
+                "users": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"type": ["string", "integer"]},
+                },
+            },
+        }
+    },
+}
 _END_QUIET_SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "type": "object",
@@ -170,14 +193,14 @@ _SCHEDULE_SCHEMA: dict[str, Any] = {
 
 def read_request(
     event: Mapping[str, Any], *, file_drop_mode: Mode
-) -> Request | StopOrder | EndQuietOrder | CloseOrder | CheckOrder | None:
+) -> Request | StopOrder | WithdrawOrder | EndQuietOrder | CloseOrder | CheckOrder | None:
     """Read an execution's input; return None if it asks for nothing (`nothing_in`).
 
     `event` is a request, an EventBridge "Object Created" event, `{"scheduled_time": …, "request":
-    …}` as the schedule sends it, a stop order: `{"stop": {"reason", "by"}}`, with a `run_id` for
-    one run and without for the whole portal, or `{"lift": …}` with the same fields, `{"end_quiet":
-    {"reason", "by"}}`, `{"close": NAME}`, which the end of an execution sends, or
-    `{"check": "portal"}`.
+    …}` as a schedule sends it, or an order: `{"stop": {"reason", "by"}}`, with a `run_id` for one
+    run and without for the whole portal, `{"lift": …}` with the same fields, `{"withdraw":
+    {"reason", "by"}}` with `users` (ids) or a `run_id`, `{"end_quiet": {"reason", "by"}}`,
+    `{"close": NAME}`, which the end of an execution sends, or `{"check": "portal"}`.
 
     Raises:
         RequestRefused: naming the invalid field.
@@ -190,6 +213,9 @@ def read_request(
         _check(event, _STOP_SCHEMA)
         [(word, order)] = event.items()
         return StopOrder(**order, lift=word == "lift")
+    if "withdraw" in event:
+        _check(event, _WITHDRAW_SCHEMA)
+        return _withdraw_order(event["withdraw"])
     if "end_quiet" in event:
         _check(event, _END_QUIET_SCHEMA)
         return EndQuietOrder(**event["end_quiet"])
@@ -202,6 +228,8 @@ def read_request(
     if "scheduled_time" in event:
         _check(event, _SCHEDULE_SCHEMA)
         request = _from_document(event["request"], trigger=Trigger.SCHEDULE)
+        if isinstance(request.source, Source) and request.source.due:
+            request = replace(request, trigger=Trigger.DUE)
         what = json.dumps(event["request"], sort_keys=True)
         return _with_fingerprint(request, f"schedule {event['scheduled_time']} {what}")
     return _from_document(event, trigger=Trigger.CONSOLE)
@@ -251,14 +279,56 @@ def _from_document(document: Any, *, trigger: Trigger) -> Request:
         raise RequestRefused("The request must have exactly one of source, plan and resume.")
     if named != ["source"] and mode is not Mode.APPLY:
         raise RequestRefused(f'With {named[0]} the request needs "mode": "apply".')
+    source = _source(document)
     return Request(
         mode=mode,
         trigger=trigger,
-        source=_source(document),
+        source=source,
         options=document.get("options", {}),
         reason=document.get("reason", ""),
         requested_by=document.get("requested_by", ""),
+        action=_action(document, source, trigger),
     )
+
+
+def _action(
+    document: dict[str, Any], source: Source | SealedPlan | Resume, trigger: Trigger
+) -> Action | None:
+    given = document.get("action")
+    if isinstance(source, Source) and source.due:
+        if given:
+            raise RequestRefused(
+                "The request was refused at action: with the source due there is none. Whoever is"
+                " due is deleted."
+            )
+        return Action.DELETE_DUE
+    if given and not isinstance(source, Source):
+        raise RequestRefused(
+            "The request was refused at action: a plan has its own. Leave it out, or start a new"
+            " preview."
+        )
+    action = Action(given) if given else None
+    if action is Action.ENABLE and trigger is not Trigger.CONSOLE:
+        raise RequestRefused(
+            "The request was refused at action: only a person may enable users. Start it by hand."
+        )
+    return action
+
+
+def _withdraw_order(order: dict[str, Any]) -> WithdrawOrder:
+    if ("users" in order) is ("run_id" in order):
+        raise RequestRefused(
+            "The request was refused at withdraw: it must have exactly one of users and run_id."
+        )
+    users = tuple(
+        normalised for user in order.get("users", ()) if (normalised := str(user).strip())
+    )
+    if not all(map(is_user_id, users)):
+        raise RequestRefused(
+            "The request was refused at withdraw.users: these must be user ids, because a name may"
+            " be another user's by now."
+        )
+    return WithdrawOrder(order["reason"], order["by"], users, order.get("run_id", ""))
 
 
 def _source(document: dict[str, Any]) -> Source | SealedPlan | Resume:
@@ -274,6 +344,7 @@ def _source(document: dict[str, Any]) -> Source | SealedPlan | Resume:
         dataset_id=int(dataset_id) if dataset_id else None,  # 42.0 is an integer to JSON
         s3=S3Object(**s3_object) if s3_object else None,
         users=tuple(str(user) for user in users) if users else None,
+        due=source.get("due", False),
     )
 
 

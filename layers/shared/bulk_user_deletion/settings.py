@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Limits, Mode, Pacing
+from bulk_user_deletion.rules.leavers import Grace
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,18 @@ class Settings:
     read_timeout_seconds: int
     max_unexplained_losses: int
     limits: Limits
+    switch_limits: Limits
+    leaver_action: Action
+    grace_days: int
+
+    @property
+    def grace(self) -> Grace:
+        """What is demanded of a leaver who is due."""
+        return Grace(self.grace_days, only_previewed=self.apply_only_plans)
+
+    def limits_for(self, action: Action) -> Limits:
+        """Return how careful a run with this action is."""
+        return self.limits if action.deletes else self.switch_limits
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -40,6 +54,15 @@ class Settings:
         """
         pacing = Pacing(environment["PACING"])
         wait_seconds = int(environment["WAIT_SECONDS"])
+        limits = Limits(
+            max_users=int(environment["MAX_USERS"]),
+            max_percent=float(environment["MAX_PERCENT"]),
+            max_users_per_day=int(environment["MAX_USERS_PER_DAY"]),
+            max_percent_per_day=float(environment["MAX_PERCENT_PER_DAY"]),
+            wait_seconds=wait_seconds if pacing is Pacing.FIXED else 0,
+            canary_users=int(environment["CANARY_USERS"]),
+            max_not_found_percent=float(environment["MAX_NOT_FOUND_PERCENT"]),
+        )
         return cls(
             portal_url=environment["PORTAL_URL"],
             ca_bundle=environment["CA_BUNDLE"],
@@ -59,13 +82,15 @@ class Settings:
             token_life_seconds=int(environment["TOKEN_LIFE_SECONDS"]),
             read_timeout_seconds=int(environment["READ_TIMEOUT_SECONDS"]),
             max_unexplained_losses=int(environment["MAX_UNEXPLAINED_LOSSES"]),
-            limits=Limits(
-                max_users=int(environment["MAX_USERS"]),
-                max_percent=float(environment["MAX_PERCENT"]),
-                max_users_per_day=int(environment["MAX_USERS_PER_DAY"]),
-                max_percent_per_day=float(environment["MAX_PERCENT_PER_DAY"]),
-                wait_seconds=wait_seconds if pacing is Pacing.FIXED else 0,
-                canary_users=int(environment["CANARY_USERS"]),
-                max_not_found_percent=float(environment["MAX_NOT_FOUND_PERCENT"]),
+            limits=limits,
+            switch_limits=replace(
+                limits,
+                max_users=int(environment["MAX_DISABLE_USERS"]),
+                max_percent=float(environment["MAX_DISABLE_PERCENT"]),
+                max_users_per_day=int(environment["MAX_DISABLE_USERS_PER_DAY"]),
+                max_percent_per_day=float(environment["MAX_DISABLE_PERCENT_PER_DAY"]),
+                wait_seconds=int(environment["DISABLE_WAIT_SECONDS"]),
             ),
+            leaver_action=Action(environment["LEAVER_ACTION"]),
+            grace_days=int(environment["GRACE_DAYS"]),
         )

@@ -9,16 +9,20 @@ Every guarantee about crashes and retries depends on the write conditions in thi
 | `run#NAME`   | `resumes`      | the run that an execution of this name resumed     | `runs`     |
 | `run#RUN_ID` | `user#USER_ID` | one user, from the intent to delete onwards        | `users`    |
 | `intent`     | `TIME#…`       | a user's first DELETE, and one after each resume   | `users`    |
+| `switch`     | `TIME#…`       | the same of PUTs that switch a user's access       | `users`    |
 | `deleted#…`  | `deleted`      | a deleted user, by hash of id, username or e-mail  | `users`    |
+| `leaver`     | `PORTAL#ID`    | a user whom a run disabled, and when it is due     | `leavers`  |
 | `run#NAME`   | `turn`         | the run that an execution of this name waits for   | `turns`    |
 | `event#…`    | `event`        | a trigger's fingerprint: the run that took it      | `triggers` |
 | `event#…`    | `drop`         | a dropped key: hash of its last content, its run   | `triggers` |
 | `lock`       | `lock`         | the run that may delete from this portal           | `portal`   |
+| `lock`       | `switch`       | the run that may disable and enable its users      | `portal`   |
 | `stop`       | `stop`         | the stop button of the whole portal, while pressed | `portal`   |
 | `token`      | `lease`        | the caller that is renewing the token              | `portal`   |
 | `pace`       | `pace`         | how fast the portal deletes, and its `Retry-After` | `portal`   |
 """
 
+from bulk_user_deletion.ledger.leavers import Leavers
 from bulk_user_deletion.ledger.portal import PortalState
 from bulk_user_deletion.ledger.runs import Runs
 from bulk_user_deletion.ledger.table import Table
@@ -37,6 +41,7 @@ class Ledger:
         table = Table(table_name, kept_seconds=kept_days * 24 * 3600)
         self.runs = Runs(table)
         self.users = Users(table)
+        self.leavers = Leavers(table)
         self.turns = Turns(table)
         self.triggers = Triggers(table)
         self.portal = PortalState(table)

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from bulk_user_deletion.ledger import rows
 from bulk_user_deletion.ledger.table import IS_NEW, Condition, Table, delete, put, update
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Lock, Pace, Stop
 
 
@@ -29,26 +30,35 @@ def _is_unchanged_since(pace: Pace) -> Condition:
 
 
 class PortalState:
-    """The four rows that exist once in the table."""
+    """The rows that exist once in the table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def take_lock(self, run_id: str, execution_arn: str, *, instead_of: str = "") -> Lock:
-        """Try to take the portal's lock; return who holds it now.
+    def take_lock(
+        self, action: Action, run_id: str, execution_arn: str, *, instead_of: str = ""
+    ) -> Lock:
+        """Try to take the portal's lock for an action; return who holds it now.
 
         `instead_of` is the holder's execution, if that is known to be dead.
         """
         doing = "Taking the portal's lock"
         is_free = _is_free_to_lock(execution_arn, dead=instead_of)
         lock = {"run_id": run_id, "arn": execution_arn}
-        if self._table.write(doing, put(rows.LOCK, lock, is_free)):
+        key = rows.LOCKS[action.deletes]
+        if self._table.write(doing, put(key, lock, is_free)):
             return Lock(run_id, execution_arn)
-        return rows.lock_of(self._table.get(doing, rows.LOCK))
+        return rows.lock_of(self._table.get(doing, key))
 
-    def release_lock(self, execution_arn: str) -> None:
-        """Release the portal's lock, if this execution holds it."""
-        self._table.write("Releasing lock", delete(rows.LOCK, _is_locked_by(execution_arn)))
+    def lock(self, action: Action) -> Lock:
+        """Return who holds the portal's lock for an action."""
+        key = rows.LOCKS[action.deletes]
+        return rows.lock_of(self._table.get_many([key]).get(key, {}))
+
+    def release_locks(self, execution_arn: str) -> None:
+        """Release whatever locks of the portal this execution holds."""
+        for key in rows.LOCKS.values():
+            self._table.write("Releasing lock", delete(key, _is_locked_by(execution_arn)))
 
     def take_token_lease(self, owner: str, *, until: int, now: int) -> bool:
         """Become the only caller that renews the token, until it is done or `until` has passed."""

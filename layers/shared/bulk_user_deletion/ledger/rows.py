@@ -5,11 +5,14 @@ from decimal import Decimal
 from hashlib import sha256
 
 from bulk_user_deletion.ledger.table import Condition, Item, Key
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.requests import S3Object
 from bulk_user_deletion.models.runs import Control, DropRow, Lock, Mode, Pace, RunRow, Stop
 from bulk_user_deletion.models.users import Outcome, PastOutcome, ReasonKind, UserRow, UserState
 
-LOCK: Key = ("lock", "lock")
+# Deleting and switching access each have a lock: disabling is not kept waiting by deleting.
+LOCKS: dict[bool, Key] = {True: ("lock", "lock"), False: ("lock", "switch")}
 STOP: Key = ("stop", "stop")
 TOKEN_LEASE: Key = ("token", "lease")
 PACE: Key = ("pace", "pace")
@@ -17,10 +20,12 @@ PACE: Key = ("pace", "pace")
 IS_STOPPED = Condition("attribute_exists(stop_flag)")
 IS_NOT_STOPPED = Condition("attribute_not_exists(stop_flag)")
 
-# Prefixes of the sort keys of a run's rows, and the partition of its intents.
+# Prefixes of the sort keys of a run's rows, and the partitions of the intents of all runs, which
+# the caps per day count: those to delete, and those to switch somebody's access.
 USER = "user#"
 RENEWAL = "renewal#"
-INTENT = "intent"
+INTENTS = {True: "intent", False: "switch"}
+LEAVERS = "leaver"
 
 
 def run_partition(run_id: str) -> str:
@@ -58,9 +63,19 @@ def turn_key(name: str) -> Key:
     return run_partition(name), "turn"
 
 
-def intent_key(at: int, run_id: str, user_id: str) -> Key:
+def intent_key(action: Action, at: int, run_id: str, user_id: str) -> Key:
     """Return the key of an intent that counts towards the caps per day."""
-    return INTENT, f"{moment(at)}#{run_id}#{user_id}"
+    return INTENTS[action.deletes], f"{moment(at)}#{run_id}#{user_id}"
+
+
+def leaver_prefix(portal_url: str) -> str:
+    """Return what the sort keys of a portal's leavers start with: ids are a portal's own."""
+    return f"{_hash(portal_url)[:16]}#"
+
+
+def leaver_key(portal_url: str, user_id: str) -> Key:
+    """Return the key of a leaver's row."""
+    return LEAVERS, f"{leaver_prefix(portal_url)}{user_id}"
 
 
 def moment(at: int) -> str:
@@ -87,9 +102,9 @@ def _hash(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def stop_of(item: Item) -> Stop | None:
-    """Return the stop flag of a row, if it is set."""
-    flag = item.get("stop_flag")
+def stop_of(item: Item, name: str = "stop_flag") -> Stop | None:
+    """Return the stop flag of a row, or another one of its kind, if it is set."""
+    flag = item.get(name)
     return Stop(flag["reason"], flag["by"], int(flag["at"])) if flag else None
 
 
@@ -141,6 +156,10 @@ def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
         control=Control(tuple(item.get("self_ids", ())), item.get("gone_shape", "")),
         losses=tuple(item.get("losses", ())),
         checked_batch=int(item.get("checked_batch", 0)),
+        action=Action(item.get("action", Action.DELETE)),
+        grace_days=int(item.get("grace_days", 0)),
+        is_from_preview=bool(item.get("is_from_preview", False)),
+        withdrawal=stop_of(item, "withdrawal"),
     )
 
 
@@ -167,6 +186,28 @@ def user_of(item: Item) -> UserRow:
         history=tuple(_past_outcome_of(past) for past in item.get("history", [])),
         reason_kind=ReasonKind(item.get("reason_kind", "")),
         portal_message=item.get("portal_message", ""),
+    )
+
+
+def leaver_of(item: Item) -> Leaver:
+    """Return a leaver from its row."""
+    return Leaver(
+        user_id=item["user_id"],
+        portal_url=item["portal_url"],
+        username_hash=item["username_hash"],
+        email_hash=item["email_hash"],
+        state=LeaverState(item["state"]),
+        runs=tuple(item["runs"]),
+        plan_sha256=item["plan_sha256"],
+        is_from_preview=item["is_from_preview"],
+        by_our_put=item["by_our_put"],
+        seen_disabled_at=int(item.get("seen_disabled_at", 0)),
+        due_at=int(item.get("due_at", 0)),
+        reason_kind=ReasonKind(item["reason_kind"]),
+        reason=item["reason"],
+        by=item["by"],
+        changed_at=int(item["changed_at"]),
+        changed_by=item["changed_by"],
     )
 
 

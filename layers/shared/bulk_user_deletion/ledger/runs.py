@@ -7,6 +7,7 @@ from typing import Any
 from bulk_user_deletion.errors import RunClosed
 from bulk_user_deletion.ledger import rows
 from bulk_user_deletion.ledger.table import EXISTS, IS_NEW, Condition, Table, Write, put, update
+from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.requests import Request
 from bulk_user_deletion.models.runs import Control, Limits, RunRow, Stop
 
@@ -59,16 +60,22 @@ class Runs:
         run_id: str,
         *,
         execution_arn: str,
+        plan: Plan,
         plan_sha256: str,
-        limits: Limits,
         control: Control,
     ) -> None:
-        """Record the hash of a run's plan, the limits that it runs with, and its control looks.
+        """Record the hash of a run's plan, how it is carried out, and its control looks.
 
         Raises:
             RunClosed: the run is not open for this execution.
         """
-        sealed = {"plan_sha256": plan_sha256, **_round(limits, control)}
+        sealed = {
+            "plan_sha256": plan_sha256,
+            "action": plan.action,
+            "grace_days": plan.grace_days,
+            "is_from_preview": bool(plan.applies),
+            **_round(plan.limits, control),
+        }
         self._write_held(run_id, execution_arn, **sealed)
 
     def resume(
@@ -150,6 +157,14 @@ class Runs:
         return self._write(update(key, {**flag, **at}, _IS_CLOSED)) or self._write(
             update(key, at, EXISTS, once=flag)
         )
+
+    def withdraw(self, run_id: str, *, reason: str, by: str, now: float) -> bool:
+        """Record that nobody whom this run disables is to be deleted later.
+
+        Returns False if there is no such run.
+        """
+        flag = asdict(Stop(reason, by, int(now)))
+        return self._write(update(rows.run_key(run_id), {"withdrawal": flag}, EXISTS))
 
     def lift_stop(self, run_id: str) -> bool:
         """Clear the stop flag; return False if it is not set."""

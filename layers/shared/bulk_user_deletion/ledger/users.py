@@ -1,4 +1,4 @@
-"""Users in the ledger: each from the intent to delete onwards, and who was deleted before."""
+"""Users in the ledger: each from the first intent onwards, and who was deleted before."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -12,11 +12,14 @@ from bulk_user_deletion.ledger.table import (
     Item,
     Key,
     Table,
+    Write,
     check,
     delete,
     put,
     update,
 )
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.runs import RunRow
 from bulk_user_deletion.models.users import (
     Outcome,
@@ -35,12 +38,21 @@ _MAY_BE_SENT_A_DELETE = IS_NEW | Condition(
     refused=UserState.REFUSED,
     reopened=UserState.REOPENED,
 )
-_MAY_HAVE_BEEN_SENT_A_DELETE = Condition(
+_MAY_BE_SENT_A_PUT = _MAY_BE_SENT_A_DELETE | Condition(
+    "#state = :settling", settling=UserState.SETTLING
+)
+_MAY_HAVE_BEEN_SENT_A_REQUEST = Condition(
     "#state = :intent OR #state = :settling OR #state = :declined",
     intent=UserState.INTENT,
     settling=UserState.SETTLING,
     declined=UserState.DECLINED,
 )
+_CONTRADICTABLE = {
+    Outcome.DELETED,
+    Outcome.ALREADY_ABSENT,
+    Outcome.DISABLED,
+    Outcome.ENABLED,
+}
 _HAS_NO_OUTCOME = IS_NEW | Condition("#state <> :done", done=UserState.DONE)
 _IS_UNKNOWN = Condition("outcome = :unknown", unknown=Outcome.UNKNOWN)
 
@@ -49,7 +61,7 @@ def _is_open_for(execution_arn: str) -> Condition:
     return Condition("is_open = :yes AND execution_arn = :arn", yes=True, arn=execution_arn)
 
 
-def _sends_a_delete(owner: str) -> Condition:
+def _sends_a_request(owner: str) -> Condition:
     return Condition(
         "lease_owner = :owner AND #state = :intent", owner=owner, intent=UserState.INTENT
     )
@@ -64,6 +76,11 @@ def _ended_as(outcome: Outcome) -> Condition:
     return Condition("#state = :done AND outcome = :was", done=UserState.DONE, was=outcome)
 
 
+def _is_withdrawn(is_withdrawn: bool) -> Condition:
+    exists = "attribute_exists" if is_withdrawn else "attribute_not_exists"
+    return Condition(f"{exists}(withdrawal)")
+
+
 def _is_of_run(run_id: str) -> Condition:
     return Condition("run_id = :run", run=run_id)
 
@@ -74,18 +91,21 @@ class Users:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def run_and_user(
-        self, run_id: str, user_id: str, *, execution_arn: str
-    ) -> tuple[RunRow, UserRow | None]:
-        """Return the run that an execution holds open, and one user's row in it.
+    def run_user_and_leaver(
+        self, run_id: str, user_id: str, *, execution_arn: str, portal_url: str
+    ) -> tuple[RunRow, UserRow | None, Leaver | None]:
+        """Return the run that an execution holds open, one user's row in it, and as a leaver.
 
         Raises:
             RunClosed: the run has ended, or belongs to another execution.
         """
-        key = rows.user_key(run_id, user_id)
-        found = self._table.get_many([*rows.run_keys(run_id), key])
-        run = held(rows.run_of(run_id, found), run_id, execution_arn)
-        return run, rows.user_of(found[key]) if key in found else None
+        key, leaver_key = rows.user_key(run_id, user_id), rows.leaver_key(portal_url, user_id)
+        found = self._table.get_many([*rows.run_keys(run_id), key, leaver_key])
+        return (
+            held(rows.run_of(run_id, found), run_id, execution_arn),
+            rows.user_of(found[key]) if key in found else None,
+            rows.leaver_of(found[leaver_key]) if leaver_key in found else None,
+        )
 
     def read(self, run_id: str, user_ids: Iterable[str]) -> dict[str, UserRow]:
         """Return the rows of those of these users that a run has started."""
@@ -99,36 +119,46 @@ class Users:
         )
         return map(rows.user_of, found)
 
-    def reopen(self, run_id: str, row: UserRow) -> None:
-        """Allow an open outcome to be replaced, and move it to the row's history."""
+    def reopen(self, run_id: str, row: UserRow, *, leaver: Write | None = None) -> None:
+        """Allow an open outcome to be replaced, and move it to the row's history.
+
+        A `leaver`, whose change belongs to it, must still be as it was read: otherwise nothing is
+        changed, and the user keeps the outcome.
+        """
         if row.outcome is None or not row.outcome.is_open:
             raise ValueError(f"User {row.user_id} has no open outcome.")
-        self._update(
-            run_id,
-            row.user_id,
+        reopened = update(
+            rows.user_key(run_id, row.user_id),
             {"state": UserState.REOPENED, "looks": 0, "waited": 0},
             _ended_as(row.outcome),
             append={"history": [_past(row.outcome, row)]},
         )
+        doing = f"Writing the row of user {row.user_id}"
+        if leaver:
+            self._table.transact(doing, [reopened, leaver])
+        else:
+            self._table.write(doing, reopened)
 
     def record_intent(
         self,
         run_id: str,
         user_id: str,
         *,
+        action: Action,
         execution_arn: str,
         owner: str,
         lease_until: int,
         now: int,
         is_first: bool,
+        leaver: Write | None = None,
     ) -> bool:
-        """Record that `owner` is about to send a DELETE; only then may it be sent.
+        """Record that `owner` is about to send a DELETE or a PUT; only then may it be sent.
 
-        False means that it must not: the run was stopped or closed, or this user already has a
-        DELETE in progress or an outcome. One transaction decides, so that a stop takes effect
-        before the next DELETE and two callers never both send one. `is_first` says that no DELETE
-        was sent for this user since the run was started or resumed: it counts towards the caps
-        per day.
+        False means that it must not: the run was stopped or closed, this user already has a
+        request in progress or an outcome, or the `leaver`, whose change belongs to the intent, was
+        withdrawn or changed otherwise. One transaction decides, so that a stop takes effect before
+        the next request and two callers never both send one. `is_first` says that none was sent
+        for this user since the run was started or resumed: it counts towards the caps per day.
         """
         intent = update(
             rows.user_key(run_id, user_id),
@@ -138,30 +168,35 @@ class Users:
                 "lease_until": lease_until,
                 **self._table.expiry(now),
             },
-            _MAY_BE_SENT_A_DELETE,
+            _MAY_BE_SENT_A_DELETE if action.deletes else _MAY_BE_SENT_A_PUT,
             add={"attempts": 1},
         )
-        counted = put(rows.intent_key(now, run_id, user_id), {"expires_at": now + _COUNTED_SECONDS})
+        counted = put(
+            rows.intent_key(action, now, run_id, user_id), {"expires_at": now + _COUNTED_SECONDS}
+        )
         return self._table.transact(
-            f"Recording the intent to delete user {user_id}",
+            f"Recording the intent to change user {user_id}",
             [
                 check(rows.run_key(run_id), _is_open_for(execution_arn) & rows.IS_NOT_STOPPED),
                 check(rows.STOP, rows.IS_NOT_STOPPED),
                 intent,
+                *([leaver] if leaver else []),
             ],
             [counted] if is_first else [],
         )
 
-    def count_intents(self, *, since: int) -> int:
-        """Count the users that were sent a DELETE, or were about to be, since a point in time."""
+    def count_intents(self, action: Action, *, since: int) -> int:
+        """Count the users that were sent a DELETE (or a PUT), or were about to be, since a time."""
         return self._table.count(
-            "Counting the last day's deletions", rows.INTENT, since=rows.moment(since)
+            "Counting the last day's intents",
+            rows.INTENTS[action.deletes],
+            since=rows.moment(since),
         )
 
     def record_refusal(
         self, run_id: str, user_id: str, *, owner: str, reason: str, portal_message: str, now: int
     ) -> None:
-        """Record that the portal definitely did nothing, so that another DELETE may follow."""
+        """Record that the portal definitely did nothing, so that another request may follow."""
         self._update(
             run_id,
             user_id,
@@ -171,12 +206,12 @@ class Users:
                 "portal_message": portal_message,
                 "lease_until": 0,
             },
-            _sends_a_delete(owner),
+            _sends_a_request(owner),
             append={"refused_at": [now]},
         )
 
     def record_sent(self, run_id: str, sent: UserRow, *, owner: str) -> None:
-        """Record that a DELETE was sent, how long it took, and what the answer was."""
+        """Record that a request was sent, how long it took, and what the answer was."""
         self._update(
             run_id,
             sent.user_id,
@@ -188,22 +223,22 @@ class Users:
                 "delete_seconds": sent.delete_seconds,
                 "answered_at": sent.answered_at,
             },
-            _sends_a_delete(owner),
+            _sends_a_request(owner),
         )
 
     def record_look(
         self, run_id: str, user_id: str, *, wait_seconds: int, is_declined: bool
     ) -> None:
-        """Record a look that did not show the user gone, and the wait before the next one.
+        """Record a look that did not show the effect yet, and the wait before the next one.
 
-        `is_declined` says that the portal said it did not delete this user. That is kept.
+        `is_declined` says that the portal said it did nothing for this user. That is kept.
         """
         state = UserState.DECLINED if is_declined else UserState.SETTLING
         self._update(
             run_id,
             user_id,
             {"state": state, "lease_until": 0},
-            _MAY_HAVE_BEEN_SENT_A_DELETE,
+            _MAY_HAVE_BEEN_SENT_A_REQUEST,
             add={"looks": 1, "waited": wait_seconds},
         )
 
@@ -219,15 +254,19 @@ class Users:
         portal_message: str = "",
         gone: PortalUser | None = None,
         attempts: int | None = None,
+        leaver: Write | None = None,
+        is_withdrawn: bool | None = None,
     ) -> bool:
         """Record how a user ended; return False if the user already has an outcome.
 
-        Only `unknown` may be replaced, and only by `deleted`. `gone` is the user that we deleted:
-        a later request that names this user finds the record. With `attempts`, the outcome is
-        recorded only if exactly that many DELETEs were sent for the user; otherwise False.
+        Only `unknown` may be replaced, and only by an outcome that a request of ours had. `gone` is
+        the user that we deleted: a later request that names this user finds the record. With
+        `attempts`, the outcome is recorded only if exactly that many requests were sent for the
+        user; otherwise False. It is False too if the `leaver`, whose change belongs to the outcome,
+        was changed in the meantime, or the run was withdrawn and `is_withdrawn` says otherwise.
         """
         is_replaceable = _HAS_NO_OUTCOME
-        if outcome is Outcome.DELETED:
+        if outcome in {Outcome.DELETED, Outcome.DISABLED, Outcome.ENABLED}:
             is_replaceable |= _IS_UNKNOWN
         if attempts is not None:
             is_replaceable &= _was_sent(attempts)
@@ -243,29 +282,45 @@ class Users:
         }
         return self._table.transact(
             f"Recording the outcome of user {user_id}",
-            [update(rows.user_key(run_id, user_id), ended, is_replaceable)],
+            [
+                update(rows.user_key(run_id, user_id), ended, is_replaceable),
+                *([leaver] if leaver else []),
+                *(
+                    [check(rows.run_key(run_id), _is_withdrawn(is_withdrawn))]
+                    if is_withdrawn is not None
+                    else []
+                ),
+            ],
             [
                 put(key, {"run_id": run_id, **self._table.expiry(now)})
                 for key in (_deleted_keys(gone) if gone else [])
             ],
         )
 
-    def withdraw_outcome(
-        self, run_id: str, row: UserRow, user: PortalUser, *, reason: str, now: int
+    def take_back_outcome(
+        self,
+        run_id: str,
+        row: UserRow,
+        user: PortalUser,
+        *,
+        reason: str,
+        kind: ReasonKind,
+        now: int,
+        leaver: Write | None = None,
     ) -> bool:
-        """Replace an outcome that says "gone" by `unknown`: the portal shows `user` after all.
+        """Replace an outcome that the portal contradicts by `unknown`: it shows `user` after all.
 
-        The old outcome moves to the row's history. The record of the deletion is withdrawn if this
-        run wrote it. Returns False if the outcome has changed in the meantime.
+        The old outcome moves to the row's history. The record of a deletion is withdrawn if this
+        run wrote it. Returns False if the outcome or the `leaver` has changed in the meantime.
         """
-        if row.outcome not in {Outcome.DELETED, Outcome.ALREADY_ABSENT}:
-            raise ValueError(f"User {row.user_id} did not end as gone.")
-        withdrawn = update(
+        if row.outcome not in _CONTRADICTABLE:
+            raise ValueError(f"User {row.user_id} has no outcome to take back.")
+        taken_back = update(
             rows.user_key(run_id, row.user_id),
             {
                 "outcome": Outcome.UNKNOWN,
                 "reason": reason,
-                "reason_kind": ReasonKind.LISTED_AGAIN,
+                "reason_kind": kind,
                 "ended_at": now,
             },
             _ended_as(row.outcome),
@@ -277,8 +332,11 @@ class Users:
             for key, record in on_record.items()
             if record["run_id"] == run_id
         ]
-        doing = f"Withdrawing the outcome of user {row.user_id}"
-        return self._table.transact(doing, [withdrawn], forgotten)
+        return self._table.transact(
+            f"Taking back the outcome of user {row.user_id}",
+            [taken_back, *([leaver] if leaver else [])],
+            forgotten,
+        )
 
     def deleted_before(self, keys: Collection[str]) -> set[str]:
         """Return those of the `identity_keys` that have a record of an earlier deletion."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Limits, Mode
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind
 
@@ -28,7 +29,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class PlannedEntry:
-    """An entry and what will happen to it: `would_delete`, or an outcome that is already final.
+    """An entry and what will happen to it: `would_…`, or an outcome that is already final.
 
     `warning` is something that readers of the plan or the report should know.
     """
@@ -42,6 +43,14 @@ class PlannedEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedUser:
+    """A user of a plan, and what happens to this user: one line of a batch."""
+
+    user: PortalUser
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """How long a plan will take, and what AWS will charge for it: modelled, not measured."""
 
@@ -51,14 +60,18 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who will be deleted, and what happens to every other entry: sealed before the first DELETE.
+    """Who will be deleted, and what happens to every other entry: sealed before the first request.
 
-    `portal_url` is the portal of these users: in another portal the same ids are other people, who
-    must stay. `distinct` counts the different requested entries, before anything was trimmed,
-    `portal_users` all users in the portal at that time, and `last_day` the DELETEs of the previous
-    24 hours: the caps compare these. `source_version` pins a file. `applies` is the hash of the
-    sealed plan that this one carries out. `refusal` is why the plan may not be applied, or empty.
-    `self_ids` are the ids of the user that our own token acts as.
+    Depending on `action`, its users are disabled or enabled instead. With `disable_then_delete`
+    they are due to be deleted `grace_days` after that.
+
+    `portal_url` is the portal of these users: in another portal the same ids are other people,
+    who must stay. `distinct` counts the different requested entries, before anything was
+    trimmed, `portal_users` all users in the portal at that time, and `last_day` the DELETEs of
+    the previous 24 hours (or the PUTs): the caps compare these. Those for PUTs compare
+    `enabled_users`. `source_version` pins a file. `applies` is the hash of the sealed plan that
+    this one carries out. `refusal` is why the plan may not be applied, or empty. `self_ids` are
+    the ids of the user that our own token acts as.
     """
 
     run_id: str
@@ -79,12 +92,23 @@ class Plan:
     refusal: str = ""
     applies: str = ""
     self_ids: tuple[str, ...] = ()
+    action: Action = Action.DELETE
+    grace_days: int = 0
+    enabled_users: int = 0
 
     @property
     def users(self) -> list[PortalUser]:
-        """The users to delete, in the order they were requested."""
-        return [
+        """The users to delete, disable or enable, in the order to process them.
+
+        That is the order they were requested in. Where access is switched, users come first who
+        need a PUT: they are not kept waiting, and only a PUT proves something to a canary.
+        """
+        users = [
             planned.user
             for planned in self.entries
-            if planned.outcome is Outcome.WOULD_DELETE and planned.user
+            if planned.outcome is self.action.would and planned.user
         ]
+        if self.action.deletes:
+            return users
+        enables = self.action is Action.ENABLE
+        return sorted(users, key=lambda user: user.is_enabled if enables else user.is_disabled)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Estimate
 from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
@@ -11,7 +12,8 @@ from bulk_user_deletion.models.users import Outcome, ReasonKind
 class ReportRow:
     """One requested entry and its one outcome.
 
-    `attempts` counts DELETEs; the last one was answered at `answered_at`, after `delete_seconds`.
+    `attempts` counts DELETEs or PUTs, by the report's action; the last one was answered at
+    `answered_at`, after `delete_seconds`.
     """
 
     line: int
@@ -33,7 +35,11 @@ class ReportRow:
     @property
     def can_be_resumed(self) -> bool:
         """True if a resumed run may change the outcome: it is open, and was planned."""
-        undecided = {ReasonKind.RECORD_INCOMPLETE, ReasonKind.NOT_LISTED}
+        undecided = {
+            ReasonKind.RECORD_INCOMPLETE,
+            ReasonKind.NOT_LISTED,
+            ReasonKind.RECORD_CHANGED,
+        }
         was_planned = self.user_id or self.reason_kind is not ReasonKind.LISTED_AGAIN
         return self.outcome.is_open and self.reason_kind not in undecided and bool(was_planned)
 
@@ -83,6 +89,8 @@ class Report:
     status: RunStatus
     sentence: str
     mode: str
+    action: Action
+    grace_days: int
     trigger: str
     source: str
     reason: str

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Mode
 
 
@@ -13,18 +14,25 @@ class Trigger(StrEnum):
     CONSOLE = "console"  # a person, who reads the report
     S3 = "s3"  # a dropped file
     SCHEDULE = "schedule"
+    DUE = "due"  # the daily schedule that deletes whoever is due
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the entries come from: exactly one of the three is set."""
+    """Where the entries come from: exactly one of the four is set.
+
+    `due` are the leavers in the ledger whose grace time is over.
+    """
 
     dataset_id: int | None = None
     s3: "S3Object | None" = None
     users: tuple[str, ...] | None = None
+    due: bool = False
 
     def describe(self) -> str:
         """Describe the source without naming anyone in it."""
+        if self.due:
+            return "leavers who are due"
         if self.dataset_id is not None:
             return f"dataset {self.dataset_id}"
         if self.s3 is not None:
@@ -99,6 +107,16 @@ class StopOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawOrder:
+    """An order not to delete leavers when they are due: these users, or all of a run."""
+
+    reason: str
+    by: str
+    users: tuple[str, ...] = ()
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EndQuietOrder:
     """An order to call the portal again although its `Retry-After` has not passed."""
 
@@ -108,7 +126,10 @@ class EndQuietOrder:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A validated request. `fingerprint` is set for triggers that may deliver an event twice."""
+    """A validated request. `fingerprint` is set for triggers that may deliver an event twice.
+
+    Without an `action`, the stack's `LeaverAction` applies.
+    """
 
     mode: Mode
     source: Source | SealedPlan | Resume
@@ -117,6 +138,7 @@ class Request:
     reason: str = ""
     requested_by: str = ""
     fingerprint: str = ""
+    action: Action | None = None
 
     @property
     def is_attended(self) -> bool:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bulk_user_deletion.models.actions import Action
+
 
 class Mode(StrEnum):
     """What a run may do: `preview` plans and reports, `apply` also deletes."""
@@ -23,6 +25,8 @@ class RunStatus(StrEnum):
 
     SUCCEEDED = "SUCCEEDED"
     NOBODY_DELETED = "NOBODY_DELETED"  # nothing is left open, and there was no one to delete
+    NOBODY_DISABLED = "NOBODY_DISABLED"
+    NOBODY_ENABLED = "NOBODY_ENABLED"
     PREVIEWED = "PREVIEWED"
     REFUSED = "REFUSED"  # no one was deleted, because a check failed
     STOPPED = "STOPPED"  # the stop flag was set during the run
@@ -32,7 +36,16 @@ class RunStatus(StrEnum):
     @property
     def is_success(self) -> bool:
         """True if the execution ends SUCCEEDED."""
-        return self in {RunStatus.SUCCEEDED, RunStatus.NOBODY_DELETED, RunStatus.PREVIEWED}
+        return self in _SUCCESSES
+
+
+_SUCCESSES = {
+    RunStatus.SUCCEEDED,
+    RunStatus.NOBODY_DELETED,
+    RunStatus.NOBODY_DISABLED,
+    RunStatus.NOBODY_ENABLED,
+    RunStatus.PREVIEWED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,10 @@ class RunRow:
     control: Control = Control()
     losses: tuple[str, ...] = ()
     checked_batch: int = 0
+    action: Action = Action.DELETE
+    grace_days: int = 0
+    is_from_preview: bool = False
+    withdrawal: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ class Outcome(StrEnum):
     """How a requested entry ended. Every entry ends in exactly one of these."""
 
     DELETED = "deleted"
+    DISABLED = "disabled"
+    ENABLED = "enabled"
     ALREADY_ABSENT = "already_absent"
     SKIPPED = "skipped"
     UNRESOLVED = "unresolved"
@@ -17,6 +19,8 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     NOT_ATTEMPTED = "not_attempted"
     WOULD_DELETE = "would_delete"
+    WOULD_DISABLE = "would_disable"
+    WOULD_ENABLE = "would_enable"
 
     @property
     def is_open(self) -> bool:
@@ -37,6 +41,11 @@ class ReasonKind(StrEnum):
     SELF = "self"
     CHANGED_SINCE_PLAN = "changed_since_plan"
     DUPLICATE = "duplicate"
+    ENABLED_AGAIN = "enabled_again"  # since a run of ours disabled the user
+    WITHDRAWN = "withdrawn"  # a person decided that the user is not deleted
+    HELD = "held"  # a person must decide
+    NOT_DUE = "not_due"
+    NOT_DISABLED_BY_US = "not_disabled_by_us"
     # Entries that do not name exactly one user
     NOT_FOUND = "not_found"
     AMBIGUOUS = "ambiguous"
@@ -49,6 +58,10 @@ class ReasonKind(StrEnum):
     # Undecidable: a resumed run cannot do better
     RECORD_INCOMPLETE = "record_incomplete"
     LISTED_AGAIN = "listed_again"
+    # After a PUT
+    STILL_ENABLED = "still_enabled"
+    STILL_DISABLED = "still_disabled"
+    RECORD_CHANGED = "record_changed"  # it changed more than it was asked to
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +109,11 @@ class PortalUser:
 class UserState(StrEnum):
     """The state of a user in the ledger, from the first intent onwards."""
 
-    REOPENED = "reopened"  # left open by the previous execution; another DELETE may be sent
-    INTENT = "intent"  # a DELETE is about to be sent, or was sent with an unknown result
-    REFUSED = "refused"  # the portal definitely did nothing; another DELETE may be sent
-    SETTLING = "settling"  # a DELETE was sent; looking until the user is gone or the time is up
-    DECLINED = "declined"  # the portal says that it did not delete: the next look decides
+    REOPENED = "reopened"  # left open by the previous execution; another request may be sent
+    INTENT = "intent"  # a request is about to be sent, or was sent with an unknown result
+    REFUSED = "refused"  # the portal definitely did nothing; another request may be sent
+    SETTLING = "settling"  # a request was sent; looking until its effect shows or the time is up
+    DECLINED = "declined"  # the portal says that it did nothing: the next look decides
     DONE = "done"
 
 
@@ -108,7 +121,7 @@ class UserState(StrEnum):
 class PastOutcome:
     """An outcome that was replaced, by a resumed run or because the portal contradicted it.
 
-    `attempts` counts the DELETEs up to then.
+    `attempts` counts the requests up to then.
     """
 
     outcome: Outcome
@@ -121,10 +134,11 @@ class PastOutcome:
 class UserRow:
     """A user's row in the ledger. A user without a row was not attempted.
 
-    `attempts` counts DELETEs, `waited` sums the seconds of settling, `delete_seconds` is how long
-    the last DELETE took, `answered_at` when it was answered, `refused_at` when the portal
-    temporarily refused one. `history` holds the outcomes that were replaced, oldest first.
-    `portal_message` is the portal's last message, in its own words.
+    A request is a DELETE or a PUT, by the run's action. `attempts` counts them, `waited` sums the
+    seconds of settling, `delete_seconds` is how long the last one took, `answered_at` when it was
+    answered, `refused_at` when the portal temporarily refused one. `history` holds the outcomes
+    that were replaced, oldest first. `portal_message` is the portal's last message, in its own
+    words.
     """
 
     user_id: str
@@ -146,7 +160,7 @@ class UserRow:
 
     @property
     def attempts_this_round(self) -> int:
-        """The DELETEs that were sent since a resume last reopened this row."""
+        """The requests that were sent since a resume last reopened this row."""
         return self.attempts - (self.history[-1].attempts if self.history else 0)
 
     @property

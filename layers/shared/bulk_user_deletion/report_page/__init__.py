@@ -10,7 +10,6 @@ from chameleon import PageTemplate
 
 from bulk_user_deletion.models.reports import Report
 from bulk_user_deletion.models.runs import Mode
-from bulk_user_deletion.models.users import Outcome
 from bulk_user_deletion.rules.advice import advice
 from bulk_user_deletion.rules.links import execution_link
 from bulk_user_deletion.rules.text import showable
@@ -43,6 +42,7 @@ def report_page(report: Report) -> str:
         execution_link=execution_link(report.execution_arn),
         width=WIDTH,
         duration=_duration,
+        request="DELETE" if report.action.deletes else "PUT",
         clock=lambda moment: moment.replace("T", " ").replace("Z", ""),
         name=lambda outcome: str(outcome).replace("_", " "),
     )
@@ -50,10 +50,11 @@ def report_page(report: Report) -> str:
 
 
 def _title(report: Report) -> str:
-    would = report.counts.get(Outcome.WOULD_DELETE, 0)
+    action = report.action
+    would = report.counts.get(action.would, 0)
     if report.mode == Mode.PREVIEW and would:
-        return f"{would} of {report.requested} would be deleted"
-    return f"{report.counts.get(Outcome.DELETED, 0)} of {report.requested} deleted"
+        return f"{would} of {report.requested} would be {action.done}"
+    return f"{report.counts.get(action.done, 0)} of {report.requested} {action.done}"
 
 
 def _duration(seconds: int) -> str:

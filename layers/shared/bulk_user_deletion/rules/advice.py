@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.reports import Report
 from bulk_user_deletion.models.runs import Mode, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
@@ -27,16 +28,17 @@ def advice(report: Report) -> list[Advice]:
 
 def _for_the_run(report: Report) -> Iterator[Advice]:
     counts = report.counts
-    if counts.get(Outcome.WOULD_DELETE):
+    done = report.action.done
+    if counts.get(report.action.would):
         yield Advice(
-            "Read the entries below. To delete exactly these users, once, apply this plan.",
+            f"Read the entries below. To {_verb(report)}, once, apply this plan.",
             {"mode": "apply", "plan": {"run_id": report.run_id, "sha256": report.plan_sha256}},
             f"bulk-user-deletion apply {report.run_id}",
         )
     if report.status is RunStatus.REFUSED or (
         report.status is RunStatus.FAILED and not report.requested
     ):
-        yield Advice("Nobody was deleted. Fix what is said above, then send the request again.")
+        yield Advice(f"Nobody was {done}. Fix what is said above, then send the request again.")
         return
     if report.mode != Mode.APPLY:
         return
@@ -45,13 +47,8 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
     if number := counts.get(Outcome.UNKNOWN):
         again = any(row.outcome is Outcome.UNKNOWN and row.can_be_resumed for row in report.rows)
         yield Advice(
-            f"{number} unknown: nobody can say whether they are gone; their rows say why. Look them"
-            " up in the portal."
-            + (
-                " Resuming looks again, and sends another DELETE to those still there."
-                if again
-                else ""
-            )
+            f"{number} unknown: nobody can say whether they are {_as_wanted(report)}; their rows"
+            " say why. Look them up in the portal." + (f" {_resuming(report)}" if again else "")
         )
     if number := counts.get(Outcome.NOT_ATTEMPTED):
         yield Advice(f"{number} not attempted: the run ended before them. Nothing was sent.")
@@ -62,6 +59,32 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
             {"mode": "apply", "resume": report.run_id},
             f"bulk-user-deletion resume {report.run_id}",
         )
+
+
+def _verb(report: Report) -> str:
+    """Return what applying a preview's plan does to its users."""
+    days = "1 day" if report.grace_days == 1 else f"{report.grace_days} days"
+    match report.action:
+        case Action.DISABLE:
+            return "disable exactly these users"
+        case Action.DISABLE_THEN_DELETE:
+            return (
+                f"disable exactly these users now and to approve that they are deleted {days} later"
+            )
+        case Action.ENABLE:
+            return "enable exactly these users"
+        case Action.DELETE | Action.DELETE_DUE:
+            return "delete exactly these users"
+
+
+def _as_wanted(report: Report) -> str:
+    return "gone" if report.action.deletes else report.action.done
+
+
+def _resuming(report: Report) -> str:
+    if report.action.deletes:
+        return "Resuming looks again, and sends another DELETE to those still there."
+    return f"Resuming looks again, and sends another PUT to those not {report.action.done}."
 
 
 def _undecided(report: Report) -> list[str]:
@@ -105,8 +128,34 @@ def _for_entries(report: Report) -> Iterator[Advice]:
             + (f" (the first {_LISTED} are listed)." if len(changed) > _LISTED else "."),
             {"mode": "preview", "source": {"users": changed[:_LISTED]}},
         )
+    yield from _for_leavers(report)
     if report.unexplained_losses:
         yield Advice(
             f"{len(report.unexplained_losses)} users left the portal during this run that it did"
             " not delete. Find out who did."
+        )
+
+
+def _for_leavers(report: Report) -> Iterator[Advice]:
+    """Return what is left to decide about leavers who are not deleted after all."""
+    kinds = {
+        ReasonKind.ENABLED_AGAIN: "were enabled by somebody after we had disabled them",
+        ReasonKind.HELD: "are held: a person must decide about them",
+        ReasonKind.WITHDRAWN: "were withdrawn",
+    }
+    for kind, what in kinds.items():
+        user_ids = [row.user_id for row in report.rows if row.reason_kind is kind and row.user_id]
+        if user_ids:
+            yield Advice(
+                f"{len(user_ids)} {what}, and are left alone. Whoever has left after all is"
+                " previewed by id.",
+                {"mode": "preview", "source": {"users": user_ids[:_LISTED]}},
+            )
+    disabled = report.counts.get(Outcome.DISABLED)
+    if disabled and report.action is Action.DISABLE_THEN_DELETE and report.mode == Mode.APPLY:
+        yield Advice(
+            f"Whoever is disabled is deleted {report.grace_days} days after that. To keep somebody,"
+            " withdraw them before.",
+            {"withdraw": {"run_id": report.run_id, "reason": "WHY", "by": "WHO"}},
+            f"bulk-user-deletion withdraw --run {report.run_id}",
         )

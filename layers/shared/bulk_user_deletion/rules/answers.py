@@ -77,6 +77,7 @@ class Call(StrEnum):
     READ = "read"  # GET of the users or of a dataset
     LOOK = "look"  # GET of one user
     DELETE = "delete"  # DELETE of one user
+    PUT = "put"  # PUT of one user's field
 
 
 class Verdict(StrEnum):
@@ -103,6 +104,7 @@ class Rule:
     read: Verdict
     look: Verdict
     delete: Verdict
+    put: Verdict
 
     def verdict(self, call: Call) -> Verdict:
         return {
@@ -110,6 +112,7 @@ class Rule:
             Call.READ: self.read,
             Call.LOOK: self.look,
             Call.DELETE: self.delete,
+            Call.PUT: self.put,
         }[call]
 
 
@@ -141,35 +144,35 @@ _RENEW, _REFUSE, _UNUSABLE = Verdict.RENEW_TOKEN, Verdict.REFUSE, Verdict.STOP_U
 _CREDENTIALS, _MANAGEMENT = Verdict.STOP_CREDENTIALS, Verdict.STOP_USER_MANAGEMENT
 
 # The first row that applies decides. "Own" is the portal's own JSON error body: a proxy in front of
-# the portal does not speak for it, and so cannot say that a DELETE had no effect. The body of a 2xx
-# to a DELETE is not relied on: a look follows anyway. Redirects are not followed, because the token
+# the portal does not speak for it, and so cannot say that a request had no effect. The body of a 2xx
+# to a DELETE or a PUT is not relied on: a look follows anyway. Redirects are not followed, because the token
 # must not go anywhere else.
 # fmt: off
 RULES = (
-    #     answer                       applies                         asking for    reading      looking at   deleting
-    #                                                                  a token       a list       a user       a user
-    Rule("no connection",              _without(Transport.NOT_SENT),   _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
-    Rule("time-out, reset, TLS error", _without(Transport.LOST),       _AGAIN,       _AGAIN,      _AGAIN,      _LOOK),
-    Rule("a body beyond all measure",  _without(Transport.TOO_LARGE),  _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _LOOK),
-    Rule("200 with its own error",     _status(200, own=True),         _UNUSABLE,    _UNUSABLE,   _REFUSE,     _OK),
-    Rule("200 with a JSON object",     _ok_with(dict),                 _OK,          _OK,         _OK,         _OK),
-    Rule("200 without whole JSON",     _ok_with(NoneType),             _AGAIN,       _AGAIN,      _AGAIN,      _OK),
-    Rule("any other 2xx",              _between(200, 299),             _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _OK),
-    Rule("401, no user management",    _says("user management", 401),  _MANAGEMENT,  _MANAGEMENT, _MANAGEMENT, _MANAGEMENT),
-    Rule("401, 412",                   _status(401, 412),              _CREDENTIALS, _RENEW,      _RENEW,      _RENEW),
-    Rule("400, 500, a deadlock",       _says("deadlock", 400, 500),    _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
-    Rule("400, own",                   _status(400, own=True),         _CREDENTIALS, _REFUSE,     _REFUSE,     _REFUSE),
-    Rule("400",                        _status(400),                   _CREDENTIALS, _REFUSE,     _REFUSE,     _LOOK),
-    Rule("403, own",                   _status(403, own=True),         _CREDENTIALS, _REFUSE,     _REFUSE,     _REFUSE),
-    Rule("403",                        _status(403),                   _CREDENTIALS, _REFUSE,     _MANAGEMENT, _LOOK),
-    Rule("404, 410, own",              _status(404, 410, own=True),    _UNUSABLE,    _REFUSE,     _GONE,       _GONE),
-    Rule("404",                        _status(404),                   _UNUSABLE,    _REFUSE,     _AGAIN,      _LOOK),
-    Rule("429",                        _status(429),                   _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
-    Rule("any other 4xx, own",         _between(400, 499, own=True),   _UNUSABLE,    _REFUSE,     _REFUSE,     _REFUSE),
-    Rule("any other 4xx",              _between(400, 499),             _UNUSABLE,    _REFUSE,     _REFUSE,     _LOOK),
-    Rule("503, own",                   _status(503, own=True),         _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN),
-    Rule("any other 5xx",              _between(500, 599),             _AGAIN,       _AGAIN,      _AGAIN,      _LOOK),
-    Rule("a redirect, anything else",  lambda _: True,                 _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _LOOK),
+    #     answer                       applies                         asking for    reading      looking at   deleting     changing
+    #                                                                  a token       a list       a user       a user       a user
+    Rule("no connection",              _without(Transport.NOT_SENT),   _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN,      _AGAIN),
+    Rule("time-out, reset, TLS error", _without(Transport.LOST),       _AGAIN,       _AGAIN,      _AGAIN,      _LOOK,       _LOOK),
+    Rule("a body beyond all measure",  _without(Transport.TOO_LARGE),  _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _LOOK,       _LOOK),
+    Rule("200 with its own error",     _status(200, own=True),         _UNUSABLE,    _UNUSABLE,   _REFUSE,     _OK,         _OK),
+    Rule("200 with a JSON object",     _ok_with(dict),                 _OK,          _OK,         _OK,         _OK,         _OK),
+    Rule("200 without whole JSON",     _ok_with(NoneType),             _AGAIN,       _AGAIN,      _AGAIN,      _OK,         _OK),
+    Rule("any other 2xx",              _between(200, 299),             _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _OK,         _OK),
+    Rule("401, no user management",    _says("user management", 401),  _MANAGEMENT,  _MANAGEMENT, _MANAGEMENT, _MANAGEMENT, _MANAGEMENT),
+    Rule("401, 412",                   _status(401, 412),              _CREDENTIALS, _RENEW,      _RENEW,      _RENEW,      _RENEW),
+    Rule("400, 500, a deadlock",       _says("deadlock", 400, 500),    _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN,      _AGAIN),
+    Rule("400, own",                   _status(400, own=True),         _CREDENTIALS, _REFUSE,     _REFUSE,     _REFUSE,     _REFUSE),
+    Rule("400",                        _status(400),                   _CREDENTIALS, _REFUSE,     _REFUSE,     _LOOK,       _LOOK),
+    Rule("403, own",                   _status(403, own=True),         _CREDENTIALS, _REFUSE,     _REFUSE,     _REFUSE,     _REFUSE),
+    Rule("403",                        _status(403),                   _CREDENTIALS, _REFUSE,     _MANAGEMENT, _LOOK,       _LOOK),
+    Rule("404, 410, own",              _status(404, 410, own=True),    _UNUSABLE,    _REFUSE,     _GONE,       _GONE,       _GONE),
+    Rule("404",                        _status(404),                   _UNUSABLE,    _REFUSE,     _AGAIN,      _LOOK,       _LOOK),
+    Rule("429",                        _status(429),                   _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN,      _AGAIN),
+    Rule("any other 4xx, own",         _between(400, 499, own=True),   _UNUSABLE,    _REFUSE,     _REFUSE,     _REFUSE,     _REFUSE),
+    Rule("any other 4xx",              _between(400, 499),             _UNUSABLE,    _REFUSE,     _REFUSE,     _LOOK,       _LOOK),
+    Rule("503, own",                   _status(503, own=True),         _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN,      _AGAIN),
+    Rule("any other 5xx",              _between(500, 599),             _AGAIN,       _AGAIN,      _AGAIN,      _LOOK,       _LOOK),
+    Rule("a redirect, anything else",  lambda _: True,                 _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _LOOK,       _LOOK),
 )
 # fmt: on
 

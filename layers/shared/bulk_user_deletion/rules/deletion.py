@@ -3,20 +3,30 @@
 from collections.abc import Iterable
 from datetime import date
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.names import fold
-from bulk_user_deletion.models.users import PortalUser, ReasonKind, UserRow, UserState, Why
+from bulk_user_deletion.models.users import (
+    Outcome,
+    PortalUser,
+    ReasonKind,
+    UserRow,
+    UserState,
+    Why,
+)
+from bulk_user_deletion.rules.decisions import Decision, End, LookAgain, Send
 from bulk_user_deletion.rules.protection import Protected
 
 MAX_ATTEMPTS = 5
 MAX_TRIES = 6
 
+_IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
 _SHORTEST_SETTLE_SECONDS = 300
 
 
 def reason_to_keep(
-    planned: PortalUser, found: PortalUser, *, protected: Protected, today: date
+    planned: PortalUser, found: PortalUser, *, action: Action, protected: Protected, today: date
 ) -> Why | None:
-    """Compare a user with the plan right before the DELETE; return None if nothing has changed."""
+    """Compare a user with the plan right before a request; return None if nothing has changed."""
     changed = [
         name
         for name, before, now in (
@@ -31,11 +41,22 @@ def reason_to_keep(
             ReasonKind.CHANGED_SINCE_PLAN,
             f"changed_since_plan: {' and '.join(changed)} no longer as planned",
         )
-    if planned.is_disabled and found.is_enabled:
+    if action is not Action.ENABLE and planned.is_disabled and found.is_enabled:
         return Why(
             ReasonKind.CHANGED_SINCE_PLAN, "changed_since_plan: enabled again since the plan"
         )
     return protected.reason_to_keep(found, today=today)
+
+
+def decide(row: UserRow | None, *, keep: Why | None) -> Decision:
+    """Decide about a user whom a look shows. `keep` is why the user may not be deleted."""
+    if row is None or row.state not in _IN_FLIGHT:
+        return End(Outcome.SKIPPED, keep.text, keep.kind) if keep else Send()
+    if keep:
+        return End(Outcome.UNKNOWN, f"after the DELETE: {keep.text}", keep.kind)
+    if row.state is UserState.DECLINED:
+        return End(Outcome.FAILED, f"{row.reason}; still there")
+    return LookAgain("still there")
 
 
 def settle_wait(row: UserRow) -> int | None:
@@ -62,7 +83,7 @@ def retry_wait(attempts: int, retry_after: int | None) -> int | None:
 
 
 def leases_left(rows: Iterable[UserRow], *, now: int) -> int:
-    """Return the seconds until no function can still be deleting one of these users."""
+    """Return the seconds until no function can still be changing one of these users."""
     leases = (row.lease_until for row in rows if row.state is UserState.INTENT)
     return max(0, max(leases, default=0) - now + 1)
 

@@ -37,17 +37,26 @@ def observe(pace: Pace, answer: Answer, *, is_delete: bool, now: float) -> Pace:
     # A difference within a tenth and half a second is normal: there is nothing to record.
     if is_delete and not strained and abs(answer.seconds - usual) > 0.1 * usual + 0.5:
         usual = round(usual + _SMOOTHING * (answer.seconds - usual) if usual else answer.seconds, 1)
-    quiet_until = pace.quiet_until
-    if strained and answer.retry_after is not None:
-        quiet_until = max(quiet_until, int(now) + 1 + min(answer.retry_after, LONGEST_PATIENCE))
     after = replace(
         pace,
         seconds_per_delete=usual,
         wait_seconds=wait,
         changed_at=changed_at,
-        quiet_until=quiet_until,
+        quiet_until=_quiet_until(pace, answer, now),
     )
     return pace if after == pace else replace(after, version=pace.version + 1)
+
+
+def asked_to_wait(pace: Pace, answer: Answer, *, now: float) -> Pace:
+    """Return the pace after an answer of which only `Retry-After` counts."""
+    after = replace(pace, quiet_until=_quiet_until(pace, answer, now))
+    return pace if after == pace else replace(after, version=pace.version + 1)
+
+
+def _quiet_until(pace: Pace, answer: Answer, now: float) -> int:
+    if not is_strained(answer) or answer.retry_after is None:
+        return pace.quiet_until
+    return max(pace.quiet_until, int(now) + 1 + min(answer.retry_after, LONGEST_PATIENCE))
 
 
 def is_strained(answer: Answer) -> bool:

@@ -1,10 +1,12 @@
-"""From requested entries to a plan: who is deleted, who is kept and why, or why it is refused."""
+"""From requested entries to a plan: who is changed, who is kept and why, or why it is refused."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
 from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.names import fold
 from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.requests import Request
@@ -17,7 +19,9 @@ from bulk_user_deletion.rules.identity import (
     names_by_id,
     only_an_id,
 )
+from bulk_user_deletion.rules.leavers import Decided, not_disabled_by_us
 from bulk_user_deletion.rules.protection import Protected
+from bulk_user_deletion.rules.switching import has_access
 
 EMPTY = "The source is empty: it names nobody. Check where it comes from."
 
@@ -76,13 +80,18 @@ def plan_entries(
     protected: Protected,
     today: date,
     deleted_before: Collection[str],
+    action: Action = Action.DELETE,
+    leavers: Iterable[Leaver] = (),
 ) -> tuple[PlannedEntry, ...]:
-    """Decide for every entry, in order: `would_delete` or how it ends without a DELETE.
+    """Decide for every entry, in order: `would_…` or how it ends without a request to the portal.
 
     An id that the list lacks is `not_attempted` until it has been looked at: see `with_looks`.
     `deleted_before` holds those of the entries' `identity_keys` under which the ledger has a record
-    of an earlier deletion.
+    of an earlier deletion. Whoever a person has withdrawn, or must decide about, is skipped unless
+    the entry has the id.
     """
+    leavers = list(leavers)
+    decided, by_id = Decided(leavers), {leaver.user_id: leaver for leaver in leavers}
     planned: list[PlannedEntry] = []
     first_line: dict[str, int] = {}
     for entry in entries:
@@ -108,29 +117,58 @@ def plan_entries(
                 ReasonKind.RECORD_INCOMPLETE,
                 f"record_incomplete: the portal's record of user {user.user_id} lacks {user.lacks}",
             )
+        elif action is Action.ENABLE:
+            why = not_disabled_by_us(by_id.get(user.user_id), user)
+        elif not names_by_id(entry):
+            why = decided.reason_to_skip(user)
         if why is None or why.kind is not ReasonKind.CAME_BACK:
             first_line.setdefault(user.user_id, entry.line)
         planned.append(
             PlannedEntry(
                 entry,
-                outcome if why else Outcome.WOULD_DELETE,
-                why.text if why else "",
+                outcome if why else action.would,
+                why.text if why else _as_it_is(action, user),
                 user,
-                _warning(why.kind if why else ReasonKind.NONE, user),
+                _warning(why.kind if why else ReasonKind.NONE, user, action),
                 why.kind if why else ReasonKind.NONE,
             )
         )
     return tuple(planned)
 
 
-def _warning(kind: ReasonKind, user: PortalUser) -> str:
-    if kind is ReasonKind.NONE:
-        return "from LDAP: a directory sync may bring this user back" if user.is_from_ldap else ""
+def _as_it_is(action: Action, user: PortalUser) -> str:
+    """Return a remark about a user who needs no PUT, as far as the list shows."""
+    if action.deletes or not has_access(action, user):
+        return ""
+    return f"{action.done} already: no PUT will be sent"
+
+
+def _warning(kind: ReasonKind, user: PortalUser, action: Action) -> str:
+    if kind is ReasonKind.NONE and user.is_from_ldap:
+        if action.deletes:
+            return "from LDAP: a directory sync may bring this user back"
+        if action is not Action.ENABLE:
+            return "from LDAP: a directory sync may enable this user again"
     if kind in _KEPT:
         return "protected, and yet on the list: check where the list comes from"
     if kind is ReasonKind.CAME_BACK:
         return "of a name that an earlier run deleted and that is there again: find out why"
     return ""
+
+
+def narrowed(
+    planned: Iterable[PlannedEntry], leavers: Iterable[Leaver], *, since: int
+) -> tuple[PlannedEntry, ...]:
+    """Skip whoever was withdrawn, or held for a person to decide, since a plan was made."""
+    decided = Decided(leavers)
+    return tuple(
+        replace(row, outcome=Outcome.SKIPPED, reason=why.text, reason_kind=why.kind)
+        if row.user
+        and row.outcome in {Outcome.WOULD_DELETE, Outcome.WOULD_DISABLE}
+        and (why := decided.reason_to_skip(row.user, since=since))
+        else row
+        for row in planned
+    )
 
 
 def ids_to_look_at(planned: Iterable[PlannedEntry]) -> list[str]:
@@ -224,43 +262,73 @@ def check_portal_url(plan: Plan, portal_url: str) -> None:
         )
 
 
-def check_size(*, distinct: int, portal_users: int, last_day: int, limits: Limits) -> None:
+def check_action(action: Action, *, stack: Action) -> None:
+    """Refuse what is harsher than the stack's `LeaverAction`.
+
+    Raises:
+        RequestRefused: naming both.
+    """
+    if action.is_harsher_than(stack):
+        raise RequestRefused(
+            f"This is a run to {action}, and LeaverAction of this stack is {stack}: a run can only"
+            " be more careful than the stack. Nobody was touched. Start a new preview, or change"
+            " LeaverAction."
+        )
+
+
+def check_size(
+    *, action: Action, distinct: int, portal_users: int, last_day: int, limits: Limits
+) -> None:
     """Refuse a request over a cap. Nothing is ever trimmed to fit.
 
-    `last_day` is how many users were sent a DELETE in the previous 24 hours.
+    `portal_users` are those that the caps are a share of: for switching access the enabled ones.
+    `last_day` is how many users were sent a DELETE (or a PUT) in the previous 24 hours.
 
     Raises:
         RequestRefused: naming the cap, its value and the value found.
     """
+    cap = "Max" if action.deletes else "MaxDisable"
+    request = "DELETE" if action.deletes else "PUT"
+    users = "users" if action.deletes else "enabled users"
+    nobody = f"Nobody was {action.done}."
     if distinct == 0:
         raise RequestRefused(EMPTY)
     if distinct > limits.max_users:
         raise RequestRefused(
-            f"The source names {distinct} different entries, and MaxUsers allows"
-            f" {limits.max_users} in one run. Nobody was deleted. If the list is right, raise"
-            " MaxUsers or send it in parts."
+            f"The source names {distinct} different entries, and {cap}Users allows"
+            f" {limits.max_users} in one run. {nobody} If the list is right, raise"
+            f" {cap}Users or send it in parts."
         )
     if not distinct * 100 <= limits.max_percent * portal_users:  # so that NaN allows nobody
         share = f"{distinct * 100 / portal_users:.1f} %" if portal_users else "more than all"
         raise RequestRefused(
             f"The source names {distinct} different entries, {share} of the portal's"
-            f" {portal_users} users, and MaxPercent allows {limits.max_percent:g} %. Nobody was"
-            " deleted. If the list is right, raise MaxPercent or send it in parts."
+            f" {portal_users} {users}, and {cap}Percent allows {limits.max_percent:g} %. {nobody}"
+            f" If the list is right, raise {cap}Percent or send it in parts."
         )
     in_a_day, then = distinct + last_day, portal_users + last_day
     if in_a_day > limits.max_users_per_day:
         raise RequestRefused(
-            f"The source names {distinct} different entries, {last_day} users were sent a DELETE"
-            f" in the last 24 hours, and MaxUsersPerDay allows {limits.max_users_per_day}. Nobody"
-            " was deleted. Send it again tomorrow, or raise MaxUsersPerDay."
+            f"The source names {distinct} different entries, {last_day} users were sent a {request}"
+            f" in the last 24 hours, and {cap}UsersPerDay allows {limits.max_users_per_day}."
+            f" {nobody} Send it again tomorrow, or raise {cap}UsersPerDay."
         )
     if not in_a_day * 100 <= limits.max_percent_per_day * then:
         raise RequestRefused(
-            f"The source names {distinct} different entries, {last_day} users were sent a DELETE"
+            f"The source names {distinct} different entries, {last_day} users were sent a {request}"
             f" in the last 24 hours, together {in_a_day * 100 / then:.1f} % of {then}, and"
-            f" MaxPercentPerDay allows {limits.max_percent_per_day:g} %. Nobody was deleted. Send"
-            " it again tomorrow, or raise MaxPercentPerDay."
+            f" {cap}PercentPerDay allows {limits.max_percent_per_day:g} %. {nobody} Send"
+            f" it again tomorrow, or raise {cap}PercentPerDay."
         )
+
+
+def room_today(*, portal_users: int, last_day: int, limits: Limits) -> int:
+    """Return how many users a run may delete within all caps: at least 0."""
+    in_a_day = min(
+        limits.max_users_per_day, int(limits.max_percent_per_day * (portal_users + last_day) / 100)
+    )
+    in_a_run = min(limits.max_users, int(limits.max_percent * portal_users / 100))
+    return max(0, min(in_a_run, in_a_day - last_day))
 
 
 def check_entries(planned: Sequence[PlannedEntry], request: Request, limits: Limits) -> None:

@@ -5,42 +5,54 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan, PlannedEntry
 from bulk_user_deletion.models.reports import ReportRow
 from bulk_user_deletion.models.runs import Mode, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind, UserRow, UserState
+from bulk_user_deletion.rules.decisions import End
 from bulk_user_deletion.rules.identity import only_an_id
 
 # The outcomes that say that a user no longer exists.
 GONE = {Outcome.DELETED, Outcome.ALREADY_ABSENT}
 
-# The outcomes that may have a DELETE behind them.
-_TOUCHED = (Outcome.DELETED, Outcome.FAILED, Outcome.UNKNOWN)
+# The outcomes in a plan of whoever is changed.
+_PLANNED = {action.would for action in Action}
+
+# The outcomes that may have a DELETE or a PUT behind them.
+_TOUCHED = (*{action.done for action in Action}, Outcome.FAILED, Outcome.UNKNOWN)
+
+_NOBODY = {
+    Outcome.DELETED: RunStatus.NOBODY_DELETED,
+    Outcome.DISABLED: RunStatus.NOBODY_DISABLED,
+    Outcome.ENABLED: RunStatus.NOBODY_ENABLED,
+}
 
 
-def settle(row: UserRow, *, still_there: bool | None) -> tuple[Outcome, str]:
-    """Decide the outcome of a user that the run had started.
+def settle(row: UserRow, *, still_there: bool | None) -> End:
+    """Decide the outcome of a user that the run had started to delete.
 
     `still_there` is what a last look at this user found, None if it was inconclusive. A user that
     was sent a DELETE by us and is gone now was deleted by it; one that still exists is `unknown`,
     because that DELETE may still be in progress, unless the portal had declined it.
     """
     is_settled = row.outcome is not Outcome.UNKNOWN or still_there is not False
-    if row.state is UserState.DONE and row.outcome and is_settled:
-        return row.outcome, row.reason
+    as_it_was = End(row.outcome, row.reason, row.reason_kind) if row.outcome else None
+    if row.state is UserState.DONE and as_it_was and is_settled:
+        return as_it_was
     if still_there is False and not row.attempts:
-        return Outcome.ALREADY_ABSENT, "gone at the last look, before we sent a DELETE"
-    if still_there is not False and row.state is UserState.REOPENED and row.outcome:
-        return row.outcome, row.reason  # not started again: it keeps its outcome
+        return End(Outcome.ALREADY_ABSENT, "gone at the last look, before we sent a DELETE")
+    if still_there is not False and row.state is UserState.REOPENED and as_it_was:
+        return as_it_was  # not started again: it keeps its outcome
     evidence = row.reason or "the DELETE's answer was not recorded"
     if still_there is False:
-        return Outcome.DELETED, f"{evidence}; gone at the last look"
+        return End(Outcome.DELETED, f"{evidence}; gone at the last look")
     if row.state is UserState.REFUSED:
-        return Outcome.FAILED, row.reason
+        return End(Outcome.FAILED, row.reason)
     if row.state is UserState.DECLINED and still_there:
-        return Outcome.FAILED, f"{evidence}; still there at the last look"
+        return End(Outcome.FAILED, f"{evidence}; still there at the last look")
     seen = "still there" if still_there else "not looked at"
-    return Outcome.UNKNOWN, f"{evidence}; {seen} at the last look"
+    return End(Outcome.UNKNOWN, f"{evidence}; {seen} at the last look")
 
 
 def report_row(
@@ -48,12 +60,12 @@ def report_row(
 ) -> ReportRow:
     """Merge a planned entry and its user's row, already settled, into one row of the report."""
     outcome, reason, kind = planned.outcome, planned.reason, planned.reason_kind
-    if outcome is Outcome.WOULD_DELETE:
+    if outcome in _PLANNED:
         if row:
             outcome, reason, kind = row.outcome or Outcome.UNKNOWN, row.reason, row.reason_kind
         elif mode is Mode.APPLY or not_attempted:
             outcome, reason = Outcome.NOT_ATTEMPTED, not_attempted
-    theirs = row if planned.outcome is Outcome.WOULD_DELETE else None
+    theirs = row if planned.outcome in _PLANNED else None
     user = planned.user
     return ReportRow(
         line=planned.entry.line,
@@ -83,8 +95,31 @@ def count_outcomes(rows: Sequence[ReportRow]) -> dict[str, int]:
     return {outcome.value: counted[outcome] for outcome in Outcome if counted[outcome]}
 
 
+def first_the_urgent(rows: Sequence[ReportRow], action: Action) -> list[ReportRow]:
+    """Return a report's rows; where access was switched, whoever may still have it comes first."""
+    if action.deletes:
+        return list(rows)
+    return sorted(rows, key=lambda row: row.outcome not in {Outcome.FAILED, Outcome.UNKNOWN})
+
+
+def access_warnings(rows: Sequence[ReportRow]) -> list[str]:
+    """Return who still has access although the run was to take it, by id."""
+    still = [row.user_id for row in rows if row.reason_kind is ReasonKind.STILL_ENABLED]
+    if not still:
+        return []
+    who = f"User {still[0]} is" if len(still) == 1 else f"{len(still)} users are"
+    ids = "" if len(still) == 1 else f": {', '.join(still[:20])}{', …' if len(still) > 20 else ''}"
+    return [f"{who} still enabled, as the last look at each shows{ids}. Disable by hand."]
+
+
 def run_status(
-    counts: Mapping[str, int], *, mode: Mode | None, refused: bool, failed: bool, stopped: bool
+    counts: Mapping[str, int],
+    *,
+    action: Action,
+    mode: Mode | None,
+    refused: bool,
+    failed: bool,
+    stopped: bool,
 ) -> RunStatus:
     """Return how a run ended: the worst status that applies."""
     if refused and not any(counts.get(outcome) for outcome in _TOUCHED):
@@ -98,77 +133,78 @@ def run_status(
         return RunStatus.INCOMPLETE
     if mode is Mode.PREVIEW:
         return RunStatus.PREVIEWED
-    return RunStatus.SUCCEEDED if counts.get(Outcome.DELETED) else RunStatus.NOBODY_DELETED
+    return RunStatus.SUCCEEDED if counts.get(action.done) else _NOBODY[action.done]
 
 
 def sentence(
     status: RunStatus,
     counts: Mapping[str, int],
     *,
+    action: Action,
     why: str,
     can_be_resumed: bool = True,
     is_preview: bool = False,
 ) -> str:
     """Say in a few words how a run ended and what is left to do, if anything."""
-    deleted = counts.get(Outcome.DELETED, 0)
+    done, changed = action.done, counts.get(action.done, 0)
     total = sum(counts.values())
     left = ", ".join(f"{number} {name}" for name, number in counts.items() if Outcome(name).is_open)
     match status:
         case RunStatus.SUCCEEDED:
-            return f"{deleted} of {total} entries deleted; nothing is left open."
-        case RunStatus.NOBODY_DELETED:
+            return f"{changed} of {total} entries {done}; nothing is left open."
+        case RunStatus.NOBODY_DELETED | RunStatus.NOBODY_DISABLED | RunStatus.NOBODY_ENABLED:
             ends = ", ".join(f"{number} {name}" for name, number in counts.items())
             entries = "1 entry" if total == 1 else f"{total} entries"
-            return f"Nobody was deleted: of {entries}, {ends or 'none'}."
+            return f"Nobody was {done}: of {entries}, {ends or 'none'}."
         case RunStatus.PREVIEWED:
-            would = counts.get(Outcome.WOULD_DELETE, 0)
-            return f"Preview: {would} of {total} entries would be deleted. Nobody was touched."
+            would = counts.get(action.would, 0)
+            return f"Preview: {would} of {total} entries would be {done}. Nobody was touched."
         case RunStatus.REFUSED:
-            return f"Refused: {why} Nobody was deleted: fix that, then send the request again."
+            return f"Refused: {why} Nobody was {done}: fix that, then send the request again."
         case RunStatus.INCOMPLETE if is_preview:
-            would = counts.get(Outcome.WOULD_DELETE, 0)
+            would = counts.get(action.would, 0)
             return (
-                f"Preview: {would} of {total} entries would be deleted, {left}. Nobody was touched."
+                f"Preview: {would} of {total} entries would be {done}, {left}. Nobody was touched."
                 " See the report for each."
             )
         case RunStatus.STOPPED if not can_be_resumed:
             return (
-                f"Stopped after {deleted} of {total} entries ({left} left). {why} See the report"
+                f"Stopped after {changed} of {total} entries ({left} left). {why} See the report"
                 " for each: a resume cannot do better."
             )
         case RunStatus.STOPPED:
             return (
-                f"Stopped after {deleted} of {total} entries ({left} left). {why} To do the rest,"
+                f"Stopped after {changed} of {total} entries ({left} left). {why} To do the rest,"
                 " resume the run."
             )
         case RunStatus.INCOMPLETE if not can_be_resumed:
             return (
-                f"{deleted} of {total} entries deleted, {left}. See the report for each: a resume"
+                f"{changed} of {total} entries {done}, {left}. See the report for each: a resume"
                 " cannot do better."
             )
         case RunStatus.INCOMPLETE:
             return (
-                f"{deleted} of {total} entries deleted, {left}. See the report for each, then"
+                f"{changed} of {total} entries {done}, {left}. See the report for each, then"
                 " resume the run: what is done is not done twice."
             )
         case RunStatus.FAILED if not total:
             return (
-                f"The run failed before it had a plan: nobody was deleted. {why} When that is"
+                f"The run failed before it had a plan: nobody was {done}. {why} When that is"
                 " fixed, send the request again."
             )
         case RunStatus.FAILED if left and not can_be_resumed:
             return (
-                f"The run failed with {deleted} of {total} entries deleted ({left}). {why} See the"
+                f"The run failed with {changed} of {total} entries {done} ({left}). {why} See the"
                 " report for each: a resume cannot do better."
             )
         case RunStatus.FAILED if left:
             return (
-                f"The run failed with {deleted} of {total} entries deleted ({left}). {why} When"
+                f"The run failed with {changed} of {total} entries {done} ({left}). {why} When"
                 " that is fixed, resume the run: what is done is not done twice."
             )
         case RunStatus.FAILED:
             return (
-                f"The run failed with {deleted} of {total} entries deleted. {why} Nobody is left"
+                f"The run failed with {changed} of {total} entries {done}. {why} Nobody is left"
                 " open: see the report for each."
             )
 
@@ -183,12 +219,13 @@ def unfinished(plan: Plan, rows: Mapping[str, UserRow]) -> list[UserRow]:
 
     An outcome that the last look has marked as doubtful stays so until a resumed round looks again.
     """
+    doubtful = {ReasonKind.LISTED_AGAIN, ReasonKind.RECORD_CHANGED}
     return [
         row
         for user in plan.users
         if (row := rows.get(user.user_id))
         and (row.state is not UserState.DONE or row.outcome is Outcome.UNKNOWN)
-        and not (row.state is UserState.DONE and row.reason_kind is ReasonKind.LISTED_AGAIN)
+        and not (row.state is UserState.DONE and row.reason_kind in doubtful)
     ]
 
 

@@ -7,7 +7,6 @@ from itertools import pairwise
 from statistics import median
 
 from bulk_user_deletion.models.reports import Report
-from bulk_user_deletion.models.users import Outcome
 
 WIDTH = 1000
 
@@ -65,7 +64,7 @@ def timeline(report: Report) -> Timeline | None:
     gone = sorted(
         position(_epoch(row.ended_at))
         for row in report.rows
-        if row.outcome is Outcome.DELETED and row.ended_at
+        if row.outcome is report.action.done and row.ended_at
     )
     busy = _merged([*deletes, *looks])
     return Timeline(

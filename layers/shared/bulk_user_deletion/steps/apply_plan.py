@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.looks import control_looks
-from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.plans import Plan, PlannedEntry
 from bulk_user_deletion.models.requests import SealedPlan
 from bulk_user_deletion.models.runs import Control, Limits, Mode
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.identity import Directory
-from bulk_user_deletion.rules.planning import check_portal_url, strictest
+from bulk_user_deletion.rules.planning import check_portal_url, narrowed, strictest
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.draft import Draft
@@ -60,17 +61,33 @@ class ApplyPlan:
                 f"The plan of run {sealed.run_id} was made at {iso(plan.created_at)}, and plans may"
                 f" be applied for {hours} hours. Start a new preview, and apply that one."
             )
+        if plan.action is not self.draft.action:
+            raise RequestRefused(
+                f"The plan of run {sealed.run_id} is one to {plan.action}, and the ledger says"
+                f" {self.draft.action}. Nobody was touched. Start a new preview."
+            )
         portal = self.connect()
         users = Directory(portal.users()).users
         control = control_looks(portal, users)
         self.draft.remember(users)
         again = self.draft.plan(
             strictest(plan.limits, self.limits),
-            plan.entries,
+            self._narrowed(plan),
             portal=portal,
             distinct=plan.distinct,
-            portal_users=len(users),
+            users=users,
             source_version=plan.source_version,
         )
-        again = replace(again, source=plan.source, applies=digest)
+        again = replace(
+            again,
+            source=plan.source,
+            applies=digest,
+            grace_days=max(again.grace_days, plan.grace_days),
+        )
         return self.draft.limited(again), control
+
+    def _narrowed(self, plan: Plan) -> tuple[PlannedEntry, ...]:
+        if plan.action is Action.ENABLE:
+            return plan.entries
+        leavers = self.draft.ledger.leavers.read_all(self.settings.portal_url)
+        return narrowed(plan.entries, leavers, since=plan.created_at)

@@ -1,19 +1,20 @@
 """What all plans share, regardless of their source: the figures, and the check of the caps."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.bucket_keys import users_before_key
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan, PlannedEntry
 from bulk_user_deletion.models.requests import Request
 from bulk_user_deletion.models.runs import Limits, Mode
-from bulk_user_deletion.models.users import Outcome, PortalUser
+from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.portal import Portal
-from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
+from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, SECONDS_PER_PUT, estimate
 from bulk_user_deletion.rules.expiry import renewals_warning
 from bulk_user_deletion.rules.planning import check_entries, check_size, warnings_of
 from bulk_user_deletion.settings import Settings
@@ -25,6 +26,7 @@ class Draft:
 
     run_id: str
     request: Request
+    action: Action
     settings: Settings
     ledger: Ledger
     bucket: Bucket
@@ -42,15 +44,16 @@ class Draft:
         *,
         portal: Portal,
         distinct: int,
-        portal_users: int,
+        users: Collection[PortalUser],
         source_version: str,
         hints: Iterable[str] = (),
     ) -> Plan:
         """Return a plan with these entries and all its other fields."""
-        users = sum(entry.outcome is Outcome.WOULD_DELETE for entry in entries)
+        chosen = sum(entry.outcome is self.action.would for entry in entries)
         seconds_per_delete = self.ledger.portal.pace().seconds_per_delete or SECONDS_PER_DELETE
         estimated = estimate(
-            users,
+            chosen,
+            action=self.action,
             wait_seconds=limits.wait_seconds,
             concurrency=self.settings.concurrency,
             seconds_per_delete=seconds_per_delete,
@@ -58,7 +61,7 @@ class Draft:
         tokens = renewals_warning(
             run_seconds=estimated.seconds,
             life_seconds=portal.token_life_seconds,
-            seconds_per_delete=seconds_per_delete,
+            seconds_per_delete=seconds_per_delete if self.action.deletes else SECONDS_PER_PUT,
         )
         return Plan(
             run_id=self.run_id,
@@ -70,20 +73,28 @@ class Draft:
             reason=self.request.reason,
             requested_by=self.request.requested_by,
             limits=limits,
-            portal_users=portal_users,
+            portal_users=len(users),
             distinct=distinct,
-            last_day=self.ledger.users.count_intents(since=self._now() - 24 * 3600),
+            last_day=self.ledger.users.count_intents(self.action, since=self._now() - 24 * 3600),
             estimate=estimated,
             entries=entries,
             warnings=(*hints, *warnings_of(entries), *filter(None, [tokens])),
+            action=self.action,
+            grace_days=self._grace_days,
+            enabled_users=sum(user.is_enabled for user in users),
         )
+
+    @property
+    def _grace_days(self) -> int:
+        return self.settings.grace_days if self.action is Action.DISABLE_THEN_DELETE else 0
 
     def limited(self, plan: Plan) -> Plan:
         """Record why the plan may not be applied; it is stored anyway, for the report."""
         try:
             check_size(
+                action=plan.action,
                 distinct=plan.distinct,
-                portal_users=plan.portal_users,
+                portal_users=plan.portal_users if plan.action.deletes else plan.enabled_users,
                 last_day=plan.last_day,
                 limits=plan.limits,
             )

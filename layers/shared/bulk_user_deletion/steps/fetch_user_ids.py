@@ -16,6 +16,7 @@ from bulk_user_deletion.models.requests import (
     Request,
     Resume,
     StopOrder,
+    WithdrawOrder,
 )
 from bulk_user_deletion.models.routes import Nothing, Planned, Route, Wait
 from bulk_user_deletion.models.runs import RunRow
@@ -25,6 +26,7 @@ from bulk_user_deletion.rules.drops import nothing_in
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.orders import (
     carry_out_stop,
+    carry_out_withdrawal,
     check_portal,
     end_quiet,
     take_over_ended,
@@ -64,6 +66,15 @@ class FetchUserIds:
                 return self._nothing(nothing_in(str(self.event["detail"]["object"]["key"])))
             case StopOrder():
                 return self._nothing(carry_out_stop(request, ledger=self.ledger, now=self.clock()))
+            case WithdrawOrder():
+                return self._nothing(
+                    carry_out_withdrawal(
+                        request,
+                        portal_url=self.settings.portal_url,
+                        ledger=self.ledger,
+                        now=self.clock(),
+                    )
+                )
             case EndQuietOrder():
                 return self._nothing(end_quiet(ledger=self.ledger, now=self.clock()))
             case CheckOrder():

@@ -1,25 +1,29 @@
 """The last look of a run: who exists, whom the report may call gone, and who else has left.
 
 The list only says whom to look at. A look decides, and until the run is closed it may withdraw an
-outcome that says "gone".
+outcome that says "gone", or that somebody was disabled or enabled.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.bucket_keys import users_before_key
 from bulk_user_deletion.errors import BulkUserDeletionError, StoreUnavailable, TokenRejected
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.looks import Looks, Patience
+from bulk_user_deletion.looks import Looks, Patience, Seen
 from bulk_user_deletion.losses import find_losses
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.runs import RunRow
-from bulk_user_deletion.models.users import Outcome, PortalUser, UserRow, UserState
-from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.models.users import PortalUser, ReasonKind, UserRow, UserState, Why
+from bulk_user_deletion.portal import Portal, record_in
+from bulk_user_deletion.rules import switching
 from bulk_user_deletion.rules.answers import Verdict
+from bulk_user_deletion.rules.decisions import End
 from bulk_user_deletion.rules.reporting import ended_as_gone, settle, unfinished, with_doubts
+from bulk_user_deletion.rules.switching import changed_fields, has_access, still
+from bulk_user_deletion.steps.endings import Endings
 
 # A list that shows a user whom a look does not show may be cached: then it is read once more.
 _SECONDS_BETWEEN_LISTS = 60
@@ -67,14 +71,16 @@ class LastLook:
             self._doubt(there, looks)
         return self
 
-    def _there(self, connect: Callable[[], Portal] | None) -> tuple[set[str] | None, Looks | None]:
-        """Return the ids that the portal lists now, and looks: None for what is not available."""
+    def _there(
+        self, connect: Callable[[], Portal] | None
+    ) -> tuple[dict[str, PortalUser] | None, Looks | None]:
+        """Return the users that the portal lists now, and looks: None for what is not available."""
         if connect is None:
             return None, None
         there = looks = None
         try:
             looks = Looks(connect(), self.run.control)
-            there = {user.user_id for user in looks.portal.users()}
+            there = {user.user_id: user for user in looks.portal.users()}
         except TokenRejected:
             raise
         except BulkUserDeletionError:
@@ -87,31 +93,49 @@ class LastLook:
         """Give every user that was started an outcome, by one look each."""
         planned = self._planned()
         for row in unfinished(self.plan, self.rows):
-            outcome, reason = settle(row, still_there=self._still_there(row.user_id, looks))
-            if row.state is UserState.DONE and outcome is row.outcome:
+            end = self._end(row, self._look(row.user_id, looks))
+            if row.state is UserState.DONE and end.outcome is row.outcome:
                 continue
-            self.ledger.users.record_outcome(
-                self.run.run_id,
-                row.user_id,
-                outcome,
-                reason=reason,
+            self._endings.record(
+                planned[row.user_id],
+                end.outcome,
+                Why(end.kind, end.reason),
+                leaver=self.ledger.leavers.read(self.plan.portal_url, row.user_id),
+                row=row,
                 now=int(self.clock()),
-                gone=planned[row.user_id] if outcome is Outcome.DELETED else None,
             )
             self.rows |= self.ledger.users.read(self.run.run_id, [row.user_id])
 
-    def _still_there(self, user_id: str, looks: Looks | None) -> bool | None:
-        """Look at a user; return None if that is inconclusive or the time for looks is over."""
+    def _end(self, row: UserRow, seen: Seen | None) -> End:
+        is_gone = seen is not None and seen.verdict is Verdict.GONE
+        found = seen.user if seen and seen.user and seen.user.user_id == row.user_id else None
+        if self.plan.action.deletes:
+            return settle(row, still_there=False if is_gone else True if found else None)
+        changed = []
+        if seen and found and row.attempts:
+            before = self.bucket.read_record(self.run.run_id, self.run.round_number, row.user_id)
+            changed = changed_fields(before, record_in(seen.answer))
+        return switching.settle(self.plan.action, row, found, is_gone=is_gone, changed=changed)
+
+    def _look(self, user_id: str, looks: Looks | None) -> Seen | None:
+        """Look at a user; return None if there is no time for it."""
         if looks is None or self._patience.is_over:
             return None
         seen = looks.at(user_id)
         if seen.verdict is Verdict.RENEW_TOKEN:
             looks.portal.raise_for(seen.verdict, seen.answer, f"looked at user {user_id}")
+        return seen
+
+    def _still_there(self, user_id: str, looks: Looks | None) -> bool | None:
+        """Look at a user; return None if that is inconclusive or the time for looks is over."""
+        seen = self._look(user_id, looks)
+        if seen is None:
+            return None
         if seen.verdict is Verdict.GONE:
             return False
         return True if seen.user and seen.user.user_id == user_id else None
 
-    def _find_losses(self, there: set[str], looks: Looks) -> None:
+    def _find_losses(self, there: Collection[str], looks: Looks) -> None:
         """Find losses, and record new ones, so that a resumed round reports them too."""
         before = self.bucket.read_users(users_before_key(self.run.run_id, self.run.round_number))
         try:
@@ -140,7 +164,7 @@ class LastLook:
                 losses=losses,
             )
 
-    def _doubt(self, there: set[str] | None, looks: Looks) -> None:
+    def _doubt(self, there: Mapping[str, PortalUser] | None, looks: Looks) -> None:
         """Look again at users that are to be called gone but may not be.
 
         These are the users that the list shows, or all of them if there is no list or a short one,
@@ -171,10 +195,26 @@ class LastLook:
             self.wait_seconds = _SECONDS_BETWEEN_LISTS
         else:
             doubts |= uncertain
-        self._take_back(doubts)
+        self._take_back(doubts, ReasonKind.LISTED_AGAIN)
+        if not self.plan.action.deletes:
+            self._take_back(self._undone(there or {}, looks), still(self.plan.action))
 
-    def _take_back(self, doubts: dict[str, str]) -> None:
-        """Change users who are not gone after all to `unknown`; `doubts` has the evidence by id."""
+    def _undone(self, there: Mapping[str, PortalUser], looks: Looks) -> dict[str, str]:
+        """Return the evidence about users whose access is not as their outcome says, by id."""
+        action = self.plan.action
+        return {
+            user_id: f"the portal lists this user as not {action.done}, and a look shows it"
+            for user_id, row in self.rows.items()
+            if row.outcome is action.done
+            and user_id in there
+            and not has_access(action, there[user_id])
+            and (seen := self._look(user_id, looks))
+            and seen.user
+            and not has_access(action, seen.user)
+        }
+
+    def _take_back(self, doubts: dict[str, str], kind: ReasonKind) -> None:
+        """Change outcomes that are not true to `unknown`; `doubts` has the evidence by id."""
         if not doubts:
             return
         planned = self._planned()
@@ -182,11 +222,19 @@ class LastLook:
         for user_id in started:
             row = self.rows[user_id]
             reason = f"{doubts[user_id]}; it was {row.outcome}: {row.reason}"
-            self.ledger.users.withdraw_outcome(
-                self.run.run_id, row, planned[user_id], reason=reason, now=int(self.clock())
+            self._endings.take_back(
+                planned[user_id],
+                row,
+                Why(kind, reason),
+                leaver=self.ledger.leavers.read(self.plan.portal_url, user_id),
+                now=int(self.clock()),
             )
         self.rows.update(self.ledger.users.read(self.run.run_id, started))
         self.plan = with_doubts(self.plan, doubts)
+
+    @property
+    def _endings(self) -> Endings:
+        return Endings(self.run, self.plan.portal_url, self.ledger)
 
     def _planned(self) -> dict[str, PortalUser]:
         return {user.user_id: user for user in self.plan.users}

@@ -1,17 +1,19 @@
 """Makes a plan from a source. No user is touched here."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.errors import PortalAnswerUnusable
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience, Seen, control_looks
 from bulk_user_deletion.models.names import fold
-from bulk_user_deletion.models.plans import Entry, Plan
+from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.requests import Source
 from bulk_user_deletion.models.runs import Control, Limits
+from bulk_user_deletion.models.users import Outcome
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.identity import Directory, identity_keys, names_by_id
@@ -22,6 +24,7 @@ from bulk_user_deletion.rules.planning import (
     with_looks,
 )
 from bulk_user_deletion.rules.protection import Protected
+from bulk_user_deletion.rules.switching import access_problem
 from bulk_user_deletion.sources import (
     LARGEST_FILE,
     Reading,
@@ -78,13 +81,17 @@ class MakePlan:
             protected=Protected(portal.user, listed, control.self_ids),
             today=today,
             deleted_before=self._deleted_before(entries, directory),
+            action=self.draft.action,
+            leavers=list(self.ledger.leavers.read_all(self.draft.settings.portal_url)),
         )
+        if not self.draft.action.deletes:
+            _insist_on_access(planned)
         plan = self.draft.plan(
             self.limits,
             planned,
             portal=portal,
             distinct=distinct_entries(entries),
-            portal_users=len(directory.users),
+            users=directory.users,
             source_version=self.source.version(),
             hints=hints,
         )
@@ -143,6 +150,14 @@ class MakePlan:
                 for key in identity_keys(entry)
             }
         )
+
+
+def _insist_on_access(planned: Iterable[PlannedEntry]) -> None:
+    """Insist that the portal says of everybody whose access is switched whether there is any."""
+    for row in planned:
+        is_switched = row.outcome in {Outcome.WOULD_DISABLE, Outcome.WOULD_ENABLE}
+        if is_switched and row.user and (problem := access_problem(row.user)):
+            raise PortalAnswerUnusable(problem)
 
 
 def _seen_at_last(looks: Looks, user_id: str) -> Seen:

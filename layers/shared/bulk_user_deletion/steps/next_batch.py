@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PlanEdited, RunClosed
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.batches import (
@@ -16,11 +17,14 @@ from bulk_user_deletion.rules.batches import (
     canaries,
 )
 from bulk_user_deletion.rules.breaker import IN_A_ROW
+from bulk_user_deletion.rules.switching import has_access
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Batch `number`, from 1, of `users` users, stored under `key`; 0 users end the loop.
+
+    They are deleted, unless the batch `switches` their access.
 
     With `check_losses` no users are handed out yet: first the portal's users are compared with the
     earlier ones, because batch `number` is done, which was the last canary if `is_canary`.
@@ -31,6 +35,7 @@ class Batch:
     key: str
     check_losses: bool = False
     is_canary: bool = False
+    switches: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class NextBatch:
             planned = {user.user_id: user for user in users}
             still_open = self.bucket.read_open_users(self.run_id, run.round_number)
             users = [planned[user_id] for user_id in still_open if user_id in planned]
-        first = self._canaries(users, wanted=run.canary_users)
+        first = self._canaries(users, plan.action, wanted=run.canary_users)
         if first.problem:
             if self.number < len(users):
                 self._stop(f"The {first.problem}: the rest was not attempted.", by="canary")
@@ -84,14 +89,19 @@ class NextBatch:
             return nothing
         if number > singles and self.number > run.checked_batch:
             return Batch(self.number, 0, "", check_losses=True, is_canary=self.number <= singles)
-        key = self.bucket.write_batch(self.run_id, run.round_number, number, chosen)
-        return Batch(number, len(chosen), key)
+        key = self.bucket.write_batch(self.run_id, run.round_number, number, chosen, plan.action)
+        return Batch(number, len(chosen), key, switches=not plan.action.deletes)
 
-    def _canaries(self, users: list[PortalUser], *, wanted: int) -> Canaries:
+    def _canaries(self, users: list[PortalUser], action: Action, *, wanted: int) -> Canaries:
+        if not action.deletes:  # only a user who needs a PUT can prove something
+            wanted = min(wanted, sum(not has_access(action, user) for user in users))
         first = users[: min(self.number, wanted + MOST_REPLACEMENTS + 1)]
         rows = self.ledger.users.read(self.run_id, [user.user_id for user in first])
         return canaries(
-            [rows.get(user.user_id) for user in first], handed_out=self.number, wanted=wanted
+            [rows.get(user.user_id) for user in first],
+            action=action,
+            handed_out=self.number,
+            wanted=wanted,
         )
 
     def _stopped_without_progress(self, users: list[PortalUser], *, singles: int) -> bool:

@@ -1,16 +1,18 @@
-"""Orders, as opposed to runs: stop or close a run, call the portal again, check the portal."""
+"""Orders, as opposed to runs: stop or close a run, withdraw leavers, call or check the portal."""
 
 from bulk_user_deletion.bucket import Bucket
-from bulk_user_deletion.errors import RequestRefused, UserManagementDenied
+from bulk_user_deletion.errors import RequestRefused, StoreUnavailable, UserManagementDenied
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
+from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.reports import PortalCheck
-from bulk_user_deletion.models.requests import CloseOrder, StopOrder
+from bulk_user_deletion.models.requests import CloseOrder, StopOrder, WithdrawOrder
 from bulk_user_deletion.models.routes import Nothing
 from bulk_user_deletion.models.runs import RunRow, Stop
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.identity import Directory
+from bulk_user_deletion.rules.leavers import withdrawn
 from bulk_user_deletion.rules.reporting import iso
 
 
@@ -32,6 +34,57 @@ def carry_out_stop(order: StopOrder, *, ledger: Ledger, now: float) -> str:
     elif not ledger.runs.press_stop(run_id, reason=order.reason, by=order.by, now=now):
         raise RequestRefused(f"There is no {which}: nothing was stopped. Check the run id.")
     return f"The stop for {which} is set: no further user is started."
+
+
+def carry_out_withdrawal(
+    order: WithdrawOrder, *, portal_url: str, ledger: Ledger, now: float
+) -> str:
+    """Withdraw leavers, so that they are not deleted; return what was done, by id.
+
+    A run that is in progress is stopped as well: nobody of it is disabled any more, and whoever is
+    being disabled is withdrawn too.
+
+    Raises:
+        RequestRefused: there is nobody to withdraw.
+        StoreUnavailable: a leaver was changed at the same time; call again.
+    """
+    run_id = ledger.runs.id_of(order.run_id) if order.run_id else ""
+    if run_id:
+        if not ledger.runs.withdraw(run_id, reason=order.reason, by=order.by, now=now):
+            raise RequestRefused(f"There is no run {run_id}: nobody was withdrawn.")
+        run = ledger.runs.read(run_id)
+        if run and run.is_open and not run.action.deletes:
+            ledger.runs.press_stop(run_id, reason=order.reason, by=order.by, now=now)
+    found = ledger.leavers.read_all(portal_url)
+    asked = [leaver for leaver in found if leaver.user_id in order.users or run_id in leaver.runs]
+    said: dict[str, list[str]] = {}
+    for leaver in asked:
+        if leaver.state not in {LeaverState.WITHDRAWN, LeaverState.DONE}:
+            after = withdrawn(leaver, by=order.by, reason=order.reason, now=int(now))
+            if not ledger.leavers.change(after, before=leaver):
+                raise StoreUnavailable(f"Leaver {leaver.user_id} is being changed. Send it again.")
+        said.setdefault(_WITHDRAWN_FROM[leaver.state], []).append(leaver.user_id)
+    missing = [user_id for user_id in order.users if user_id not in {a.user_id for a in asked}]
+    if missing:
+        said["not known as a leaver"] = missing
+    if not asked and not run_id:
+        raise RequestRefused(
+            f"No leaver of this portal has the id {', '.join(missing[:20])}: nobody was withdrawn."
+            " `bulk-user-deletion due` lists all leavers. To keep users who are in no list yet, put"
+            " them into the protected list."
+        )
+    lists = "; ".join(f"{what}: {', '.join(user_ids)}" for what, user_ids in said.items())
+    return f"Withdrawn by {order.by}. {lists or 'The run has disabled nobody'}."
+
+
+_WITHDRAWN_FROM = {
+    LeaverState.DISABLED: "will stay disabled",
+    LeaverState.WAITING: "will not be deleted",
+    LeaverState.HELD: "will not be deleted",
+    LeaverState.DELETING: "being deleted right now, their run's report says whether they are gone",
+    LeaverState.WITHDRAWN: "withdrawn before",
+    LeaverState.DONE: "deleted before",
+}
 
 
 def end_quiet(*, ledger: Ledger, now: float) -> str:
@@ -76,7 +129,7 @@ def take_over_ended(
     ledger.runs.take_over_stopped(
         run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now)
     )
-    ledger.portal.take_lock(run_id, execution_arn, instead_of=run.execution_arn)
+    ledger.portal.take_lock(run.action, run_id, execution_arn, instead_of=run.execution_arn)
     return run
 
 

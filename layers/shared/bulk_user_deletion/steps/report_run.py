@@ -16,6 +16,7 @@ from bulk_user_deletion.errors import (
 )
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.mails import mail
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.reports import Report, Summary
 from bulk_user_deletion.models.runs import Mode, RunRow, RunStatus
@@ -27,7 +28,9 @@ from bulk_user_deletion.reports import report_csv, report_json, summary
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.links import object_link
 from bulk_user_deletion.rules.reporting import (
+    access_warnings,
     count_outcomes,
+    first_the_urgent,
     iso,
     report_row,
     run_status,
@@ -136,7 +139,7 @@ class ReportRun:
             self._publish(report)
         if run and run.execution_arn == self.execution_arn:
             self.ledger.runs.close(self.run_id, self.execution_arn)
-        self.ledger.portal.release_lock(self.execution_arn)
+        self.ledger.portal.release_locks(self.execution_arn)
         return Reported(
             said,
             succeeded=report.status.is_success,
@@ -171,6 +174,7 @@ class ReportRun:
         warnings: Sequence[str] = (),
     ) -> Report:
         mode = run.mode if run else None
+        action = plan.action if plan else run.action if run else Action.DELETE
         why = self._why(run)
         report_rows = [
             report_row(
@@ -184,6 +188,7 @@ class ReportRun:
         counts = count_outcomes(report_rows)
         status = run_status(
             counts,
+            action=action,
             mode=mode,
             refused=bool(self.failure and self.failure.get("Error") in _REFUSALS),
             failed=bool(self.failure) or plan is None or _is_edited(run, digest),
@@ -197,11 +202,14 @@ class ReportRun:
             sentence=sentence(
                 status,
                 counts,
+                action=action,
                 why=why,
                 can_be_resumed=any(row.can_be_resumed for row in report_rows),
                 is_preview=mode is Mode.PREVIEW,
             ),
             mode=mode or "",
+            action=action,
+            grace_days=plan.grace_days if plan else 0,
             trigger=run.trigger if run else "",
             source=run.source if run else "",
             reason=plan.reason if plan else "",
@@ -217,8 +225,12 @@ class ReportRun:
             plan_sha256=digest,
             estimate=plan.estimate if plan else None,
             unexplained_losses=losses,
-            warnings=[*(plan.warnings if plan else ()), *filter(None, warnings)],
-            rows=report_rows,
+            warnings=[
+                *access_warnings(report_rows),
+                *(plan.warnings if plan else ()),
+                *filter(None, warnings),
+            ],
+            rows=first_the_urgent(report_rows, action),
         )
 
     def _why(self, run: RunRow | None) -> str:

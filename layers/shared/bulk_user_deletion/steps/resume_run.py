@@ -9,14 +9,24 @@ from bulk_user_deletion.bucket_keys import users_before_key
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.ledger.table import Write
 from bulk_user_deletion.looks import control_looks
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.requests import Request, Resume
 from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.models.users import Outcome, UserState
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.identity import Directory
-from bulk_user_deletion.rules.planning import check_portal_url, check_size, stricter, strictest
+from bulk_user_deletion.rules.leavers import is_held_by, waiting_again
+from bulk_user_deletion.rules.planning import (
+    check_action,
+    check_portal_url,
+    check_size,
+    stricter,
+    strictest,
+)
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.turn import Turn, check_may_apply
 
@@ -58,7 +68,9 @@ class ResumeRun:
             PortalUnavailable, StoreUnavailable: call again.
         """
         run_id = self.ledger.runs.id_of(self.resumed.run_id)
-        if instead := self.turn.instead(run_id, self.request):
+        run = self.ledger.runs.read(run_id)
+        action = run.action if run else Action.DELETE
+        if instead := self.turn.instead(run_id, self.request, action):
             return instead
         run = self.ledger.runs.read(run_id)
         sealed = self.bucket.read_sealed(run_id)
@@ -71,8 +83,9 @@ class ResumeRun:
                 " out who did, then start a new run."
             )
         check_portal_url(plan, self.settings.portal_url)
+        check_action(plan.action, stack=self.settings.leaver_action)
         check_may_apply(
-            is_sealed=bool(plan.applies),
+            is_sealed=bool(plan.applies) or plan.action is Action.DELETE_DUE,
             apply_only_plans=self.settings.apply_only_plans,
             ledger=self.ledger,
         )
@@ -96,14 +109,21 @@ class ResumeRun:
         if not still_open:
             raise RequestRefused(f"Run {run_id} left nobody open: see its report.")
         if run.execution_arn != self.execution_arn:
-            limits = strictest(plan.limits, stricter(self.settings.limits, self.request.options))
+            limits = strictest(
+                plan.limits,
+                stricter(self.settings.limits_for(plan.action), self.request.options),
+            )
             self.bucket.read_protected(self.settings.protected_list)
             portal = self.connect()
             users = Directory(portal.users()).users
+            counted = users if plan.action.deletes else [u for u in users if u.is_enabled]
             check_size(
+                action=plan.action,
                 distinct=len(still_open),
-                portal_users=len(users),
-                last_day=self.ledger.users.count_intents(since=self._now() - 24 * 3600),
+                portal_users=len(counted),
+                last_day=self.ledger.users.count_intents(
+                    plan.action, since=self._now() - 24 * 3600
+                ),
                 limits=limits,
             )
             if run.is_open and self.executions.status(run.execution_arn).is_running:
@@ -122,8 +142,18 @@ class ResumeRun:
             )
         for user_id in still_open:
             if (row := rows.get(user_id)) and row.state is UserState.DONE:
-                self.ledger.users.reopen(run_id, row)
+                self.ledger.users.reopen(run_id, row, leaver=self._leaver_again(plan, user_id))
         return Resumed(run_id, len(still_open))
+
+    def _leaver_again(self, plan: Plan, user_id: str) -> Write | None:
+        """Let a leaver wait again who is held because this very run could not delete the user."""
+        if plan.action is not Action.DELETE_DUE:
+            return None
+        leaver = self.ledger.leavers.read(self.settings.portal_url, user_id)
+        if leaver is None or not is_held_by(leaver, plan.run_id):
+            return None
+        after = waiting_again(leaver, run_id=plan.run_id, now=self._now())
+        return self.ledger.leavers.changing(after, before=leaver)
 
     def _now(self) -> int:
         return int(self.clock())

@@ -8,18 +8,22 @@ from hashlib import sha256
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.requests import Request, SealedPlan, Source, Trigger
 from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Control, Limits, Mode
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
-from bulk_user_deletion.rules.planning import stricter
+from bulk_user_deletion.rules.leavers import grace_problem
+from bulk_user_deletion.rules.planning import check_action, stricter
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.apply_plan import ApplyPlan
 from bulk_user_deletion.steps.draft import Draft
 from bulk_user_deletion.steps.drops import DropLook
 from bulk_user_deletion.steps.make_plan import MakePlan
+from bulk_user_deletion.steps.plan_due import PlanDue
 from bulk_user_deletion.steps.turn import Turn, check_may_apply
 
 
@@ -50,22 +54,35 @@ class StartRun:
         """
         if nothing := self._open():
             return nothing
+        action = self._action()
+        check_action(action, stack=self.settings.leaver_action)
+        if problem := grace_problem(
+            action,
+            grace_days=self.settings.grace_days,
+            retention_days=self.settings.retention_days,
+        ):
+            raise RequestRefused(problem)
+        if isinstance(self.source, Source) and self.source.due and not self._waiting():
+            return self._ended(Nothing("Nobody waits to be deleted."))
         match DropLook(self.request, self.run_id, self.bucket, self.ledger, self.clock()).instead():
             case Wait() as wait:
                 return wait
             case Nothing() as nothing:
-                self.ledger.runs.close(self.run_id, self.execution_arn)
-                return nothing
-        limits = stricter(self.settings.limits, self.request.options)
+                return self._ended(nothing)
+        limits = stricter(self.settings.limits_for(action), self.request.options)
         if self.request.mode is Mode.APPLY:
             check_may_apply(
-                is_sealed=isinstance(self.source, SealedPlan),
+                is_sealed=isinstance(self.source, SealedPlan) or action is Action.DELETE_DUE,
                 apply_only_plans=self.settings.apply_only_plans,
                 ledger=self.ledger,
             )
-            if instead := self.turn.instead(self.run_id, self.request):
+            if instead := self.turn.instead(self.run_id, self.request, action):
                 return instead
-        plan, control = self._plan(limits)
+        planned = self._plan(limits, action)
+        if isinstance(planned, Nothing):
+            self.ledger.portal.release_locks(self.execution_arn)
+            return self._ended(planned)
+        plan, control = planned
         plan = replace(plan, self_ids=control.self_ids)
         body = self.bucket.write_plan(plan)
         if plan.refusal:
@@ -73,11 +90,26 @@ class StartRun:
         self.ledger.runs.seal_plan(
             self.run_id,
             execution_arn=self.execution_arn,
+            plan=plan,
             plan_sha256=sha256(body).hexdigest(),
-            limits=plan.limits,
             control=control,
         )
         return plan
+
+    def _action(self) -> Action:
+        """Return what this run does: an apply what its plan says, as the ledger noted it."""
+        if isinstance(self.source, SealedPlan):
+            previewed = self.ledger.runs.read(self.source.run_id)
+            return previewed.action if previewed else Action.DELETE
+        return self.request.action or self.settings.leaver_action
+
+    def _waiting(self) -> bool:
+        leavers = self.ledger.leavers.read_all(self.settings.portal_url)
+        return any(leaver.state is LeaverState.WAITING for leaver in leavers)
+
+    def _ended(self, nothing: Nothing) -> Nothing:
+        self.ledger.runs.close(self.run_id, self.execution_arn)
+        return nothing
 
     def _open(self) -> Nothing | None:
         """Open the run; if its event has started one before, return why there is nothing to do."""
@@ -88,8 +120,7 @@ class StartRun:
         if is_new and self.request.trigger is Trigger.SCHEDULE:
             count(Metric.SCHEDULED_RUNS)
         if first := self._taken_before():
-            self.ledger.runs.close(self.run_id, self.execution_arn)
-            return Nothing(f"The same event started run {first} before.")
+            return self._ended(Nothing(f"The same event started run {first} before."))
         return None
 
     def _taken_before(self) -> str:
@@ -101,10 +132,10 @@ class StartRun:
         )
         return "" if first == self.run_id else first
 
-    def _plan(self, limits: Limits) -> tuple[Plan, Control]:
+    def _plan(self, limits: Limits, action: Action) -> tuple[Plan, Control] | Nothing:
         """Return the plan, and the control looks that it was made with."""
         draft = Draft(
-            self.run_id, self.request, self.settings, self.ledger, self.bucket, self.clock
+            self.run_id, self.request, action, self.settings, self.ledger, self.bucket, self.clock
         )
         if isinstance(self.source, SealedPlan):
             return ApplyPlan(
@@ -112,6 +143,16 @@ class StartRun:
                 self.source,
                 limits,
                 settings=self.settings,
+                bucket=self.bucket,
+                connect=self.connect,
+                clock=self.clock,
+            ).make()
+        if self.source.due:
+            return PlanDue(
+                draft,
+                limits,
+                settings=self.settings,
+                ledger=self.ledger,
                 bucket=self.bucket,
                 connect=self.connect,
                 clock=self.clock,

@@ -1,4 +1,7 @@
-"""Which run may delete from the portal: one at a time, while the others wait."""
+"""Which run may delete from the portal: one at a time, while the others wait.
+
+The same holds for runs that switch access, which do not wait for those that delete.
+"""
 
 import time
 from collections.abc import Callable
@@ -9,13 +12,15 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PortalBusy, RequestRefused, RunClosed
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.requests import Request, Source
 from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Lock, Stop
 from bulk_user_deletion.rules.deletion import leases_left
 
-# How often a waiting run checks whether it is its turn.
+# How often a waiting run checks whether it is its turn: one that deletes, and one that switches.
 LOOK_AGAIN_SECONDS = 300
+_LOOK_AGAIN_SOON_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,8 @@ class Turn:
     executions: Executions
     clock: Callable[[], float] = time.time
 
-    def instead(self, run_id: str, request: Request) -> Wait | Nothing | None:
-        """Take the portal's lock for a run, or return what to do while another one holds it.
+    def instead(self, run_id: str, request: Request, action: Action) -> Wait | Nothing | None:
+        """Take the portal's lock for an action, or return what to do while another run holds it.
 
         `run_id` is the run to carry out: the execution's own, or one that it resumes.
 
@@ -50,7 +55,7 @@ class Turn:
                 "The file was replaced while this run waited: the run that the new file started"
                 " reads it."
             )
-        lock, wait_seconds = self._lock(run_id)
+        lock, wait_seconds = self._lock(run_id, action)
         if not wait_seconds:
             if has_waited:
                 self.ledger.turns.wait_for(self.run_id, "", now=self._now())
@@ -60,8 +65,8 @@ class Turn:
         if self.clock() >= started_at + hours * 3600:
             raise PortalBusy(
                 f"This run has waited {hours} h for its turn (MaxWaitHours), and run {lock.run_id}"
-                " is still deleting users from this portal. When that has ended, send the request"
-                " again."
+                f" is still {'deleting' if action.deletes else 'switching'} users of this portal."
+                " When that has ended, send the request again."
             )
         self.ledger.turns.wait_for(self.run_id, lock.run_id, now=self._now())
         return Wait(wait_seconds)
@@ -81,20 +86,23 @@ class Turn:
             return False
         return not self.bucket.is_current(source.s3)
 
-    def _lock(self, run_id: str) -> tuple[Lock, int]:
+    def _lock(self, run_id: str, action: Action) -> tuple[Lock, int]:
         """Return who holds the portal's lock, and how long to wait for it: 0 if it is ours."""
-        lock = self.ledger.portal.take_lock(run_id, self.execution_arn)
+        portal = self.ledger.portal
+        lock = portal.take_lock(action, run_id, self.execution_arn)
         holder = lock.execution_arn
         if holder != self.execution_arn and not self.executions.status(holder).is_running:
             if lock.run_id != run_id and (wait_seconds := self._outlast(lock)):
                 return lock, wait_seconds
-            lock = self.ledger.portal.take_lock(run_id, self.execution_arn, instead_of=holder)
-        return lock, 0 if lock.execution_arn == self.execution_arn else LOOK_AGAIN_SECONDS
+            lock = portal.take_lock(action, run_id, self.execution_arn, instead_of=holder)
+        if lock.execution_arn == self.execution_arn:
+            return lock, 0
+        return lock, LOOK_AGAIN_SECONDS if action.deletes else _LOOK_AGAIN_SOON_SECONDS
 
     def _outlast(self, lock: Lock) -> int:
-        """Return for how long a function of a dead execution may still be deleting a user.
+        """Return for how long a function of a dead execution may still be changing a user.
 
-        Its run may have the same users as this one, and a second DELETE while the first one is in
+        Its run may have the same users as this one, and a second request while the first one is in
         progress would bypass the ledger.
         """
         run = self.ledger.runs.read(lock.run_id)
@@ -109,7 +117,7 @@ class Turn:
 
 
 def check_may_apply(*, is_sealed: bool, apply_only_plans: bool, ledger: Ledger) -> None:
-    """Refuse to delete while the stack forbids it, or the whole portal is stopped.
+    """Refuse to change users while the stack forbids it, or the whole portal is stopped.
 
     `is_sealed` says that the plan of a preview is to be applied.
 

@@ -1,4 +1,5 @@
-"""Deletes one user: look, check against the plan, record the intent, delete, look again.
+"""Deletes, disables or enables one user: look, check against the plan, record the intent, send the
+request, look again.
 
 An invocation does as much as it can without waiting, then returns how long the state machine
 should wait. The next invocation continues from the ledger.
@@ -14,36 +15,55 @@ from http import HTTPStatus
 from typing import TypeGuard
 
 from bulk_user_deletion.bucket import Bucket
-from bulk_user_deletion.errors import PermanentError, PortalAnswerUnusable
+from bulk_user_deletion.errors import PermanentError, PlanEdited, PortalAnswerUnusable
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.ledger.table import Write
 from bulk_user_deletion.looks import Looks, Seen
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.leavers import Leaver, LeaverState
+from bulk_user_deletion.models.plans import PlannedUser
 from bulk_user_deletion.models.runs import Pacing, RunRow
-from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
+from bulk_user_deletion.models.users import (
+    Outcome,
+    PortalUser,
+    ReasonKind,
+    UserRow,
+    UserState,
+    Why,
+)
 from bulk_user_deletion.observability import Metric, count
-from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.portal import Portal, record_in
+from bulk_user_deletion.rules import deletion, switching
 from bulk_user_deletion.rules.answers import Answer, Call, Verdict, judge
 from bulk_user_deletion.rules.breaker import breaker_problem
-from bulk_user_deletion.rules.deletion import (
-    MAX_TRIES,
-    pace_wait,
-    reason_to_keep,
-    retry_wait,
-    settle_wait,
+from bulk_user_deletion.rules.decisions import End, LookAgain, Send
+from bulk_user_deletion.rules.deletion import MAX_TRIES, pace_wait, reason_to_keep, retry_wait
+from bulk_user_deletion.rules.leavers import (
+    Grace,
+    held,
+    not_disabled_by_us,
+    not_due,
+    reason_to_skip,
+    withdrawn,
 )
 from bulk_user_deletion.rules.pace import (
     LONGEST_PATIENCE,
+    asked_to_wait,
     is_strained,
     observe,
     patience_problem,
     pause,
 )
 from bulk_user_deletion.rules.protection import Protected
+from bulk_user_deletion.steps.endings import Endings
 
 _IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
 _NO_ANSWER = {Verdict.TRY_AGAIN, Verdict.REFUSE}
 
 # Several users at a time may write the same row; a lost observation is soon made again.
 _TRIES_TO_RECORD = 3
+
+_SECONDS_FOR_A_DELETE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +80,10 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class DeleteUser:
+class ChangeUser:
     """One invocation for one user.
 
+    `sends_deletes` is what the function is for: of a batch to be switched, nobody is deleted.
     `connect` returns a portal client with a token that lasts for the given number of seconds; it is
     not called if no client is needed. `owner` identifies this invocation, and `lease_until` is when
     it can no longer be running.
@@ -75,8 +96,11 @@ class DeleteUser:
     tries: int
     owner: str
     lease_until: int
+    sends_deletes: bool
+    portal_url: str
     protected_list: str
     pacing: Pacing
+    grace: Grace
     ledger: Ledger
     bucket: Bucket
     connect: Callable[[float], Portal]
@@ -85,18 +109,30 @@ class DeleteUser:
     @cached_property
     def portal(self) -> Portal:
         """The portal, connected on first use, with a token that lasts for a DELETE."""
-        run, row = self._rows_at_start
-        return self.connect(0 if _in_flight(row) else run.pace.seconds_per_delete)
+        run, row, _ = self._rows_at_start
+        lasts = self.sends_deletes and not _in_flight(row)
+        return self.connect(run.pace.seconds_per_delete if lasts else 0)
 
     @cached_property
     def looks(self) -> Looks:
         """Looks, judged by the control looks of the run's round."""
         return Looks(self.portal, self._rows_at_start[0].control)
 
+    @property
+    def _request(self) -> str:
+        return "DELETE" if self.sends_deletes else "PUT"
+
+    @property
+    def _leaver(self) -> Leaver | None:
+        return self._rows_at_start[2]
+
     @cached_property
-    def _rows_at_start(self) -> tuple[RunRow, UserRow | None]:
-        return self.ledger.users.run_and_user(
-            self.run_id, self.user_id, execution_arn=self.execution_arn
+    def _rows_at_start(self) -> tuple[RunRow, UserRow | None, Leaver | None]:
+        return self.ledger.users.run_user_and_leaver(
+            self.run_id,
+            self.user_id,
+            execution_arn=self.execution_arn,
+            portal_url=self.portal_url,
         )
 
     def perform(self) -> Progress:
@@ -104,10 +140,10 @@ class DeleteUser:
 
         Raises:
             TokenRejected: renew the token, then call again.
-            PermanentError: no user can be deleted now; the run's stop flag is set.
+            PermanentError: no user can be changed now; the run's stop flag is set.
             StoreUnavailable: call again.
         """
-        run, row = self._rows_at_start
+        run, row, _ = self._rows_at_start
         if row and row.state is UserState.DONE:
             return self._finished(run, row)
         if run.stop and (row is None or row.state in {UserState.REFUSED, UserState.REOPENED}):
@@ -128,8 +164,8 @@ class DeleteUser:
         seen = self.looks.at(self.planned.user_id, again=again)
         if seen.verdict is Verdict.GONE:
             return self._gone(run, row)
-        if seen.verdict is Verdict.OK and seen.user:
-            return self._found(run, row, seen.user)
+        if seen.user and self._is_shown(seen, row):
+            return self._found(run, row, seen.user, seen.answer)
         if _in_flight(row) and (seen.is_this_users or seen.verdict in _NO_ANSWER):
             run = self._observed(run, seen.answer)
             said = f"the last look was not answered ({seen.describe()})"
@@ -138,6 +174,14 @@ class DeleteUser:
         if seen.verdict is Verdict.TRY_AGAIN:
             return self._unanswered(run, row, seen)
         return self._not_shown(run, row, seen)
+
+    def _is_shown(self, seen: Seen, row: UserRow | None) -> bool:
+        """Return whether a look shows enough: after a PUT even a record without names does.
+
+        Then the PUT may have replaced it, and no other user may be sent one.
+        """
+        after_put = not self.sends_deletes and row is not None and bool(row.attempts)
+        return seen.verdict is Verdict.OK or (after_put and seen.verdict is Verdict.REFUSE)
 
     def _not_shown(self, run: RunRow, row: UserRow | None, seen: Seen) -> Progress:
         """Fail a user that the portal does not show, unless it does not show our own either."""
@@ -162,14 +206,53 @@ class DeleteUser:
 
     def _gone(self, run: RunRow, row: UserRow | None) -> Progress:
         if row is None or not row.attempts:
-            return self._end(run, row, Outcome.ALREADY_ABSENT, "gone before we sent a DELETE")
-        reason = "a look after the DELETE found nobody under this id"
-        return self._end(run, row, Outcome.DELETED, reason, gone=self.planned)
+            reason = f"gone before we sent a {self._request}"
+            return self._end(run, row, Outcome.ALREADY_ABSENT, reason)
+        if self.sends_deletes:
+            reason = "a look after the DELETE found nobody under this id"
+            return self._end(run, row, Outcome.DELETED, reason)
+        if not row.attempts_this_round:
+            return self._end(run, row, Outcome.ALREADY_ABSENT, "gone since an earlier PUT")
+        reason = "a look after the PUT found nobody under this id"
+        return self._end(run, row, Outcome.UNKNOWN, reason)
 
-    def _found(self, run: RunRow, row: UserRow | None, found: PortalUser) -> Progress:
+    def _found(
+        self, run: RunRow, row: UserRow | None, found: PortalUser, answer: Answer
+    ) -> Progress:
+        keep = self._reason_to_keep(run, row, found)
+        if self.sends_deletes:
+            if run.action is Action.DELETE_DUE:
+                self._insist_on_access(found)
+            decision = deletion.decide(row, keep=keep)
+        else:
+            self._insist_on_access(found)
+            decision = switching.decide(
+                run.action,
+                row,
+                found,
+                keep=keep,
+                changed=self._changed(run, row, answer),
+                may_send=run.stop is None,
+            )
+        match decision:
+            case Send():
+                return self._send(run, row, answer)
+            case LookAgain(seen):
+                return self._settle(run, row, seen=seen) if row else Progress(finished=False)
+            case End(outcome, reason, kind, stop):
+                if stop:
+                    self._stop(stop)
+                return self._end(run, row, outcome, reason, kind=kind)
+
+    def _insist_on_access(self, found: PortalUser) -> None:
+        if problem := switching.access_problem(found):
+            raise PortalAnswerUnusable(problem)
+
+    def _reason_to_keep(self, run: RunRow, row: UserRow | None, found: PortalUser) -> Why | None:
         keep = reason_to_keep(
             self.planned,
             found,
+            action=run.action,
             protected=Protected(
                 self.portal.user,
                 self.bucket.read_protected(self.protected_list),
@@ -177,32 +260,47 @@ class DeleteUser:
             ),
             today=datetime.fromtimestamp(self._now(), UTC).date(),
         )
-        if _in_flight(row):
-            if keep:
-                reason = f"after the DELETE: {keep.text}"
-                return self._end(run, row, Outcome.UNKNOWN, reason, kind=keep.kind)
-            if row.state is UserState.DECLINED:
-                reason = f"{row.reason}; still there"
-                return self._end(run, row, Outcome.FAILED, reason)
-            return self._settle(run, row, seen="still there")
-        if keep:
-            return self._end(run, row, Outcome.SKIPPED, keep.text, kind=keep.kind)
-        return self._delete(run, row)
+        if keep or _in_flight(row):
+            return keep
+        leaver = self._leaver
+        if run.action is Action.DELETE_DUE:
+            return not_due(leaver, found, now=self._now(), grace=self.grace)
+        if run.action is Action.ENABLE:
+            return not_disabled_by_us(leaver, found)
+        # Decided before this run, it was skipped by the plan unless a person named it by id.
+        if leaver and leaver.changed_at >= run.started_at and leaver.changed_by != self.run_id:
+            return reason_to_skip(leaver)
+        return None
 
-    def _delete(self, run: RunRow, row: UserRow | None) -> Progress:
+    def _changed(self, run: RunRow, row: UserRow | None, answer: Answer) -> list[str]:
+        """Return the fields that a PUT of ours has changed beside the one that it names."""
+        if row is None or not row.attempts:
+            return []
+        before = self.bucket.read_record(self.run_id, run.round_number, self.user_id)
+        return switching.changed_fields(before, record_in(answer))
+
+    def _send(self, run: RunRow, row: UserRow | None, shown: Answer) -> Progress:
+        if not self.sends_deletes and self._leaver and self._leaver.state is LeaverState.DELETING:
+            # Another run is deleting this user: what is to become of that shows soon.
+            return Progress(finished=False, wait_seconds=_SECONDS_FOR_A_DELETE)
+        is_first = row is None or not row.attempts_this_round
+        if is_first:
+            self.bucket.write_record(self.run_id, run.round_number, self.user_id, record_in(shown))
         if not self.ledger.users.record_intent(
             self.run_id,
             self.user_id,
+            action=run.action,
             execution_arn=self.execution_arn,
             owner=self.owner,
             lease_until=self.lease_until,
             now=self._now(),
-            is_first=row is None or not row.attempts_this_round,
+            is_first=is_first,
+            leaver=self._leaver_on_intent(run),
         ):
             # Stopped, or another invocation was faster: the next one reads in the ledger which.
             return Progress(finished=False, wait_seconds=1)
-        answer = self.portal.delete(self.user_id)
-        said = f"DELETE: {answer.describe()}"
+        answer = self._sent(run.action)
+        said = f"{self._request}: {answer.describe()}"
         sent = UserRow(
             self.user_id,
             UserState.SETTLING,
@@ -210,15 +308,19 @@ class DeleteUser:
             attempts=(row.attempts if row else 0) + 1,
             delete_seconds=math.ceil(answer.seconds),
             answered_at=self._now(),
+            looks=row.looks if row else 0,
+            waited=row.waited if row else 0,
             history=row.history if row else (),
             portal_message=answer.portal_message,
         )
-        match judge(Call.DELETE, answer):
+        match judge(Call.DELETE if self.sends_deletes else Call.PUT, answer):
             case (Verdict.OK | Verdict.LOOK) as verdict:
                 self.ledger.users.record_sent(self.run_id, sent, owner=self.owner)
                 run = self._observed(run, answer, is_delete=verdict is Verdict.OK)
                 # The portal says "gone" too, unless its answer was an error or got lost.
-                says_deleted = verdict is Verdict.OK and not answer.is_portal_error
+                says_deleted = (
+                    self.sends_deletes and verdict is Verdict.OK and not answer.is_portal_error
+                )
                 return self._look(run, sent, again=not says_deleted)
             case Verdict.GONE | Verdict.REFUSE:
                 declined = replace(sent, state=UserState.DECLINED)
@@ -239,12 +341,42 @@ class DeleteUser:
                 )
             case verdict:
                 self._refused(said, answer)
-                self.portal.raise_for(verdict, answer, f"deleted user {self.user_id}")
+                self.portal.raise_for(verdict, answer, f"changed user {self.user_id}")
+
+    def _sent(self, action: Action) -> Answer:
+        if action.deletes:
+            return self.portal.delete(self.user_id)
+        return self.portal.switch(self.user_id, enabled=action is Action.ENABLE)
+
+    def _leaver_on_intent(self, run: RunRow) -> Write | None:
+        """Return what an intent changes about a leaver, on condition that it is as it was read.
+
+        Before a PUT a look has seen the access that the PUT changes: whoever was seen enabled is no
+        longer due. Whoever gets access back is not deleted.
+        """
+        leaver = self._leaver
+        if leaver is None:
+            return None
+        now, run_id = self._now(), self.run_id
+        match run.action:
+            case Action.DELETE | Action.DELETE_DUE:
+                after = replace(
+                    leaver, state=LeaverState.DELETING, changed_at=now, changed_by=run_id
+                )
+            case Action.DISABLE | Action.DISABLE_THEN_DELETE:
+                seen = Why(ReasonKind.ENABLED_AGAIN, "seen enabled by a run that disables again")
+                after = held(leaver, seen, run_id=run_id, now=now)
+            case Action.ENABLE:
+                by = f"run {run_id}"
+                after = withdrawn(leaver, by=by, reason="enabled", now=now, run_id=run_id)
+        return self.ledger.leavers.changing(after, before=leaver)
 
     def _settle(self, run: RunRow, row: UserRow, *, seen: str, least: int = 0) -> Progress:
-        wait = settle_wait(row)
+        wait = (deletion if self.sends_deletes else switching).settle_wait(row)
         if wait is None:
-            evidence = row.reason or "the function ended before the DELETE's answer was recorded"
+            evidence = (
+                row.reason or f"the function ended before the {self._request}'s answer was recorded"
+            )
             reason = f"{evidence}; {seen} after {row.looks + 1} looks in {row.waited} s"
             return self._end(run, row, Outcome.UNKNOWN, reason)
         wait = max(wait, least)
@@ -280,22 +412,20 @@ class DeleteUser:
         row: UserRow | None,
         outcome: Outcome,
         reason: str,
-        gone: PortalUser | None = None,
         kind: ReasonKind = ReasonKind.NONE,
         said: Answer | None = None,
     ) -> Progress:
-        if not self.ledger.users.record_outcome(
-            self.run_id,
-            self.user_id,
+        if not Endings(run, self.portal_url, self.ledger).record(
+            self.planned,
             outcome,
-            reason=reason,
+            Why(kind, reason),
+            leaver=self._leaver_now(row),
+            row=row,
             now=self._now(),
-            kind=kind,
             portal_message=said.portal_message if said else "",
-            gone=gone,
             attempts=row.attempts if row else 0,
         ):
-            # Another invocation has sent a DELETE since our look, or recorded the outcome first.
+            # Another invocation has sent a request since our look, or recorded the outcome first.
             return Progress(finished=False, wait_seconds=1)
         rows = self.ledger.users.read_all(self.run_id)
         if outcome.is_open and (problem := breaker_problem(rows)):
@@ -304,6 +434,12 @@ class DeleteUser:
         if row is None:
             return Progress(finished=True)
         return self._finished(run, replace(row, state=UserState.DONE))
+
+    def _leaver_now(self, row: UserRow | None) -> Leaver | None:
+        """Return the user's row as a leaver: an intent of this invocation may have changed it."""
+        if self._leaver is None or row is self._rows_at_start[1]:
+            return self._leaver
+        return self.ledger.leavers.read(self.portal_url, self.user_id)
 
     def _finished(self, run: RunRow, row: UserRow) -> Progress:
         wait_seconds = pause(self.pacing, run.pace, least=run.wait_seconds)
@@ -319,21 +455,35 @@ class DeleteUser:
             self._stop(problem)
         pace = run.pace
         for _ in range(_TRIES_TO_RECORD):
-            after = observe(pace, answer, is_delete=is_delete, now=self.clock())
+            if self.sends_deletes:
+                after = observe(pace, answer, is_delete=is_delete, now=self.clock())
+            else:  # how long a PUT takes says nothing about DELETEs
+                after = asked_to_wait(pace, answer, now=self.clock())
             if after == pace or self.ledger.portal.record_pace(after, before=pace):
                 return replace(run, pace=after)
             pace = self.ledger.portal.pace()
         return replace(run, pace=pace)
 
-    @cached_property
+    @property
     def planned(self) -> PortalUser:
-        """The user as planned; no user outside the batch that was handed out is touched."""
-        planned = self.bucket.read_batch(self.batch_key).get(self.user_id)
-        if planned is None:
+        """The user as planned."""
+        return self._handed_out.user
+
+    @cached_property
+    def _handed_out(self) -> PlannedUser:
+        """What is planned for the user. No user outside the batch is touched."""
+        found = self.bucket.read_batch(self.batch_key).get(self.user_id)
+        if found is None:
             raise PortalAnswerUnusable(
                 f"User {self.user_id} is not in {self.batch_key}, and so in no plan."
             )
-        return planned
+        run = self._rows_at_start[0]
+        if found.action is not run.action or found.action.deletes is not self.sends_deletes:
+            raise PlanEdited(
+                f"User {self.user_id} in {self.batch_key} is to be changed by {found.action}, and"
+                f" run {self.run_id} is one to {run.action}. Nobody else is touched."
+            )
+        return found
 
     def _refused(self, said: str, answer: Answer) -> None:
         self.ledger.users.record_refusal(
@@ -345,13 +495,14 @@ class DeleteUser:
             now=self._now(),
         )
 
-    def _stop(self, reason: str, by: str = "DeleteUser") -> None:
-        self.ledger.runs.press_stop(self.run_id, reason=reason, by=by, now=self._now())
+    def _stop(self, reason: str, by: str = "") -> None:
+        name = by or ("DeleteUser" if self.sends_deletes else "SwitchUser")
+        self.ledger.runs.press_stop(self.run_id, reason=reason, by=name, now=self._now())
 
     def _now(self) -> int:
         return int(self.clock())
 
 
 def _in_flight(row: UserRow | None) -> TypeGuard[UserRow]:
-    """Return whether a DELETE of ours may have taken effect, or still may."""
+    """Return whether a request of ours may have taken effect, or still may."""
     return row is not None and row.state in _IN_FLIGHT

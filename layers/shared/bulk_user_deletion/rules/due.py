@@ -1,0 +1,120 @@
+"""Which leavers are deleted today: still as they were left, and within the caps."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bulk_user_deletion.models.leavers import Leaver
+from bulk_user_deletion.models.plans import Entry, PlannedEntry
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
+from bulk_user_deletion.rules.leavers import DAY, Grace, due_at, is_due, is_same_person
+
+# Where so many leavers have another name at once, the portal's names were migrated, or it is not
+# the portal that it was.
+MOST_CHANGED_PERCENT = 20
+
+_ENABLED = Why(
+    ReasonKind.ENABLED_AGAIN,
+    "enabled_again: somebody enabled this user since we saw them disabled; a person must decide",
+)
+_CHANGED = Why(
+    ReasonKind.CHANGED_SINCE_PLAN,
+    "changed_since_plan: the username or e-mail is not the one that was disabled; a person must"
+    " decide",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found of a leaver: the `user`, nobody, or a `problem` of the portal's with it."""
+
+    leaver: Leaver
+    user: PortalUser | None
+    problem: str = ""
+
+    @property
+    def is_gone(self) -> bool:
+        return self.user is None and not self.problem
+
+    @property
+    def kind(self) -> ReasonKind:
+        return ReasonKind.NOBODY_HOLDS_ID if self.is_gone else ReasonKind.NONE
+
+
+def is_as_left(leaver: Leaver, user: PortalUser) -> bool:
+    """Return whether a user is the person who was disabled, and still is disabled."""
+    return user.is_disabled and is_same_person(leaver, user)
+
+
+def why_held(found: Found) -> Why | None:
+    """Return why a person must decide about a leaver, or None."""
+    if found.user is None:
+        return None
+    if found.user.is_enabled:
+        return _ENABLED
+    return None if is_same_person(found.leaver, found.user) else _CHANGED
+
+
+def migration_problem(found: Sequence[Found], *, looked_at: int) -> str:
+    """Return why nobody is deleted where many leavers changed their names, or an empty string."""
+    changed = [one for one in found if why_held(one) is _CHANGED]
+    if len(changed) * 100 <= MOST_CHANGED_PERCENT * looked_at or len(changed) < 2:
+        return ""
+    return (
+        f"{len(changed)} of {looked_at} leavers no longer have the username or e-mail under which"
+        " they were disabled, as after a migration of names, or in another portal. Nobody was"
+        " deleted, and nobody was held. Check that this is the portal, then list these leavers"
+        " again, by id."
+    )
+
+
+def due_entries(
+    found: Sequence[Found],
+    *,
+    now: int,
+    grace: Grace,
+    keep: Callable[[PortalUser], Why | None],
+    room: int,
+) -> tuple[tuple[PlannedEntry, ...], list[Leaver]]:
+    """Return a plan's entries, and the leavers who are due and must wait for another day.
+
+    Entries are whoever is due, up to `room` of them, and whoever is gone or to be held, due or not.
+    `found` has the earliest first. `keep` returns why a user may not be deleted.
+    """
+    entries: list[PlannedEntry] = []
+    later: list[Leaver] = []
+    planned = 0
+    for one in found:
+        outcome, why = Outcome.SKIPPED, why_held(one)
+        due = is_due(one.leaver, now=now, grace=grace)
+        if one.is_gone:
+            outcome, why = Outcome.ALREADY_ABSENT, Why(one.kind, "nobody holds this id")
+        elif one.problem and due:
+            outcome = Outcome.FAILED
+            why = Why(
+                ReasonKind.RECORD_INCOMPLETE, f"the portal does not show this user: {one.problem}"
+            )
+        elif why is None and not due:
+            continue
+        elif why is None and one.user:
+            why = keep(one.user)
+        if why is None and planned >= room:
+            later.append(one.leaver)
+            continue
+        planned += why is None
+        entry = Entry(len(entries) + 1, user_id=one.leaver.user_id)
+        entries.append(
+            PlannedEntry(
+                entry,
+                outcome if why else Outcome.WOULD_DELETE,
+                why.text if why else "",
+                one.user,
+                reason_kind=why.kind if why else ReasonKind.NONE,
+            )
+        )
+    return tuple(entries), later
+
+
+def overdue_days(later: Sequence[Leaver], *, now: int, grace: Grace) -> int:
+    """Return for how many days the first of them has been due."""
+    first = min((due_at(leaver, grace_days=grace.days) for leaver in later), default=now)
+    return (now - first) // DAY

@@ -1,0 +1,274 @@
+"""What becomes of a leaver: when somebody is due, and what the end of a step means for that."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.leavers import Leaver, LeaverState
+from bulk_user_deletion.models.names import fold
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
+
+DAY = 24 * 3600
+
+# A plan and its report must outlive the grace time, with time left to decide about the held.
+SPARE_DAYS = 30
+
+_DECIDED = {LeaverState.WITHDRAWN, LeaverState.HELD}
+_HOLDS = {
+    ReasonKind.CHANGED_SINCE_PLAN,
+    ReasonKind.ENABLED_AGAIN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """What the stack demands of a leaver who is due.
+
+    `days` after a look saw the user disabled; with `only_previewed` only if a person has applied
+    the plan of a preview.
+    """
+
+    days: int
+    only_previewed: bool
+
+
+def grace_problem(action: Action, *, grace_days: int, retention_days: int) -> str:
+    """Return why nobody may be disabled to be deleted later, or an empty string."""
+    if action is not Action.DISABLE_THEN_DELETE or grace_days + SPARE_DAYS <= retention_days:
+        return ""
+    return (
+        f"GraceDays is {grace_days} and RetentionDays {retention_days}: plans and reports would"
+        f" expire before they are needed. RetentionDays must be at least {SPARE_DAYS} more than"
+        " GraceDays. Nobody was touched."
+    )
+
+
+def name_hash(name: str) -> str:
+    """Return the hash under which a leaver's name is kept; empty for an empty name."""
+    folded = fold(name)
+    return sha256(folded.encode()).hexdigest() if folded else ""
+
+
+def is_same_person(leaver: Leaver, user: PortalUser) -> bool:
+    """Return whether id, username and e-mail all are those of the leaver."""
+    return (
+        leaver.user_id == user.user_id
+        and leaver.username_hash == name_hash(user.username)
+        and leaver.email_hash == name_hash(user.email)
+    )
+
+
+def is_due(leaver: Leaver, *, now: int, grace: Grace) -> bool:
+    """Return whether a leaver may be deleted: without a date never.
+
+    If the stack's `GraceDays` was changed, the longer time counts.
+    """
+    if leaver.state is not LeaverState.WAITING or not leaver.due_at or not leaver.seen_disabled_at:
+        return False
+    if grace.only_previewed and not leaver.is_from_preview:
+        return False
+    return due_at(leaver, grace_days=grace.days) <= now
+
+
+def due_at(leaver: Leaver, *, grace_days: int) -> int:
+    """Return when a leaver may be deleted, in epoch seconds."""
+    return max(leaver.due_at, leaver.seen_disabled_at + grace_days * DAY)
+
+
+def not_due(leaver: Leaver | None, found: PortalUser, *, now: int, grace: Grace) -> Why | None:
+    """Return why a user may not be deleted as due, right before the DELETE, or None."""
+    if leaver is None:
+        return Why(ReasonKind.NOT_DUE, "not_due: the ledger knows of no date")
+    if kept := reason_to_skip(leaver):
+        return kept
+    if found.is_enabled:
+        return Why(
+            ReasonKind.ENABLED_AGAIN, "enabled_again: somebody enabled this user since our PUT"
+        )
+    if not is_same_person(leaver, found):
+        return Why(
+            ReasonKind.CHANGED_SINCE_PLAN,
+            "changed_since_plan: not the user any more who was disabled",
+        )
+    if leaver.state is LeaverState.DELETING or is_due(leaver, now=now, grace=grace):
+        return None
+    return Why(ReasonKind.NOT_DUE, "not_due: the grace time is not over")
+
+
+def not_disabled_by_us(leaver: Leaver | None, found: PortalUser) -> Why | None:
+    """Return why a user's access may not be given back: it was not a PUT of ours that took it."""
+    if leaver and leaver.by_our_put and is_same_person(leaver, found):
+        return None
+    return Why(
+        ReasonKind.NOT_DISABLED_BY_US,
+        "not_disabled_by_us: no PUT of ours disabled this user, who had access before",
+    )
+
+
+def after_enabling(leaver: Leaver) -> Leaver:
+    """Return a leaver's row once a look saw the user enabled: a later PUT is somebody else's."""
+    return replace(leaver, by_our_put=False)
+
+
+def reason_to_skip(leaver: Leaver) -> Why | None:
+    """Return why a user is left alone whom a person has withdrawn, or must decide about."""
+    if leaver.state is LeaverState.WITHDRAWN:
+        return Why(ReasonKind.WITHDRAWN, f"withdrawn by {leaver.by}: {leaver.reason}")
+    if leaver.state is LeaverState.HELD:
+        return Why(ReasonKind.HELD, f"held: {leaver.reason}")
+    return None
+
+
+class Decided:
+    """The leavers about whom a person has decided or must decide, by id and by names."""
+
+    def __init__(self, leavers: Iterable[Leaver]) -> None:
+        self._by_key: dict[str, Leaver] = {}
+        for leaver in leavers:
+            if leaver.state in _DECIDED:
+                for key in (leaver.user_id, leaver.username_hash, leaver.email_hash):
+                    if key:
+                        self._by_key[key] = leaver
+
+    def reason_to_skip(self, user: PortalUser, *, since: int = 0) -> Why | None:
+        """Return why a user of this id or name is skipped; `since` leaves out earlier decisions.
+
+        An account that was created anew for the same person is skipped too.
+        """
+        for key in (user.user_id, name_hash(user.username), name_hash(user.email)):
+            if key and (leaver := self._by_key.get(key)) and leaver.changed_at >= since:
+                return reason_to_skip(leaver)
+        return None
+
+
+def after_disabling(
+    before: Leaver | None,
+    user: PortalUser,
+    *,
+    portal_url: str,
+    action: Action,
+    run_id: str,
+    plan_sha256: str,
+    is_from_preview: bool,
+    put_was_sent: bool,
+    grace_days: int,
+    now: int,
+) -> Leaver:
+    """Return the leaver's row once a look, `now`, saw the user disabled.
+
+    Whoever waits already keeps the date, unless a look has seen the user enabled since: then this
+    run has sent a PUT, and the time begins again. The longer grace time counts.
+    """
+    waits = before is not None and before.state is LeaverState.WAITING and not put_was_sent
+    if before is not None and waits and is_same_person(before, user):
+        later = before.due_at
+        if action is Action.DISABLE_THEN_DELETE:
+            later = due_at(before, grace_days=grace_days)
+        return replace(
+            before,
+            runs=_runs(before, run_id),
+            due_at=later,
+            is_from_preview=before.is_from_preview or is_from_preview,
+        )
+    then_deleted = action is Action.DISABLE_THEN_DELETE
+    ours = put_was_sent or bool(
+        before
+        and before.by_our_put
+        and before.reason_kind is not ReasonKind.ENABLED_AGAIN
+        and is_same_person(before, user)
+    )
+    return Leaver(
+        user_id=user.user_id,
+        portal_url=portal_url,
+        username_hash=name_hash(user.username),
+        email_hash=name_hash(user.email),
+        state=LeaverState.WAITING if then_deleted else LeaverState.DISABLED,
+        runs=_runs(before, run_id),
+        plan_sha256=plan_sha256,
+        is_from_preview=is_from_preview,
+        by_our_put=ours,
+        seen_disabled_at=now,
+        due_at=now + grace_days * DAY if then_deleted else 0,
+        changed_at=now,
+        changed_by=run_id,
+    )
+
+
+def after_deleting(leaver: Leaver, outcome: Outcome, why: Why, *, run_id: str, now: int) -> Leaver:
+    """Return a leaver's row once a run that deletes has an outcome for the user."""
+    match outcome:
+        case Outcome.DELETED | Outcome.ALREADY_ABSENT:
+            state = LeaverState.DONE
+        case Outcome.FAILED | Outcome.UNKNOWN:
+            state = LeaverState.HELD
+        case Outcome.SKIPPED if why.kind in _HOLDS:
+            state = LeaverState.HELD
+        case _ if leaver.state is LeaverState.DELETING:
+            state = LeaverState.WAITING
+        case _:
+            return leaver
+    if leaver.state is LeaverState.WITHDRAWN and state is not LeaverState.DONE:
+        return leaver
+    return replace(
+        leaver,
+        state=state,
+        reason_kind=why.kind,
+        reason=why.text,
+        by="",
+        changed_at=now,
+        changed_by=run_id,
+    )
+
+
+def held(leaver: Leaver, why: Why, *, run_id: str, now: int) -> Leaver:
+    """Return a leaver's row that a person must decide about."""
+    return replace(
+        leaver,
+        state=LeaverState.HELD,
+        reason_kind=why.kind,
+        reason=why.text,
+        by="",
+        changed_at=now,
+        changed_by=run_id,
+    )
+
+
+def is_held_by(leaver: Leaver, run_id: str) -> bool:
+    """Return whether a leaver is held because this run sent a DELETE that did not delete."""
+    undecided = {ReasonKind.ENABLED_AGAIN, ReasonKind.CHANGED_SINCE_PLAN}
+    return (
+        leaver.state is LeaverState.HELD
+        and leaver.changed_by == run_id
+        and leaver.reason_kind not in undecided
+    )
+
+
+def waiting_again(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
+    """Return the row of a held leaver whom a resumed run is to delete."""
+    return replace(
+        leaver,
+        state=LeaverState.WAITING,
+        reason_kind=ReasonKind.NONE,
+        reason="",
+        changed_at=now,
+        changed_by=run_id,
+    )
+
+
+def withdrawn(leaver: Leaver, *, by: str, reason: str, now: int, run_id: str = "") -> Leaver:
+    """Return the row of a leaver whom a person has withdrawn."""
+    return replace(
+        leaver,
+        state=LeaverState.WITHDRAWN,
+        reason_kind=ReasonKind.WITHDRAWN,
+        reason=reason,
+        by=by,
+        changed_at=now,
+        changed_by=run_id,
+    )
+
+
+def _runs(before: Leaver | None, run_id: str) -> tuple[str, ...]:
+    earlier = before.runs if before else ()
+    return (*(run for run in earlier if run != run_id), run_id)

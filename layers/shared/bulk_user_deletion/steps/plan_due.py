@@ -1,0 +1,190 @@
+"""Plans the deletion of leavers whose grace time is over. No user is touched here."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.bucket_keys import plan_key
+from bulk_user_deletion.errors import PortalAnswerUnusable, StoreUnavailable
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.looks import Looks, Patience, control_looks
+from bulk_user_deletion.models.leavers import Leaver, LeaverState
+from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.routes import Nothing
+from bulk_user_deletion.models.runs import Control, Limits
+from bulk_user_deletion.models.users import Outcome, Why
+from bulk_user_deletion.observability import Metric, count
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.answers import Verdict
+from bulk_user_deletion.rules.due import (
+    Found,
+    due_entries,
+    is_as_left,
+    migration_problem,
+    overdue_days,
+    why_held,
+)
+from bulk_user_deletion.rules.identity import Directory
+from bulk_user_deletion.rules.leavers import DAY, after_deleting, due_at
+from bulk_user_deletion.rules.planning import room_today
+from bulk_user_deletion.rules.protection import Protected
+from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.switching import access_problem
+from bulk_user_deletion.settings import Settings
+from bulk_user_deletion.steps.draft import Draft
+
+# The function has fifteen minutes, and reading a large list may take some of that time.
+_SECONDS_FOR_LOOKS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDue:
+    """One plan, of the leavers in the ledger."""
+
+    draft: Draft
+    limits: Limits
+    settings: Settings
+    ledger: Ledger
+    bucket: Bucket
+    connect: Callable[[], Portal]
+    clock: Callable[[], float] = time.time
+
+    def make(self) -> tuple[Plan, Control] | Nothing:
+        """Look at whoever is due or has changed; plan those who are still as they were left.
+
+        Returns the plan and the control looks, or that there is nothing to do today.
+
+        Raises:
+            TokenRejected: renew the token, then call again.
+            PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
+            PortalUnavailable, StoreUnavailable: call again.
+        """
+        leavers = self._leavers()
+        self._keep_plans(leavers)
+        listed = self.bucket.read_protected(self.settings.protected_list)
+        portal = self.connect()
+        directory = Directory(portal.users())
+        control = control_looks(portal, directory.users)
+        self.draft.remember(directory.users)
+        found = self._look_at(leavers, directory, Looks(portal, control))
+        room = room_today(
+            portal_users=len(directory.users),
+            last_day=self.ledger.users.count_intents(self.draft.action, since=self._now() - DAY),
+            limits=self.limits,
+        )
+        today = datetime.fromtimestamp(self._now(), UTC).date()
+        protected = Protected(portal.user, listed, control.self_ids)
+        entries, later = due_entries(
+            found,
+            now=self._now(),
+            grace=self.settings.grace,
+            keep=lambda user: protected.reason_to_keep(user, today=today),
+            room=room,
+        )
+        count(Metric.OVERDUE_DAYS, overdue_days(later, now=self._now(), grace=self.settings.grace))
+        if not entries:
+            return Nothing(self._nobody_due(leavers, later))
+        plan = self.draft.plan(
+            self.limits,
+            entries,
+            portal=portal,
+            distinct=len(entries),
+            users=directory.users,
+            source_version="",
+            hints=self._of_later(later),
+        )
+        if problem := migration_problem(found, looked_at=len(leavers)):
+            return replace(plan, refusal=problem), control
+        self._record(found)
+        return plan, control
+
+    def _leavers(self) -> list[Leaver]:
+        """Return the leavers who wait, the earliest first.
+
+        Those whom an earlier invocation for this run has decided about are among them again.
+        """
+        rows = self.ledger.leavers.read_all(self.settings.portal_url)
+        waiting = [
+            row
+            for row in rows
+            if row.state is LeaverState.WAITING
+            or (
+                row.changed_by == self.draft.run_id
+                and row.state in {LeaverState.HELD, LeaverState.DONE}
+            )
+        ]
+        return sorted(waiting, key=lambda row: (row.due_at, int(row.user_id)))
+
+    def _look_at(
+        self, leavers: Sequence[Leaver], directory: Directory, looks: Looks
+    ) -> list[Found]:
+        """Return what is found of each leaver. A list says whom to look at; looks decide."""
+        listed = {user.user_id: user for user in directory.users}
+        patience = Patience(_SECONDS_FOR_LOOKS)
+        found = []
+        for leaver in leavers:
+            user = listed.get(leaver.user_id)
+            if user and is_as_left(leaver, user):
+                found.append(Found(leaver, user))  # the check before the DELETE looks at them
+                continue
+            if patience.is_over:
+                break
+            found.append(self._seen(leaver, looks))
+        return found
+
+    def _seen(self, leaver: Leaver, looks: Looks) -> Found:
+        seen = looks.at(leaver.user_id)
+        match seen.verdict:
+            case Verdict.GONE:
+                return Found(leaver, None)
+            case Verdict.OK if seen.user:
+                if problem := access_problem(seen.user):
+                    raise PortalAnswerUnusable(problem)
+                return Found(leaver, seen.user)
+            case _ if seen.is_this_users and looks.api_user_answers():
+                return Found(leaver, None, problem=seen.describe())
+            case verdict:
+                looks.portal.raise_for(verdict, seen.answer, f"looked at user {leaver.user_id}")
+
+    def _record(self, found: Iterable[Found]) -> None:
+        """Hold whoever is not as they were left, and close the rows of those who are gone."""
+        held = 0
+        for one in found:
+            if one.leaver.state is not LeaverState.WAITING:
+                continue
+            if why := why_held(one):
+                held += 1
+                self._change(one.leaver, Outcome.SKIPPED, why)
+            elif one.is_gone:
+                self._change(one.leaver, Outcome.ALREADY_ABSENT, Why(one.kind, "gone"))
+        count(Metric.LEAVERS_HELD, held)
+
+    def _change(self, leaver: Leaver, outcome: Outcome, why: Why) -> None:
+        after = after_deleting(leaver, outcome, why, run_id=self.draft.run_id, now=self._now())
+        if not self.ledger.leavers.change(after, before=leaver):
+            raise StoreUnavailable(f"Leaver {leaver.user_id} was changed in the meantime.")
+
+    def _keep_plans(self, leavers: Iterable[Leaver]) -> None:
+        """Keep the plans that leavers rest on from expiring before they are decided about."""
+        for run_id in dict.fromkeys(run for leaver in leavers for run in leaver.runs):
+            age = self.settings.retention_days * DAY // 2
+            self.bucket.keep(plan_key(run_id), if_older_than=age, now=self.clock())
+
+    def _of_later(self, later: Sequence[Leaver]) -> list[str]:
+        if not later:
+            return []
+        who = "1 leaver is" if len(later) == 1 else f"{len(later)} leavers are"
+        return [f"{who} due, and the caps leave them for the next run."]
+
+    def _nobody_due(self, leavers: Sequence[Leaver], later: Sequence[Leaver]) -> str:
+        if later:
+            return f"{len(later)} leavers are due, and the caps allow nobody today."
+        days = self.settings.grace_days
+        first = min((due_at(row, grace_days=days) for row in leavers if row.due_at), default=0)
+        who = "1 leaver waits" if len(leavers) == 1 else f"{len(leavers)} leavers wait"
+        return f"{who} to be deleted; nobody is due before {iso(first)}."
+
+    def _now(self) -> int:
+        return int(self.clock())
