@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion.rules.planning import EMPTY
@@ -69,7 +70,9 @@ def check(path: Path, *, today: date) -> Checked:
     try:
         reading = _read(path)
     except RequestRefused as refusal:
-        return Checked(path.name, sentence(RunStatus.REFUSED, {}, why=str(refusal)))
+        return Checked(
+            path.name, sentence(RunStatus.REFUSED, {}, action=Action.DELETE, why=str(refusal))
+        )
     against, to_know = doubts(reading.hints, today=today)
     return Checked(path.name, entries=reading.entries, doubts=against, notes=to_know)
 

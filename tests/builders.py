@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Entry, Estimate, Plan, PlannedEntry
 from bulk_user_deletion.models.reports import Report, ReportRow
 from bulk_user_deletion.models.requests import Request, Source, Trigger
@@ -110,6 +111,8 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
         status=RunStatus.SUCCEEDED,
         sentence="All done.",
         mode="apply",
+        action=Action.DELETE,
+        grace_days=0,
         trigger="console",
         source="dataset 42",
         reason="HR-1234",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.rules.answers import RULES, Verdict
 from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS, MAX_TRIES, retry_wait
 from bulk_user_deletion.rules.estimate import estimate
@@ -162,6 +163,8 @@ def test_the_page_on_cost_has_the_models_figures() -> None:
 
     assert [row[0] for row in rows] == ["1", "100", "1000"]
     for users, minutes, usd in rows:
-        modelled = estimate(int(users), wait_seconds=60, concurrency=1, seconds_per_delete=60)
+        modelled = estimate(
+            int(users), action=Action.DELETE, wait_seconds=60, concurrency=1, seconds_per_delete=60
+        )
         assert int(minutes) * 60 == modelled.seconds
         assert float(usd) == round(modelled.usd, len(usd.partition(".")[2]))

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Limits, Mode, Pacing
 from bulk_user_deletion.settings import Settings
 
@@ -33,6 +34,13 @@ ENVIRONMENT = {
     "CANARY_USERS": "2",
     "MAX_NOT_FOUND_PERCENT": "12.5",
     "MAX_UNEXPLAINED_LOSSES": "3",
+    "LEAVER_ACTION": "disable_then_delete",
+    "GRACE_DAYS": "30",
+    "MAX_DISABLE_USERS": "100",
+    "MAX_DISABLE_PERCENT": "15",
+    "MAX_DISABLE_USERS_PER_DAY": "400",
+    "MAX_DISABLE_PERCENT_PER_DAY": "25",
+    "DISABLE_WAIT_SECONDS": "2",
 }
 
 
@@ -71,6 +79,17 @@ def test_every_variable_of_the_template_is_read() -> None:
             canary_users=2,
             max_not_found_percent=12.5,
         ),
+        switch_limits=Limits(
+            max_users=100,
+            max_percent=15.0,
+            max_users_per_day=400,
+            max_percent_per_day=25.0,
+            wait_seconds=2,
+            canary_users=2,
+            max_not_found_percent=12.5,
+        ),
+        leaver_action=Action.DISABLE_THEN_DELETE,
+        grace_days=30,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion.rules.planning import EMPTY
 from bulk_user_deletion.rules.reporting import sentence
@@ -40,7 +41,7 @@ def test_it_says_the_very_sentence_that_a_drop_would_get(path: Path) -> None:
         "The value in line 2, column email is no e-mail address: it has no @. If the column holds"
         " usernames, call it username."
     )
-    said = sentence(RunStatus.REFUSED, {}, why=why)
+    said = sentence(RunStatus.REFUSED, {}, action=Action.DELETE, why=why)
     assert result.exit_code == 2
     assert said in result.stderr
     assert json.loads(result.stdout)["refused"] == said

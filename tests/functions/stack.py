@@ -14,6 +14,7 @@ import boto3
 from bulk_user_deletion.adapters import adapters
 from bulk_user_deletion.errors import TokenRejected
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.users import UserRow
 from local.portal import PortalSimulator, Request
 from tests.functions.permissions import acting_as
@@ -93,6 +94,13 @@ class Stack:
             "CANARY_USERS": "0",
             "MAX_NOT_FOUND_PERCENT": "20",
             "MAX_UNEXPLAINED_LOSSES": "3",
+            "LEAVER_ACTION": "delete",
+            "GRACE_DAYS": "30",
+            "MAX_DISABLE_USERS": "50",
+            "MAX_DISABLE_PERCENT": "80",
+            "MAX_DISABLE_USERS_PER_DAY": "100",
+            "MAX_DISABLE_PERCENT_PER_DAY": "90",
+            "DISABLE_WAIT_SECONDS": "0",
         }
 
     def __init__(self, portal: PortalSimulator) -> None:
@@ -126,7 +134,7 @@ class Stack:
     def end(self, run_id: str) -> None:
         """End a run without a report."""
         self.ledger.runs.close(run_id, EXECUTIONS + run_id)
-        self.ledger.portal.release_lock(EXECUTIONS + run_id)
+        self.ledger.portal.release_locks(EXECUTIONS + run_id)
 
     def fill_credentials(self, **changes: str) -> None:
         """Write the credentials secret, as a person would."""
@@ -236,6 +244,7 @@ class Stack:
         self.ledger.users.record_intent(
             run_id,
             user_id,
+            action=Action.DELETE,
             execution_arn=EXECUTIONS + run_id,
             owner="cut off",
             lease_until=now + for_seconds,

@@ -17,6 +17,7 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     UserManagementDenied,
 )
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Pace
 from bulk_user_deletion.models.users import Outcome, UserState
 from bulk_user_deletion.portal import Portal
@@ -61,6 +62,7 @@ def record_intent(stack: Stack, *, lease_until: int) -> None:
     assert stack.ledger.users.record_intent(
         "run-1",
         str(USER),
+        action=Action.DELETE,
         execution_arn=EXECUTIONS + "run-1",
         owner="another-invocation",
         lease_until=lease_until,

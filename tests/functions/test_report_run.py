@@ -7,6 +7,7 @@ import json
 import pytest
 
 from bulk_user_deletion.executions import ExecutionStatus
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.users import Outcome
 from local.portal import Knobs
 from tests.functions.stack import Stack
@@ -160,6 +161,7 @@ def test_a_user_with_only_an_intent_is_unknown_while_it_still_exists(
     stack.ledger.users.record_intent(
         "run-1",
         "118",
+        action=Action.DELETE,
         execution_arn=stack.ledger.runs.read("run-1").execution_arn,  # type: ignore[union-attr]
         owner="killed",
         lease_until=1,

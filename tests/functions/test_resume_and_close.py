@@ -312,7 +312,7 @@ def test_a_plan_that_is_edited_after_the_resume_deletes_nobody(half_done: Stack)
 
 def test_a_running_run_is_not_resumed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.plan(["118"])
-    stack.ledger.portal.release_lock(EXECUTIONS + "run-1")
+    stack.ledger.portal.release_locks(EXECUTIONS + "run-1")
     monkeypatch.setattr(
         "bulk_user_deletion.executions.Executions.status", lambda *_: ExecutionStatus.RUNNING
     )

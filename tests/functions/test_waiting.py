@@ -8,6 +8,7 @@ import pytest
 
 from bulk_user_deletion.errors import PortalBusy, RequestRefused
 from bulk_user_deletion.executions import ExecutionStatus
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.users import Outcome
 from tests.functions.stack import EXECUTIONS, Stack, dropped
 
@@ -224,7 +225,7 @@ def test_an_execution_that_is_aborted_while_it_waits_is_closed_and_takes_no_lock
     assert (closing["run_id"], closing["next_step"]) == ("run-2", "close")
     assert summary["status"] == "FAILED"
     assert "before it had a plan: nobody was deleted" in summary["sentence"]
-    lock = busy.ledger.portal.take_lock("another", "an-arn")
+    lock = busy.ledger.portal.take_lock(Action.DELETE, "another", "an-arn")
     assert lock.run_id == "run-1"
     finish(busy)
 

@@ -126,9 +126,9 @@ answers = st.builds(Answer, st.none() | st.integers(0, 999), bodies) | st.builds
 def test_every_answer_gets_a_verdict_that_its_call_can_act_on(call: Call, answer: Answer) -> None:
     verdict = judge(call, answer)
 
-    # LOOK is only for DELETE; GONE is only possible for a single user.
-    assert verdict is not V.LOOK or call is Call.DELETE
-    assert verdict is not V.GONE or call in {Call.LOOK, Call.DELETE}
+    # LOOK is only for requests that change a user; GONE is only possible for a single user.
+    assert verdict is not V.LOOK or call in {Call.DELETE, Call.PUT}
+    assert verdict is not V.GONE or call in {Call.LOOK, Call.DELETE, Call.PUT}
     # A token request cannot be solved by renewing the token, and it has no source to refuse.
     assert not (call is Call.TOKEN and verdict in {V.RENEW_TOKEN, V.REFUSE})
 
@@ -141,7 +141,7 @@ def test_rule_4_another_delete_follows_a_definite_refusal_only(answer: Answer) -
         assert answer.status == 429 or answer.is_portal_error or answer.transport
 
 
-@given(st.sampled_from([Call.LOOK, Call.DELETE]), answers)
+@given(st.sampled_from([Call.LOOK, Call.DELETE, Call.PUT]), answers)
 def test_rule_4_gone_is_a_404_or_410_of_the_portals_own(call: Call, answer: Answer) -> None:
     own = answer.status in {404, 410} and answer.is_portal_error
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.users import Outcome, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.batches import BATCH_SIZE, Canaries, batch_range, canaries
 from tests.builders import a_row
@@ -65,7 +66,7 @@ CHANGED = a_row(UserState.DONE, Outcome.SKIPPED, reason_kind=ReasonKind.CHANGED_
 
 
 def judged(*rows: UserRow | None, wanted: int = 2) -> Canaries:
-    return canaries(rows, handed_out=len(rows), wanted=wanted)
+    return canaries(rows, action=Action.DELETE, handed_out=len(rows), wanted=wanted)
 
 
 def test_canaries_that_are_gone_are_enough() -> None:

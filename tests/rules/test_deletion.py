@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.names import fold
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.deletion import (
@@ -24,7 +25,9 @@ PLANNED = a_user(118, "jdoe", email="jdoe@example.com")
 
 
 def why_kept(planned: PortalUser, found: PortalUser) -> str:
-    why = reason_to_keep(planned, found, protected=protected_by(), today=TODAY)
+    why = reason_to_keep(
+        planned, found, action=Action.DELETE, protected=protected_by(), today=TODAY
+    )
     return why.text if why else ""
 
 
@@ -73,7 +76,9 @@ def test_rule_1_a_user_that_was_enabled_again_since_the_plan_is_kept() -> None:
 
 
 def test_rule_1_a_user_that_our_token_acts_as_by_now_is_kept() -> None:
-    why = reason_to_keep(PLANNED, PLANNED, protected=protected_by(api_user="JDoe"), today=TODAY)
+    why = reason_to_keep(
+        PLANNED, PLANNED, action=Action.DELETE, protected=protected_by(api_user="JDoe"), today=TODAY
+    )
 
     assert why
     assert why.kind is ReasonKind.SELF

@@ -1,5 +1,6 @@
 """What a plan will take."""
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Estimate
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
 
@@ -13,6 +14,7 @@ def estimated(
 ) -> Estimate:
     return estimate(
         users,
+        action=Action.DELETE,
         wait_seconds=wait_seconds,
         concurrency=concurrency,
         seconds_per_delete=seconds_per_delete,

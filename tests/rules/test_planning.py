@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.names import fold
 from bulk_user_deletion.models.plans import Entry, PlannedEntry
 from bulk_user_deletion.models.requests import Trigger
@@ -336,7 +337,11 @@ def test_rule_5_up_to_the_caps_a_request_is_accepted(
     distinct: int, portal_users: int, changes: dict[str, Any]
 ) -> None:
     check_size(
-        distinct=distinct, portal_users=portal_users, last_day=0, limits=some_limits(**changes)
+        action=Action.DELETE,
+        distinct=distinct,
+        portal_users=portal_users,
+        last_day=0,
+        limits=some_limits(**changes),
     )
 
 
@@ -354,20 +359,31 @@ def test_rule_5_over_a_cap_everything_is_refused_with_both_figures(
 ) -> None:
     with pytest.raises(RequestRefused, match=said):
         check_size(
-            distinct=distinct, portal_users=portal_users, last_day=0, limits=some_limits(**changes)
+            action=Action.DELETE,
+            distinct=distinct,
+            portal_users=portal_users,
+            last_day=0,
+            limits=some_limits(**changes),
         )
 
 
 @pytest.mark.parametrize("changes", [{"max_users": 0}, {"max_percent": 0.0}])
 def test_rule_5_a_limit_of_zero_means_none_may_be_deleted(changes: dict[str, Any]) -> None:
     with pytest.raises(RequestRefused, match="allows 0"):
-        check_size(distinct=1, portal_users=10_000, last_day=0, limits=some_limits(**changes))
+        check_size(
+            action=Action.DELETE,
+            distinct=1,
+            portal_users=10_000,
+            last_day=0,
+            limits=some_limits(**changes),
+        )
 
 
 def test_rule_5_a_limit_that_is_not_a_number_allows_nobody() -> None:
     """NaN compares false with everything, and would disable a careless cap."""
     with pytest.raises(RequestRefused, match="MaxPercent"):
         check_size(
+            action=Action.DELETE,
             distinct=1,
             portal_users=10_000,
             last_day=0,
@@ -391,6 +407,7 @@ def test_rule_5_over_a_cap_of_the_last_24_hours_everything_is_refused(
     portal_users = 5_000 if last_day > 100 else 430
     with pytest.raises(RequestRefused, match=said):
         check_size(
+            action=Action.DELETE,
             distinct=distinct,
             portal_users=portal_users,
             last_day=last_day,
@@ -399,7 +416,9 @@ def test_rule_5_over_a_cap_of_the_last_24_hours_everything_is_refused(
 
 
 def test_rule_5_the_day_before_yesterday_does_not_count() -> None:
-    check_size(distinct=48, portal_users=5_000, last_day=152, limits=some_limits())
+    check_size(
+        action=Action.DELETE, distinct=48, portal_users=5_000, last_day=152, limits=some_limits()
+    )
 
 
 @given(some_limits_pairs)
@@ -418,7 +437,9 @@ def test_rule_5_the_strictest_of_two_limits_is_at_least_as_strict_as_each(
 
 def test_rule_5_an_empty_source_is_refused() -> None:
     with pytest.raises(RequestRefused, match="empty"):
-        check_size(distinct=0, portal_users=100, last_day=0, limits=some_limits())
+        check_size(
+            action=Action.DELETE, distinct=0, portal_users=100, last_day=0, limits=some_limits()
+        )
 
 
 @given(
@@ -433,6 +454,7 @@ def test_rule_5_nobody_gets_past_either_cap(
     allowed = min(Fraction(max_users), Fraction(max_percent) * portal_users / 100)
     try:
         check_size(
+            action=Action.DELETE,
             distinct=distinct,
             portal_users=portal_users,
             last_day=0,

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import PlannedEntry
 from bulk_user_deletion.models.reports import ReportRow
 from bulk_user_deletion.models.runs import Mode, RunStatus
@@ -55,7 +56,7 @@ JDOE = a_user(118, "jdoe")
 def test_rule_3_the_last_look_settles_every_user_that_was_started(
     row: UserRow, still_there: bool | None, outcome: Outcome
 ) -> None:
-    assert settle(row, still_there=still_there)[0] is outcome
+    assert settle(row, still_there=still_there).outcome is outcome
 
 
 rows_of_the_ledger = st.builds(
@@ -76,14 +77,15 @@ def test_rule_3_a_final_outcome_is_never_overwritten(
     row: UserRow, still_there: bool | None
 ) -> None:
     if row.state is UserState.DONE and row.outcome and not row.outcome.is_open:
-        assert settle(row, still_there=still_there) == (row.outcome, row.reason)
+        end = settle(row, still_there=still_there)
+        assert (end.outcome, end.reason) == (row.outcome, row.reason)
 
 
 @given(rows_of_the_ledger, st.none() | st.booleans())
 def test_rule_4_nobody_is_called_deleted_who_was_seen_or_not_looked_at(
     row: UserRow, still_there: bool | None
 ) -> None:
-    outcome, _ = settle(row, still_there=still_there)
+    outcome = settle(row, still_there=still_there).outcome
 
     if outcome is Outcome.DELETED and still_there is not False:
         assert (row.state, row.outcome) == (UserState.DONE, Outcome.DELETED)
@@ -99,13 +101,13 @@ def test_rule_4_nobody_is_called_deleted_who_was_seen_or_not_looked_at(
 )
 def test_rule_3_an_unknown_carries_its_evidence(still_there: bool | None, said: str) -> None:
     assert (
-        settle(a_row(UserState.SETTLING, reason="DELETE: HTTP 504"), still_there=still_there)[1]
+        settle(a_row(UserState.SETTLING, reason="DELETE: HTTP 504"), still_there=still_there).reason
         == said
     )
 
 
 def test_an_intent_without_an_answer_says_so() -> None:
-    _, reason = settle(a_row(UserState.INTENT), still_there=True)
+    reason = settle(a_row(UserState.INTENT), still_there=True).reason
 
     assert reason.startswith("the DELETE's answer was not recorded")
 
@@ -320,7 +322,7 @@ def test_a_run_is_named_after_the_worst_that_applies(
         **situation,
     }
 
-    assert run_status(counts, **situation) is status
+    assert run_status(counts, action=Action.DELETE, **situation) is status
 
 
 all_counts = st.dictionaries(st.sampled_from([o.value for o in Outcome]), st.integers(0, 3))
@@ -331,7 +333,9 @@ flags = st.booleans()
 def test_rule_3_success_is_claimed_only_when_nothing_is_left_open(
     counts: dict[str, int], mode: Mode | None, refused: bool, failed: bool, stopped: bool
 ) -> None:
-    status = run_status(counts, mode=mode, refused=refused, failed=failed, stopped=stopped)
+    status = run_status(
+        counts, action=Action.DELETE, mode=mode, refused=refused, failed=failed, stopped=stopped
+    )
 
     left_open = sum(counts.get(name, 0) for name in ("failed", "unknown", "not_attempted"))
     if status.is_success:
@@ -346,7 +350,7 @@ def test_rule_3_success_is_claimed_only_when_nothing_is_left_open(
 
 @given(all_counts, st.sampled_from(RunStatus))
 def test_every_status_has_its_sentence(counts: dict[str, int], status: RunStatus) -> None:
-    said = sentence(status, counts, why="Because.")
+    said = sentence(status, counts, action=Action.DELETE, why="Because.")
 
     assert said.endswith(".")
     assert "  " not in said
@@ -357,7 +361,7 @@ def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
     counts: dict[str, int], status: RunStatus
 ) -> None:
     """It is the Cause that the console shows."""
-    said = sentence(status, counts, why="The portal is down.")
+    said = sentence(status, counts, action=Action.DELETE, why="The portal is down.")
 
     steps = ("resume the run", "send the request again", "See the report", "see the report")
     assert any(step in said for step in steps)
@@ -429,7 +433,7 @@ def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
 def test_the_sentence_says_how_it_ended_and_what_is_left_to_do(
     status: RunStatus, counts: dict[str, int], said: str
 ) -> None:
-    assert sentence(status, counts, why="Because.") == said
+    assert sentence(status, counts, action=Action.DELETE, why="Because.") == said
 
 
 def test_a_moment_is_written_in_utc_to_the_second() -> None:

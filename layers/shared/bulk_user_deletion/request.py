@@ -76,7 +76,7 @@ REQUEST_SCHEMA: dict[str, Any] = {
                 "due": {"enum": [True]},
             },
         },
-        "action": {"enum": [*LEAVER_ACTIONS, Action.ENABLE]},
+        "action": {"enum": [action.value for action in (*LEAVER_ACTIONS, Action.ENABLE)]},
         "reason": {"type": "string", "maxLength": 500},
         "requested_by": {"type": "string", "maxLength": 200},
         "options": {
