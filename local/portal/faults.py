@@ -15,6 +15,7 @@ class Fault(StrEnum):
     RESET_AFTER = "reset_after"
     HANG_BEFORE = "hang_before"  # no answer until the server closes, and no effect
     HANG_AFTER = "hang_after"
+    TIMEOUT_504_BEFORE = "timeout_504_before"  # the request never reached the portal
     TIMEOUT_504_AFTER = "timeout_504_after"  # the front proxy times out; the portal has finished
     TIMEOUT_504_MEANWHILE = (
         "timeout_504_meanwhile"  # the front proxy times out; the portal continues

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 DeleteMode = Literal["synchronous", "background", "ignored", "error"]
+PutMode = Literal["synchronous", "background", "ignored", "replaces", "error"]
+PutAnswer = Literal["user", "bare", "no_content"]
 GoneAs = Literal["error", "null_user", "empty_list", "error_200"]
 LookMode = Literal["honest", "gone", "there"]
 ExpiresFormat = Literal["iso", "iso_naive", "datetime", "epoch", "garbage", "missing"]
@@ -18,10 +20,20 @@ class Knobs:
     user is gone `seconds_per_delete` later (`background`); or nothing is done and the answer is a
     success (`ignored`) or a success with an error in it (`error`).
 
+    `put_mode`: a PUT is answered when the fields that it names are changed (`synchronous`), or at
+    once, and they are changed `seconds_per_put` later (`background`); or nothing is done and the
+    answer is a success (`ignored`) or a success with an error in it (`error`); or the record is
+    replaced (`replaces`): what was not sent is empty or has its default, except the username.
+    `put_answer`: `{"user": {...}}`, the user alone (`bare`), or a 204 (`no_content`).
+
     `gone_as`: with `unknown_user_status` and the portal's own error (`error`), or with 200 and
     `{"user": null}`, `[]` or an error. `every_look` answers as for nobody (`gone`), or with the
     portal's first user (`there`). `odd_records` replace fields of a record; a field whose value is
-    `...` is left out.
+    `...` is left out. `extra_fields` come with each look at any user, beyond the known ones; with
+    `touches_records` a record tells when it was last changed, in `last_modified`.
+
+    `clock_ahead_seconds`: what the portal tells of time (Date, Retry-After, when a token expires,
+    `last_modified`) is this far ahead of ours. Tokens live as long as before.
     """
 
     # Tokens
@@ -41,6 +53,13 @@ class Knobs:
     delete_mode: DeleteMode = "synchronous"
     delete_status: Literal[200, 202, 204] = 200
 
+    # Changes
+    seconds_per_put: float = 0
+    put_mode: PutMode = "synchronous"
+    put_answer: PutAnswer = "user"
+    put_refused_for_ldap: bool = False  # with a 403: the directory manages its users
+    touches_records: bool = False
+
     # Datasets
     page_limit: int | None = None
     dataset_ids_as: Literal["number", "string", "mixed"] = "number"
@@ -57,6 +76,7 @@ class Knobs:
     unknown_user_status: int = 404
     gone_as: GoneAs = "error"  # how a look says that nobody holds an id
     odd_records: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    extra_fields: Mapping[str, Any] = field(default_factory=dict)
     hidden_users: tuple[int, ...] = ()  # by id: no list shows them, but a look does
     list_limit: int | None = None  # the list ends after this many users
     list_limit_after: int = 0  # but only after this many DELETEs were sent
@@ -65,7 +85,8 @@ class Knobs:
     takes_along: Mapping[int, tuple[int, ...]] = field(default_factory=dict)  # by a DELETE
     refusal: str = "User owns content"  # the message of a CONFLICT
 
-    # Headers
+    # Headers and time
+    clock_ahead_seconds: float = 0
     retry_after_seconds: int = 7  # in a 429
     retry_after: str | None = None  # as is, in every answer that is not a 2xx
     date: str | None = None  # as is, in every answer

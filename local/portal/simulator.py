@@ -3,28 +3,35 @@
 import json
 import random
 import secrets
-import socket
-import struct
+import sqlite3
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from local.portal.answers import Answer, error_answer, instead, json_answer, page
 from local.portal.faults import Fault, FaultPlan
 from local.portal.knobs import Knobs
+from local.portal.server import http_server
 from local.portal.users import Database
 
-_PAGE = "<html><body><h1>{}</h1></body></html>"
 _USER_FIELDS = ("username", "first_name", "last_name", "type", "email", "enabled", "ldap")
-_HUGE = 500 * 2**20
+_FIELDS_WITHOUT_A_DEFAULT = {"first_name": "", "last_name": ""}
+# What a record becomes that is replaced by one without these fields.
+_REPLACED = {
+    **_FIELDS_WITHOUT_A_DEFAULT,
+    "type": "regular",
+    "email": "",
+    "enabled": "Y",
+    "ldap": "N",
+}
 _POLL_SECONDS = 0.01  # how often it checks whether it should stop: each test waits for that
 
 
@@ -34,7 +41,7 @@ class Request:
 
     `at` is seconds of the monotonic clock, `status` 0 if the connection was cut, `token` the
     ordinal of the token that was sent (0 for none, or one that was never issued), `fault` the
-    injected fault.
+    injected fault. `when` is the portal's time of its arrival, in seconds of the epoch: it jumps.
     """
 
     at: float
@@ -46,6 +53,7 @@ class Request:
     token: int
     seconds: float
     fault: Fault | None = None
+    when: float = 0
 
 
 @dataclass(frozen=True)
@@ -53,14 +61,6 @@ class _Token:
     ordinal: int
     ends: float
     user: str
-
-
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    body: bytes = b""
-    content_type: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 class _CutError(Exception):
@@ -94,11 +94,15 @@ class PortalSimulator:
         self._log_file = log_file
         self._tokens: dict[str, _Token] = {}
         self._datasets: dict[int, tuple[str, list[dict[str, Any]]]] = {}
-        self._deletes_under_way: dict[int, float] = defaultdict(float)
+        self._jumped = 0.0
+        self._under_way: list[tuple[float, Callable[[], object]]] = []
+        self._modified: dict[int, float] = {}
+        self._replaced: set[int] = set()
+        self._opened = self.now()
         self._going_on: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._server = _server(self, port)
+        self._server = http_server(self.handle, self._date, port)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,))
 
@@ -122,8 +126,49 @@ class PortalSimulator:
 
     def user_ids(self) -> set[int]:
         """Return the ids of all users."""
-        self._finish_background_deletes()
+        self._finish_background()
         return {row[0] for row in self.database.execute("SELECT user_id FROM user")}
+
+    def now(self) -> float:
+        """Return its time in seconds of the epoch: ours, and every jump."""
+        return time.time() + self._jumped
+
+    def told(self, moment: float) -> float:
+        """Return how its clock tells a moment."""
+        return moment + self.knobs.clock_ahead_seconds
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass at once: tokens expire, and what is under way in the background ends."""
+        self._jumped += seconds
+
+    def edit(self, user_id: int, **fields: Any) -> None:
+        """Change a record, as a person or a directory sync does.
+
+        Raises:
+            KeyError: nobody has this id.
+            sqlite3.Error: there is no such field, or it may not have this value.
+        """
+        if not self._write(user_id, fields):
+            raise KeyError(user_id)
+
+    def remove(self, user_id: int) -> None:
+        """Delete a user, as a person does.
+
+        Raises:
+            KeyError: nobody has this id.
+        """
+        sql = "DELETE FROM user WHERE user_id = ? RETURNING user_id"
+        if not self.database.execute(sql, (user_id,)):
+            raise KeyError(user_id)
+
+    def add(self, **fields: Any) -> int:
+        """Create a user, with at least a username, and return the new id.
+
+        Raises:
+            sqlite3.Error: a user with this username exists, or a field may not have this value.
+        """
+        [row] = self._insert({**_FIELDS_WITHOUT_A_DEFAULT, **fields})
+        return int(row["user_id"])
 
     def add_dataset(self, sql: str) -> int:
         """Define a dataset by its query, collect it, and return its id."""
@@ -156,7 +201,7 @@ class PortalSimulator:
 
     def handle(
         self, method: str, target: str, token: str, body: bytes
-    ) -> tuple[_Answer | None, Fault | None]:
+    ) -> tuple[Answer | None, Fault | None]:
         """Answer a request and log it; no answer means that the connection must be cut."""
         parts = urlsplit(target)
         path, query = parts.path, dict(parse_qsl(parts.query))
@@ -172,6 +217,7 @@ class PortalSimulator:
             token=self._ordinal(token),
             seconds=0,
             fault=fault,
+            when=self.now(),
         )
         with self._lock:
             position = len(self.requests)
@@ -199,7 +245,7 @@ class PortalSimulator:
                 with self._log_file.open("a", encoding="utf-8") as log:
                     log.write(json.dumps(asdict(complete)) + "\n")
 
-    def _with_fault(self, fault: Fault | None, proper: Callable[[], _Answer]) -> _Answer:
+    def _with_fault(self, fault: Fault | None, proper: Callable[[], Answer]) -> Answer:
         match fault:
             case None | Fault.TRUNCATED_200 | Fault.HUGE_BODY:
                 return proper()
@@ -217,55 +263,16 @@ class PortalSimulator:
                 raise _CutError
             case Fault.TIMEOUT_504_AFTER:
                 proper()
-                return _page(504, "Gateway Time-out")
+                return page(504, "Gateway Time-out")
             case Fault.TIMEOUT_504_MEANWHILE:
                 thread = threading.Thread(target=proper)
                 self._going_on.append(thread)
                 thread.start()
-                return _page(504, "Gateway Time-out")
-            case Fault.BAD_GATEWAY_BEFORE:
-                return _page(502, "Bad Gateway")
-            case Fault.HTML_503:
-                return _page(503, "Service Unavailable")
-            case Fault.BUSY_503:
-                return _error(503, "Try again later")
-            case Fault.TOO_MANY_REQUESTS:
-                after = str(self.knobs.retry_after_seconds)
-                return _error(429, "Too many requests", ("Retry-After", after))
-            case Fault.TOO_MANY_REQUESTS_DATE:
-                later = datetime.fromtimestamp(time.time() + self.knobs.retry_after_seconds, UTC)
-                return _error(
-                    429, "Too many requests", ("Retry-After", format_datetime(later, usegmt=True))
+                return page(504, "Gateway Time-out")
+            case _:
+                return instead(
+                    fault, self.knobs, elsewhere=f"{self.url}/elsewhere", now=self.told(self.now())
                 )
-            case Fault.DEADLOCK:
-                return _error(
-                    500, "Deadlock found when trying to get lock; try restarting transaction"
-                )
-            case Fault.BAD_REQUEST:
-                return _error(400, "Bad request")
-            case Fault.FORBIDDEN:
-                return _error(403, "Forbidden")
-            case Fault.CONFLICT:
-                return _error(409, self.knobs.refusal)
-            case Fault.OWN_404:
-                return _error(404, "User not found")
-            case Fault.SERVER_ERROR:
-                return _error(500, "Something went wrong")
-            case Fault.ERROR_200:
-                return _error(200, "Something went wrong")
-            case Fault.UNAUTHORIZED:
-                return _error(401, "Unauthorized")
-            case Fault.SESSION_EXPIRED:
-                return _error(412, "Session expired")
-            case Fault.PROXY_404:
-                return _page(404, "Not Found")
-            case Fault.HTML_200:
-                return _page(200, "Welcome")
-            case Fault.EMPTY_LIST_200:
-                return _json(200, [])
-            case Fault.REDIRECT:
-                where = self.knobs.location or f"{self.url}/elsewhere"
-                return _Answer(302, headers=(("Location", where),))
 
     def _route(
         self,
@@ -275,10 +282,10 @@ class PortalSimulator:
         token: str,
         body: bytes,
         user_id: int | None,
-    ) -> _Answer:
+    ) -> Answer:
         if self.knobs.portal_is_down:
-            return _page(502, "Bad Gateway")
-        self._finish_background_deletes()
+            return page(502, "Bad Gateway")
+        self._finish_background()
         if path == "/api/get_token":
             return self._get_token(method, token, body)
         if refusal := self._check_token(token):
@@ -287,25 +294,28 @@ class PortalSimulator:
             return self._dataset_data(query)
         if path == "/api/user" or path.startswith("/api/user/"):
             if not self.knobs.user_management:
-                return _error(401, "External Application has no User Management Access")
+                return error_answer(401, "External Application has no User Management Access")
             if not self._is_administrator(self._tokens[token].user):
-                return _error(self.knobs.not_administrator_status, "Forbidden")
+                return error_answer(self.knobs.not_administrator_status, "Forbidden")
             return self._users(method, path, body, user_id)
-        return _error(404, "Unknown route")
+        return error_answer(404, "Unknown route")
+
+    def _date(self) -> str:
+        return self.knobs.date or formatdate(self.told(self.now()), usegmt=True)
 
     # Tokens
 
-    def _get_token(self, method: str, token: str, body: bytes) -> _Answer:
+    def _get_token(self, method: str, token: str, body: bytes) -> Answer:
         if method == "GET":
             if not token:  # verified: a 200 with an empty list
-                return _json(200, [])
+                return json_answer(200, [])
             return self._check_token(token) or self._issue_token(self._tokens[token].user)
         if method != "POST":
-            return _error(405, "Method not allowed")
+            return error_answer(405, "Method not allowed")
         try:
             given = json.loads(body)
         except ValueError:
-            return _error(400, "Bad request")
+            return error_answer(400, "Bad request")
         user = given.get("user") if isinstance(given, dict) else None
         known = user and self.database.execute(
             "SELECT 1 FROM user WHERE username = ? AND enabled = 'Y'", (str(user),)
@@ -315,19 +325,19 @@ class PortalSimulator:
             or given.get("application_id") != self.application_id
             or given.get("application_key") != self.application_key
         ):
-            return _error(self.knobs.wrong_credentials_status, "Unauthorized")
+            return error_answer(self.knobs.wrong_credentials_status, "Unauthorized")
         return self._issue_token(str(user))
 
-    def _issue_token(self, user: str) -> _Answer:
+    def _issue_token(self, user: str) -> Answer:
         self._closing.wait(self.knobs.seconds_per_token)
         value = self.knobs.token or secrets.token_hex(16)
-        ends = time.time() + self.knobs.token_life_seconds
+        ends = self.now() + self.knobs.token_life_seconds
         if self.knobs.new_token_invalidates_old:
             self.expire_tokens()
         with self._lock:
             ordinal = len(self._tokens) + 1
             self._tokens[value] = _Token(ordinal, ends, user)
-        return _json(200, {"token": value, **self._expires(ends)})
+        return json_answer(200, {"token": value, **self._expires(self.told(ends))})
 
     def _expires(self, ends: float) -> dict[str, Any]:
         moment = datetime.fromtimestamp(ends, UTC)
@@ -345,13 +355,13 @@ class PortalSimulator:
             case "missing":
                 return {}
 
-    def _check_token(self, token: str) -> _Answer | None:
+    def _check_token(self, token: str) -> Answer | None:
         issued = self._tokens.get(token)
         if issued is None:
             status = self.knobs.never_issued_status if token else 401
-            return _error(status, "Unauthorized")
-        if issued.ends <= time.time():
-            return _error(self.knobs.expired_status, "Session expired")
+            return error_answer(status, "Unauthorized")
+        if issued.ends <= self.now():
+            return error_answer(self.knobs.expired_status, "Session expired")
         return None
 
     def _is_administrator(self, username: str) -> bool:
@@ -367,14 +377,14 @@ class PortalSimulator:
 
     # Datasets
 
-    def _dataset_data(self, query: Mapping[str, str]) -> _Answer:
+    def _dataset_data(self, query: Mapping[str, str]) -> Answer:
         if not query.get("dataset", "").isdecimal():
-            return _error(400, "No dataset")
+            return error_answer(400, "No dataset")
         dataset = self._datasets.get(int(query["dataset"]))
         if dataset is None:
-            return _error(self.knobs.unknown_dataset_status, "Unknown dataset")
+            return error_answer(self.knobs.unknown_dataset_status, "Unknown dataset")
         if not self.knobs.dataset_access:
-            return _error(403, "Forbidden")
+            return error_answer(403, "Forbidden")
         rows = [*dataset[1], *({"user_id": None} for _ in range(self.knobs.null_rows))]
         if self.knobs.shuffled_rows:
             random.shuffle(rows)
@@ -390,7 +400,7 @@ class PortalSimulator:
         }
         if query.get("amount") == "Y":
             answer["amount"] = len(rows)  # type: ignore[assignment]
-        return _json(200, answer)
+        return json_answer(200, answer)
 
     def _dataset_row(self, row: dict[str, Any]) -> dict[str, Any]:
         how = self.knobs.dataset_ids_as
@@ -403,13 +413,13 @@ class PortalSimulator:
 
     # Users
 
-    def _users(self, method: str, path: str, body: bytes, user_id: int | None) -> _Answer:
+    def _users(self, method: str, path: str, body: bytes, user_id: int | None) -> Answer:
         if path == "/api/user" and method == "GET":
-            return _json(200, {"users": self._list()})
+            return json_answer(200, {"users": self._list()})
         if path == "/api/user" and method == "POST":
             return self._create(body)
         if user_id is None:
-            return _error(404, "Unknown route")
+            return error_answer(404, "Unknown route")
         rows = self.database.execute("SELECT * FROM user WHERE user_id = ?", (user_id,))
         if method == "GET" and self.knobs.every_look == "there":
             rows = self.database.execute("SELECT * FROM user LIMIT 1")
@@ -419,15 +429,15 @@ class PortalSimulator:
             case "GET":
                 pass
             case "PUT":
-                return self._change(user_id, body)
+                return self._change(user_id, body, rows[0]["ldap"])
             case "DELETE":
                 self._delete(user_id)
                 if self.knobs.delete_mode == "error":
-                    return _error(200, "User could not be deleted")
+                    return error_answer(200, "User could not be deleted")
                 body = b"" if self.knobs.delete_status == 204 else b'{"status":"OK"}'
-                return _Answer(self.knobs.delete_status, body)
+                return Answer(self.knobs.delete_status, body)
             case _:
-                return _error(405, "Method not allowed")
+                return error_answer(405, "Method not allowed")
         return self._one_user(rows[0])
 
     def _list(self) -> list[dict[str, Any]]:
@@ -441,145 +451,144 @@ class PortalSimulator:
         limit = self.knobs.list_limit if sent >= self.knobs.list_limit_after else None
         return [self._user(row) for row in shown[:limit]]
 
-    def _nobody(self, user_id: int) -> _Answer:
+    def _nobody(self, user_id: int) -> Answer:
         match self.knobs.gone_as:
             case "error":
-                return _error(self.knobs.unknown_user_status, "User not found")
+                return error_answer(self.knobs.unknown_user_status, "User not found")
             case "null_user":
-                return _json(200, {"user": None})
+                return json_answer(200, {"user": None})
             case "empty_list":
-                return _json(200, [])
+                return json_answer(200, [])
             case "error_200":
-                return _error(200, f"There is no user {user_id}")
+                return error_answer(200, f"There is no user {user_id}")
 
-    def _one_user(self, row: Any) -> _Answer:
-        user = self._user(dict(row))
-        return _json(200, {"user": user} if self.knobs.wrapped_user else user)
+    def _one_user(self, row: Any) -> Answer:
+        user = self._looked_at(dict(row))
+        return json_answer(200, {"user": user} if self.knobs.wrapped_user else user)
+
+    def _looked_at(self, row: dict[str, Any]) -> dict[str, Any]:
+        extra = self.knobs.extra_fields
+        if row["user_id"] in self._replaced:
+            extra = {name: value and type(value)() for name, value in extra.items()}
+        return self._user({**row, **extra})
 
     def _user(self, row: dict[str, Any]) -> dict[str, Any]:
         number = row.pop("user_id")
         user_id = str(number) if self.knobs.user_ids_as == "string" else number
         odd = self.knobs.odd_records.get(number, {})
-        user = {self.knobs.user_id_key: user_id, **row, **odd}
+        user = {self.knobs.user_id_key: user_id, **row}
+        if self.knobs.touches_records:
+            modified = self.told(self._modified.get(number, self._opened))
+            user["last_modified"] = datetime.fromtimestamp(modified, UTC).isoformat()
+        user |= odd
         return {
             name: value
             for name, value in user.items()
             if value is not ... and name not in self.knobs.omit_user_fields
         }
 
-    def _create(self, body: bytes) -> _Answer:
-        given = json.loads(body)
-        values = {name: given[name] for name in _USER_FIELDS if name in given}
+    def _create(self, body: bytes) -> Answer:
+        given = _fields(body)
+        if given is None:
+            return error_answer(400, "Bad request")
+        try:
+            [row] = self._insert(given)
+        except sqlite3.Error:
+            return error_answer(400, "Bad request")
+        return self._one_user(row)
+
+    def _insert(self, values: Mapping[str, Any]) -> list[sqlite3.Row]:
         columns, marks = ", ".join(values), ", ".join("?" * len(values))
-        rows = self.database.execute(
+        return self.database.execute(
             f"INSERT INTO user ({columns}) VALUES ({marks}) RETURNING *",  # noqa: S608
             tuple(values.values()),
         )
-        return self._one_user(rows[0])
 
-    def _change(self, user_id: int, body: bytes) -> _Answer:
-        for name, value in json.loads(body).items():
-            if name in _USER_FIELDS:
-                self.database.execute(
-                    f"UPDATE user SET {name} = ? WHERE user_id = ?",  # noqa: S608
-                    (value, user_id),
-                )
+    def _change(self, user_id: int, body: bytes, ldap: str) -> Answer:
+        fields = _fields(body)
+        if fields is None:
+            return error_answer(400, "Bad request")
+        if self.knobs.put_refused_for_ldap and ldap == "Y":
+            return error_answer(403, "This user is managed by the directory")
+        seconds, mode = self.knobs.seconds_per_put, self.knobs.put_mode
+        if mode == "background":
+            self._later(seconds, lambda: self._write(user_id, fields))
+        else:
+            self._closing.wait(seconds)
+        try:
+            match mode:
+                case "synchronous":
+                    self._write(user_id, fields)
+                case "replaces":
+                    self._write(user_id, {**_REPLACED, **fields})
+                    self._replaced.add(user_id)
+                case "error":
+                    return error_answer(200, "User could not be changed")
+        except sqlite3.IntegrityError:
+            return error_answer(400, "Bad request")
         rows = self.database.execute("SELECT * FROM user WHERE user_id = ?", (user_id,))
-        return self._one_user(rows[0])
+        if not rows:  # deleted in the meantime
+            return self._nobody(user_id)
+        match self.knobs.put_answer:
+            case "user":
+                return json_answer(200, {"user": self._looked_at(dict(rows[0]))})
+            case "bare":
+                return json_answer(200, self._looked_at(dict(rows[0])))
+            case "no_content":
+                return Answer(204)
+
+    def _write(self, user_id: int, values: Mapping[str, Any]) -> list[sqlite3.Row]:
+        if not values:
+            return self.database.execute("SELECT * FROM user WHERE user_id = ?", (user_id,))
+        changes = ", ".join(f"{name} = ?" for name in values)
+        self._modified[user_id] = self.now()
+        return self.database.execute(
+            f"UPDATE user SET {changes} WHERE user_id = ? RETURNING *",  # noqa: S608
+            (*values.values(), user_id),
+        )
 
     def _delete(self, user_id: int) -> None:
+        seconds = self.knobs.seconds_per_delete
         match self.knobs.delete_mode:
             case "synchronous":
-                self._closing.wait(self.knobs.seconds_per_delete)
-                self.database.execute("DELETE FROM user WHERE user_id = ?", (user_id,))
+                self._closing.wait(seconds)
+                self._erase(user_id)
             case "background":
-                self._deletes_under_way[user_id] = time.time() + self.knobs.seconds_per_delete
+                self._later(seconds, lambda: self._erase(user_id))
             case "ignored" | "error":
-                self._closing.wait(self.knobs.seconds_per_delete)
+                self._closing.wait(seconds)
         for other in self.knobs.takes_along.get(user_id, ()):
-            self.database.execute("DELETE FROM user WHERE user_id = ?", (other,))
+            self._erase(other)
 
-    def _finish_background_deletes(self) -> None:
+    def _erase(self, user_id: int) -> None:
+        self.database.execute("DELETE FROM user WHERE user_id = ?", (user_id,))
+
+    def _later(self, seconds: float, effect: Callable[[], object]) -> None:
         with self._lock:
-            done = [user for user, ends in self._deletes_under_way.items() if ends <= time.time()]
-            for user_id in done:
-                del self._deletes_under_way[user_id]
-                self.database.execute("DELETE FROM user WHERE user_id = ?", (user_id,))
+            self._under_way.append((self.now() + seconds, effect))
+
+    def _finish_background(self) -> None:
+        with self._lock:
+            now = self.now()
+            done = [effect for ends, effect in self._under_way if ends <= now]
+            self._under_way = [item for item in self._under_way if item[0] > now]
+            for effect in done:
+                with suppress(sqlite3.IntegrityError):  # nobody is left to be told
+                    effect()
 
 
-def _json(status: int, body: object, *headers: tuple[str, str]) -> _Answer:
-    return _Answer(status, json.dumps(body).encode(), headers=headers)
-
-
-def _error(status: int, message: str, *headers: tuple[str, str]) -> _Answer:
-    return _json(status, {"status": "ERROR", "message": message}, *headers)
-
-
-def _page(status: int, title: str) -> _Answer:
-    return _Answer(status, _PAGE.format(title).encode(), "text/html")
+def _fields(body: bytes) -> dict[str, Any] | None:
+    """Return the known fields that a body holds, or nothing if it is malformed."""
+    try:
+        given = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(given, dict):
+        return None
+    fields = {name: given[name] for name in _USER_FIELDS if name in given}
+    return None if any(isinstance(value, list | dict) for value in fields.values()) else fields
 
 
 def _user_id(path: str) -> int | None:
     number = path.removeprefix("/api/user/id/").strip("/")
     return int(number) if path.startswith("/api/user/id/") and number.isdecimal() else None
-
-
-def _server(portal: PortalSimulator, port: int) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def _handle(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer, fault = portal.handle(
-                self.command, self.path, self.headers.get("token", ""), body
-            )
-            if answer is None:
-                self._cut()
-                return
-            self.send_response_only(answer.status)
-            self.send_header("Date", portal.knobs.date or self.date_time_string())
-            for name, value in answer.headers:
-                self.send_header(name, value)
-            self.send_header("Content-Type", answer.content_type)
-            if fault is Fault.HUGE_BODY:
-                self._send_huge_body()
-                return
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            if fault is Fault.TRUNCATED_200:
-                self.wfile.write(answer.body[: len(answer.body) // 2])
-                self._cut()
-                return
-            self.wfile.write(answer.body)
-
-        do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815
-
-        def _send_huge_body(self) -> None:
-            self.send_header("Content-Length", str(_HUGE))
-            self.end_headers()
-            self.close_connection = True
-            try:
-                for _ in range(_HUGE // 2**16):
-                    self.wfile.write(b" " * 2**16)
-            except OSError:  # the client has closed the connection
-                pass
-
-        def _cut(self) -> None:
-            """Close the connection with a reset."""
-            self.wfile.flush()
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Print nothing: the portal logs its requests itself."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """Ignore clients that closed the connection: that is not our error."""
-
-    return Server(("127.0.0.1", port), Handler)

@@ -10,6 +10,7 @@ _FIRST_ID = 101
 _NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gia", "Hal", "Ida", "Jon")
 _SURNAMES = ("Amber", "Birch", "Cedar", "Dune", "Ember", "Fjord", "Grove", "Heath", "Isle")
 
+# No type for `enabled`: the portal keeps it as it was sent.
 _TABLE = """
 CREATE TABLE user (
     user_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -18,7 +19,7 @@ CREATE TABLE user (
     last_name TEXT NOT NULL,
     type TEXT NOT NULL DEFAULT 'regular',
     email TEXT COLLATE NOCASE,
-    enabled TEXT NOT NULL DEFAULT 'Y',
+    enabled DEFAULT 'Y',
     ldap TEXT NOT NULL DEFAULT 'N'
 )
 """

@@ -20,7 +20,7 @@ from moto import mock_aws
 
 from bulk_user_deletion.adapters import adapters
 from local.portal import Fault, Knobs, PortalSimulator
-from local.portal.simulator import _Answer
+from local.portal.answers import Answer
 from tests.functions.machine import Machine
 from tests.functions.stack import Stack
 
@@ -88,7 +88,7 @@ class LyingPortal(PortalSimulator):
 
     def handle(
         self, method: str, target: str, token: str, body: bytes
-    ) -> tuple[_Answer | None, Fault | None]:
+    ) -> tuple[Answer | None, Fault | None]:
         path = target.split("?")[0]
         number = path.removeprefix("/api/user/id/")
         if number.isdecimal():
