@@ -213,8 +213,9 @@ class Stack:
             if batch["check_losses"]:
                 self.check_losses(batch, run_id)
                 continue
+            function = "switch_user" if batch["switches"] else "delete_user"
             for user in self.read_json(batch["key"]):
-                self.delete_until_finished(user["user_id"], batch["key"], run_id)
+                self.change_until_finished(function, user["user_id"], batch["key"], run_id)
 
     def delete_user(
         self,
@@ -226,8 +227,23 @@ class Stack:
         **context: Any,
     ) -> dict[str, Any]:
         """DeleteUser once, with the token renewed whenever it requests that."""
+        return self.change_user(
+            "delete_user", user_id, batch_key, tries=tries, run_id=run_id, **context
+        )
+
+    def change_user(
+        self,
+        function: str,
+        user_id: int | str,
+        batch_key: str,
+        *,
+        tries: int = 0,
+        run_id: str = "run-1",
+        **context: Any,
+    ) -> dict[str, Any]:
+        """DeleteUser or SwitchUser once, with the token renewed whenever it requests that."""
         return self._with_token(
-            "delete_user",
+            function,
             {
                 "run_id": run_id,
                 "execution_arn": self._arn(run_id),
@@ -256,15 +272,21 @@ class Stack:
         self, user_id: int | str, batch_key: str, run_id: str = "run-1"
     ) -> list[int]:
         """DeleteUser until it is finished; return the waits, of which the last one is the pause."""
+        return self.change_until_finished("delete_user", user_id, batch_key, run_id)
+
+    def change_until_finished(
+        self, function: str, user_id: int | str, batch_key: str, run_id: str = "run-1"
+    ) -> list[int]:
+        """DeleteUser or SwitchUser until it is finished; return the waits, the last one the pause."""
         waits: list[int] = []
         tries = 0
         for _ in range(100):
-            progress = self.delete_user(user_id, batch_key, tries=tries, run_id=run_id)
+            progress = self.change_user(function, user_id, batch_key, tries=tries, run_id=run_id)
             tries = progress["tries"]
             waits.append(progress["wait_seconds"])
             if progress["finished"]:
                 return waits
-        raise AssertionError("DeleteUser never finished")
+        raise AssertionError(f"{function} never finished")
 
     def report_run(
         self,
