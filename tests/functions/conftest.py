@@ -1,4 +1,7 @@
-"""The six functions on in-process AWS (moto), against a simulated portal over real HTTP."""
+"""The six functions on in-process AWS, against a simulated portal over real HTTP.
+
+AWS is moto, except for the ledger's table: that one is in memory.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +15,7 @@ from urllib3.util.retry import Retry
 
 from bulk_user_deletion.adapters import adapters
 from local.portal import PortalSimulator
+from tests.functions.memory_table import keep_in_memory
 from tests.functions.permissions import Used, enforced
 from tests.functions.stack import Stack
 
@@ -45,8 +49,19 @@ def used() -> Used:
 
 
 @pytest.fixture
-def stack(portal: PortalSimulator, monkeypatch: pytest.MonkeyPatch, used: Used) -> Iterator[Stack]:
-    """The stack's resources in moto, its secrets filled, its functions ready to be invoked."""
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB in memory; a module that wants moto's has a fixture of this name that does nothing.
+
+    Most of the time of these tests would be moto's DynamoDB.
+    """
+    keep_in_memory(monkeypatch)
+
+
+@pytest.fixture
+def stack(
+    portal: PortalSimulator, monkeypatch: pytest.MonkeyPatch, used: Used, dynamodb: None
+) -> Iterator[Stack]:
+    """The stack's resources in process, its secrets filled, its functions ready to be invoked."""
     with ExitStack() as resources:
         for name, value in Stack.environment(portal.url).items():
             monkeypatch.setenv(name, value)

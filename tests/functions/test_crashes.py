@@ -9,6 +9,7 @@ from moto import mock_aws
 
 from local.portal import PortalSimulator
 from tests.functions.machine import AbortedError, KilledError, Machine, Trouble, refusing
+from tests.functions.memory_table import keep_in_memory
 from tests.functions.stack import Stack
 
 FIRST_USER = 110
@@ -24,6 +25,7 @@ def deployed() -> Iterator[Stack]:
         PortalSimulator(users=200) as portal,
         mock_aws(),
     ):
+        keep_in_memory(patch)
         for name, value in Stack.environment(portal.url).items():
             patch.setenv(name, value)
         stack = Stack(portal)

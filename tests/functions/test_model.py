@@ -18,6 +18,7 @@ from moto import mock_aws
 
 from local.portal import Fault, PortalSimulator
 from tests.functions.machine import AbortedError, KilledError, Machine, Trouble, refusing
+from tests.functions.memory_table import keep_in_memory
 from tests.functions.stack import Stack
 
 USERS = range(104, 120)  # the first three of the portal are administrators
@@ -78,6 +79,7 @@ class Operation(RuleBasedStateMachine):
         for name, value in {**Stack.environment(self.portal.url), **parameters}.items():
             patch.setenv(name, value)
         self.resources.enter_context(mock_aws())
+        keep_in_memory(patch)
         self.stack = Stack(self.portal)
         self.stack.remaining_seconds = -2
         self.before = self.portal.user_ids()

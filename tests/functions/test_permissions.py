@@ -19,6 +19,11 @@ ROLES = {
 }
 
 
+@pytest.fixture
+def dynamodb() -> None:
+    """moto's DynamoDB, so that every function makes each kind of its calls to that one too."""
+
+
 def drop(stack: Stack, key: str, body: bytes) -> dict[str, object]:
     """A request for a dropped file, of one version."""
     version = stack.s3.put_object(Bucket="data", Key=key, Body=body)["VersionId"]

@@ -11,6 +11,7 @@ from moto import mock_aws
 from bulk_user_deletion.adapters import adapters
 from bulk_user_deletion.errors import RequestRefused
 from local.portal import PortalSimulator
+from tests.functions.memory_table import keep_in_memory
 from tests.functions.stack import Stack
 
 NAMES = ("ann", "bob", "cy", "dee", "eve", "svc-mail", "110", "112")
@@ -77,6 +78,7 @@ def test_what_apply_deletes_is_what_the_preview_said(
         for name, value in {**Stack.environment(portal.url), **parameters}.items():
             monkeypatch.setenv(name, value)
         resources.enter_context(mock_aws())
+        keep_in_memory(resources.enter_context(pytest.MonkeyPatch.context()))
         stack = Stack(portal)
         stack.s3.put_object(
             Bucket="data", Key="protected.csv", Body=f"user,until,reason\n{protected}".encode()

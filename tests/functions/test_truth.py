@@ -22,6 +22,7 @@ from bulk_user_deletion.adapters import adapters
 from local.portal import Fault, Knobs, PortalSimulator
 from local.portal.answers import Answer
 from tests.functions.machine import Machine
+from tests.functions.memory_table import keep_in_memory
 from tests.functions.stack import Stack
 
 ASKED = range(108, 114)
@@ -177,6 +178,7 @@ def test_whatever_the_portal_says_the_report_claims_nothing_false(
         pytest.MonkeyPatch.context() as patch,
         mock_aws(),
     ):
+        keep_in_memory(patch)
         environment = {"MAX_PERCENT": "100", "MAX_PERCENT_PER_DAY": "100"}
         for name, value in {**Stack.environment(portal.url), **environment}.items():
             patch.setenv(name, value)
