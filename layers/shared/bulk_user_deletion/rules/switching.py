@@ -131,8 +131,9 @@ def settle_wait(row: UserRow) -> int | None:
 def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return which fields a PUT changed beside `enabled`, by name.
 
-    A field that holds a date or time in both records, such as a date of the last change, is the
-    portal's own bookkeeping. A field name that is no plain word is not repeated.
+    A field that holds a date or time now, and did before or was empty, is the portal's own
+    bookkeeping, such as the time of the last change. A field name that is no plain word is not
+    repeated.
     """
     names = dict.fromkeys([*before, *after])
     return [
@@ -149,7 +150,8 @@ def _said(kind: ReasonKind) -> str:
 def _is_same(before: Any, after: Any) -> bool:
     if before == after and type(before) is type(after):
         return True
-    return all(_MOMENT.fullmatch(str(value)) for value in (before, after))
+    was_moment = before in (None, "") or _MOMENT.fullmatch(str(before))
+    return bool(was_moment and _MOMENT.fullmatch(str(after)))
 
 
 def _replaced(row: UserRow, found: PortalUser, changed: list[str]) -> End:
