@@ -68,7 +68,8 @@ def test_whoever_is_disabled_already_is_sent_nothing(
     assert counts == {"disabled": 3}
     assert sent(portal, "PUT") == [110, 112]
     row = disabling.row(111)
-    assert row and row.reason == "disabled already: no PUT was sent"
+    assert row
+    assert row.reason == "disabled already: no PUT was sent"
 
 
 def test_a_put_is_recorded_before_it_is_sent_with_everything_that_the_portal_told_of_the_user(
@@ -199,7 +200,8 @@ def test_a_portal_that_does_not_say_whether_a_user_is_enabled_stops_the_run(
 
     assert not sent(portal, "PUT")
     run_row = disabling.ledger.runs.read("run-1")
-    assert run_row and run_row.stop
+    assert run_row
+    assert run_row.stop
 
 
 def test_a_user_who_was_enabled_again_since_the_plan_is_left_alone(
@@ -215,9 +217,7 @@ def test_a_user_who_was_enabled_again_since_the_plan_is_left_alone(
     assert enabled(portal, "110") == ["Y"]
 
 
-def test_rule_8_a_stop_holds_before_the_next_put(
-    disabling: Stack, portal: PortalSimulator
-) -> None:
+def test_rule_8_a_stop_holds_before_the_next_put(disabling: Stack, portal: PortalSimulator) -> None:
     disabling.plan(LEAVERS)
     key = disabling.next_batch()["key"]
     disabling.change_until_finished("switch_user", 110, key)
@@ -242,7 +242,8 @@ def test_a_stop_between_two_puts_ends_the_user_as_still_enabled(
 
     assert sent(portal, "PUT") == [110]
     row = disabling.row(110)
-    assert row and row.outcome is Outcome.UNKNOWN
+    assert row
+    assert row.outcome is Outcome.UNKNOWN
     assert row.reason_kind is ReasonKind.STILL_ENABLED
 
 
@@ -259,12 +260,11 @@ def test_a_run_that_was_aborted_between_a_put_and_its_look_reports_what_the_last
 
     assert counts == {"disabled": 1, "not_attempted": 1}
     leaver = disabling.ledger.leavers.read(portal.url, "110")
-    assert leaver and leaver.by_our_put
+    assert leaver
+    assert leaver.by_our_put
 
 
-def test_a_resumed_run_disables_whoever_was_left(
-    disabling: Stack, portal: PortalSimulator
-) -> None:
+def test_a_resumed_run_disables_whoever_was_left(disabling: Stack, portal: PortalSimulator) -> None:
     set_knobs(portal, put_mode="ignored")
     assert run(disabling, LEAVERS)["unknown"] == 3
     set_knobs(portal, put_mode="synchronous")

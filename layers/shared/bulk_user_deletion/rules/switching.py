@@ -23,7 +23,7 @@ SETTLE_SECONDS = 30
 _IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
 _SWITCH = "enabled"
 _PLAIN_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,39}")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?.{0,12})?|\d{9,13}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?.{0,20})?|\d{9,13}")
 
 
 def access_problem(found: PortalUser) -> str:
