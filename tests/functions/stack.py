@@ -277,7 +277,7 @@ class Stack:
     def change_until_finished(
         self, function: str, user_id: int | str, batch_key: str, run_id: str = "run-1"
     ) -> list[int]:
-        """Either function until it is finished; return the waits, of which the last is the pause."""
+        """Either function until it is finished; return the waits, of which one is the pause."""
         waits: list[int] = []
         tries = 0
         for _ in range(100):

@@ -374,3 +374,18 @@ def test_plans_that_open_leavers_rest_on_are_kept_from_expiring(
     now = leaving.s3.head_object(Bucket="data", Key="runs/run-1/plan.json")["LastModified"]
     assert now - written > timedelta(days=49)
     assert leaving.plan_sha256() == digest
+
+
+def test_whoever_any_run_sees_enabled_is_not_due_even_if_disabled_again_by_somebody(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    leaving.plan(LEAVERS, "run-2")  # while they are disabled
+    portal.edit(111, enabled="Y")
+    leaving.work_off("run-2")
+    assert leaving.report_run("run-2")["counts"] == {"disabled": 2, "skipped": 1}
+    portal.edit(111, enabled="N")
+    calendar.turn(31)
+
+    assert due_run(leaving, "due-31") == {"deleted": 2}
+    assert 111 in portal.user_ids()

@@ -106,9 +106,18 @@ def not_disabled_by_us(leaver: Leaver | None, found: PortalUser) -> Why | None:
     )
 
 
-def after_enabling(leaver: Leaver) -> Leaver:
-    """Return a leaver's row once a look saw the user enabled: a later PUT is somebody else's."""
-    return replace(leaver, by_our_put=False)
+def after_enabling(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
+    """Return a leaver's row once access was given back: nobody is deleted, by whoever disables."""
+    after = withdrawn(leaver, by=f"run {run_id}", reason="enabled", now=now, run_id=run_id)
+    return replace(after, by_our_put=False)
+
+
+def seen_enabled(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
+    """Return a leaver's row once a look saw the user enabled: the time that passed is void."""
+    if leaver.state is not LeaverState.WAITING:
+        return leaver
+    why = Why(ReasonKind.ENABLED_AGAIN, "enabled_again: a look saw the user enabled")
+    return held(leaver, why, run_id=run_id, now=now)
 
 
 def reason_to_skip(leaver: Leaver) -> Why | None:

@@ -242,7 +242,7 @@ class ChangeUser:
             case End(outcome, reason, kind, stop):
                 if stop:
                     self._stop(stop)
-                return self._end(run, row, outcome, reason, kind=kind)
+                return self._end(run, row, outcome, reason, kind=kind, is_enabled=found.is_enabled)
 
     def _insist_on_access(self, found: PortalUser) -> None:
         if problem := switching.access_problem(found):
@@ -414,6 +414,8 @@ class ChangeUser:
         reason: str,
         kind: ReasonKind = ReasonKind.NONE,
         said: Answer | None = None,
+        *,
+        is_enabled: bool = False,
     ) -> Progress:
         if not Endings(run, self.portal_url, self.ledger).record(
             self.planned,
@@ -424,6 +426,7 @@ class ChangeUser:
             now=self._now(),
             portal_message=said.portal_message if said else "",
             attempts=row.attempts if row else 0,
+            is_enabled=is_enabled,
         ):
             # Another invocation has sent a request since our look, or recorded the outcome first.
             return Progress(finished=False, wait_seconds=1)

@@ -11,6 +11,7 @@ from bulk_user_deletion.rules.leavers import (
     after_disabling,
     after_enabling,
     held,
+    seen_enabled,
     withdrawn,
 )
 
@@ -34,12 +35,16 @@ class Endings:
         now: int,
         portal_message: str = "",
         attempts: int | None = None,
+        is_enabled: bool = False,
     ) -> bool:
         """Record an outcome, and change the user's row as a leaver where it has to change.
 
-        Returns False if another invocation was faster, or the leaver has changed since it was read.
+        `is_enabled` says that the look before it saw the user enabled. Returns False if another
+        invocation was faster, or the leaver has changed since it was read.
         """
         after = self._leaver_after(user, outcome, why, leaver, row, now)
+        if after is not None and is_enabled:
+            after = seen_enabled(after, run_id=self.run.run_id, now=now)
         changing = None
         if after is not None and after != leaver:
             changing = self.ledger.leavers.changing(after, before=leaver)
@@ -85,7 +90,7 @@ class Endings:
                 return None
             return after_deleting(leaver, outcome, why, run_id=run.run_id, now=now)
         if outcome is Outcome.ENABLED and leaver:
-            return after_enabling(leaver)
+            return after_enabling(leaver, run_id=run.run_id, now=now)
         if outcome is not Outcome.DISABLED:
             return leaver
         after = after_disabling(

@@ -93,7 +93,8 @@ class LastLook:
         """Give every user that was started an outcome, by one look each."""
         planned = self._planned()
         for row in unfinished(self.plan, self.rows):
-            end = self._end(row, self._look(row.user_id, looks))
+            seen = self._look(row.user_id, looks)
+            end = self._end(row, seen)
             if row.state is UserState.DONE and end.outcome is row.outcome:
                 continue
             self._endings.record(
@@ -103,6 +104,7 @@ class LastLook:
                 leaver=self.ledger.leavers.read(self.plan.portal_url, row.user_id),
                 row=row,
                 now=int(self.clock()),
+                is_enabled=bool(seen and seen.user and seen.user.is_enabled),
             )
             self.rows |= self.ledger.users.read(self.run.run_id, [row.user_id])
 
