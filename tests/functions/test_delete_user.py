@@ -660,7 +660,7 @@ def test_rule_7_a_user_that_went_while_the_function_crashed_is_deleted(
 def test_rule_7_the_lease_lasts_until_the_functions_deadline(
     stack: Stack, batch_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulk_user_deletion.steps.delete_user.time.time", lambda: 1_000_000)
+    monkeypatch.setattr("bulk_user_deletion.steps.change_user.time.time", lambda: 1_000_000)
     monkeypatch.setattr("bulk_user_deletion.portal.Portal.delete", _crash)
 
     with pytest.raises(KeyboardInterrupt):

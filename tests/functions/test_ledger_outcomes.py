@@ -7,18 +7,19 @@ import pytest
 from bulk_user_deletion.models.users import Outcome
 from tests.functions.stack import Stack
 
-ENDS = [outcome for outcome in Outcome if outcome is not Outcome.WOULD_DELETE]
+ENDS = [outcome for outcome in Outcome if not outcome.startswith("would_")]
+DONE = {Outcome.DELETED, Outcome.DISABLED, Outcome.ENABLED}
 
 
 @pytest.mark.parametrize(("first", "then"), product(ENDS, ENDS))
-def test_rule_3_an_outcome_is_replaced_only_if_it_is_unknown_and_only_by_deleted(
+def test_rule_3_an_outcome_is_replaced_only_if_it_is_unknown_and_only_by_what_a_request_did(
     stack: Stack, first: Outcome, then: Outcome
 ) -> None:
     assert stack.ledger.users.record_outcome("run-1", "118", first, reason="first", now=1)
 
     is_recorded = stack.ledger.users.record_outcome("run-1", "118", then, reason="then", now=2)
 
-    assert is_recorded == ((first, then) == (Outcome.UNKNOWN, Outcome.DELETED))
+    assert is_recorded == (first is Outcome.UNKNOWN and then in DONE)
     row = stack.row(118)
     assert row
     assert (row.outcome, row.reason) == ((then, "then") if is_recorded else (first, "first"))

@@ -1,13 +1,20 @@
 """Each function is allowed what it does, and uses everything it is allowed."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from botocore.exceptions import ClientError
 
 from bulk_user_deletion.adapters import adapters
-from bulk_user_deletion.errors import CredentialsRefused, RequestRefused, RunClosed
-from local.portal import Knobs, PortalSimulator
+from bulk_user_deletion.errors import (
+    CredentialsRefused,
+    PortalAnswerUnusable,
+    RequestRefused,
+    RunClosed,
+)
+from local.portal import Fault, Knobs, PortalSimulator
 from tests.definition.loading import RESOURCES, statements
 from tests.functions.permissions import Used, acting_as
 from tests.functions.stack import Stack
@@ -69,6 +76,7 @@ def test_whatever_is_allowed_is_used_and_whatever_is_used_is_allowed(
     set_parameter("PROTECTED_LIST", "gone.csv")
     with pytest.raises(RequestRefused):
         stack.delete_user(112, third["key"])
+    leave(stack, set_parameter)
     # And a token that the portal no longer renews.
     stack.fill_credentials(application_key="wrong")
     portal.expire_tokens()
@@ -83,6 +91,29 @@ def test_whatever_is_allowed_is_used_and_whatever_is_used_is_allowed(
     }
     assert allowed - used == set()
     assert used <= allowed
+
+
+def leave(stack: Stack, set_parameter: Callable[[str, str], None]) -> None:
+    """Disable users, one with an odd answer and one aborted; delete them when they are due."""
+    set_parameter("PROTECTED_LIST", "")
+    set_parameter("LEAVER_ACTION", "disable_then_delete")
+    for user_id in (130, 131, 132, 133):
+        stack.portal.edit(user_id, enabled="Y", ldap="N")
+    stack.plan(["130", "131", "132", "133"], "leave")
+    key = stack.next_batch(run_id="leave")["key"]
+    stack.portal.faults.script(Fault.BUSY_503, method="PUT", user_id=130)
+    stack.portal.faults.script(Fault.TOO_MANY_REQUESTS, method="PUT", user_id=131)
+    stack.change_until_finished("switch_user", 130, key, "leave")
+    stack.change_until_finished("switch_user", 131, key, "leave")
+    stack.portal.faults.script(Fault.REDIRECT, method="GET", user_id=132, nth=2)
+    with pytest.raises(PortalAnswerUnusable):  # which stops the run
+        stack.change_user("switch_user", 132, key, run_id="leave")
+    stack.report_run("leave")
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=31), tick=True):
+        stack.portal.jump(31 * 24 * 3600)
+        stack.fetch_user_ids({"mode": "apply", "source": {"due": True}}, "due")
+        stack.work_off("due")
+        stack.report_run("due")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def canaries(
         if proved == wanted:
             return Canaries(number, is_enough=True)
         outcome = row.outcome if row else Outcome.NOT_ATTEMPTED
-        if row and outcome is action.done and row.attempts:
+        if row and outcome is action.done and (action.deletes or row.attempts):
             proved += 1
         elif row and outcome in {Outcome.SKIPPED, Outcome.ALREADY_ABSENT, action.done}:
             replaced += 1
