@@ -7,9 +7,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bulk_user_deletion.adapters import adapters
-from bulk_user_deletion.models.runs import Pacing
 from bulk_user_deletion.observability import logger, observed
-from bulk_user_deletion.steps.change_user import ChangeUser
+from bulk_user_deletion.steps.switch_user import SwitchUser
 
 
 @observed
@@ -17,7 +16,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """`event`: run_id, execution_arn, batch_key, user_id, token, progress."""
     logger.append_keys(user_id=event["user_id"])
     ours = adapters()
-    progress = ChangeUser(
+    progress = SwitchUser(
         run_id=event["run_id"],
         execution_arn=event["execution_arn"],
         user_id=event["user_id"],
@@ -25,11 +24,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         tries=event["progress"]["tries"],
         owner=context.aws_request_id,
         lease_until=int(time.time() + context.get_remaining_time_in_millis() / 1000) + 1,
-        sends_deletes=False,
         portal_url=ours.settings.portal_url,
         protected_list=ours.settings.protected_list,
-        pacing=Pacing.FIXED,
-        grace=ours.settings.grace,
         ledger=ours.ledger,
         bucket=ours.bucket,
         connect=lambda _: ours.connect(event["token"]["version_id"]),

@@ -96,18 +96,19 @@ def test_whatever_is_allowed_is_used_and_whatever_is_used_is_allowed(
 def leave(stack: Stack, set_parameter: Callable[[str, str], None]) -> None:
     """Disable users, one with an odd answer and one aborted; delete them when they are due."""
     set_parameter("PROTECTED_LIST", "")
+    set_parameter("CANARY_USERS", "0")
     set_parameter("LEAVER_ACTION", "disable_then_delete")
-    for user_id in (130, 131, 132, 133):
+    for user_id in (120, 121, 122, 123):
         stack.portal.edit(user_id, enabled="Y", ldap="N")
-    stack.plan(["130", "131", "132", "133"], "leave")
+    stack.plan(["120", "121", "122", "123"], "leave")
     key = stack.next_batch(run_id="leave")["key"]
-    stack.portal.faults.script(Fault.BUSY_503, method="PUT", user_id=130)
-    stack.portal.faults.script(Fault.TOO_MANY_REQUESTS, method="PUT", user_id=131)
-    stack.change_until_finished("switch_user", 130, key, "leave")
-    stack.change_until_finished("switch_user", 131, key, "leave")
-    stack.portal.faults.script(Fault.REDIRECT, method="GET", user_id=132, nth=2)
+    stack.portal.faults.script(Fault.BUSY_503, method="PUT", user_id=120)
+    stack.portal.faults.script(Fault.TOO_MANY_REQUESTS, method="PUT", user_id=121)
+    stack.change_until_finished("switch_user", 120, key, "leave")
+    stack.change_until_finished("switch_user", 121, key, "leave")
+    stack.portal.faults.script(Fault.REDIRECT, method="GET", user_id=122, nth=2)
     with pytest.raises(PortalAnswerUnusable):  # which stops the run
-        stack.change_user("switch_user", 132, key, run_id="leave")
+        stack.change_user("switch_user", 122, key, run_id="leave")
     stack.report_run("leave")
     with time_machine.travel(datetime.now(UTC) + timedelta(days=31), tick=True):
         stack.portal.jump(31 * 24 * 3600)

@@ -1,18 +1,19 @@
-"""Deletes, disables or enables one user: look, check against the plan, record the intent, send the
-request, look again.
+"""What deleting a user and switching a user's access have in common.
 
-An invocation does as much as it can without waiting, then returns how long the state machine
-should wait. The next invocation continues from the ledger.
+Look, check against the plan, record the intent, send the request, look again. An invocation does as
+much as it can without waiting, then returns how long the state machine should wait. The next
+invocation continues from the ledger.
 """
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import TypeGuard
+from typing import ClassVar, Literal, TypeGuard
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PermanentError, PlanEdited, PortalAnswerUnusable
@@ -20,9 +21,9 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.ledger.table import Write
 from bulk_user_deletion.looks import Looks, Seen
 from bulk_user_deletion.models.actions import Action
-from bulk_user_deletion.models.leavers import Leaver, LeaverState
+from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.plans import PlannedUser
-from bulk_user_deletion.models.runs import Pacing, RunRow
+from bulk_user_deletion.models.runs import Pace, Pacing, RunRow
 from bulk_user_deletion.models.users import (
     Outcome,
     PortalUser,
@@ -33,24 +34,13 @@ from bulk_user_deletion.models.users import (
 )
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal, record_in
-from bulk_user_deletion.rules import deletion, switching
 from bulk_user_deletion.rules.answers import Answer, Call, Verdict, judge
 from bulk_user_deletion.rules.breaker import breaker_problem
-from bulk_user_deletion.rules.decisions import End, LookAgain, Send
+from bulk_user_deletion.rules.decisions import Decision, End, LookAgain, Send
 from bulk_user_deletion.rules.deletion import MAX_TRIES, pace_wait, reason_to_keep, retry_wait
-from bulk_user_deletion.rules.leavers import (
-    Grace,
-    held,
-    not_disabled_by_us,
-    not_due,
-    reason_to_skip,
-    withdrawn,
-)
 from bulk_user_deletion.rules.pace import (
     LONGEST_PATIENCE,
-    asked_to_wait,
     is_strained,
-    observe,
     patience_problem,
     pause,
 )
@@ -62,8 +52,6 @@ _NO_ANSWER = {Verdict.TRY_AGAIN, Verdict.REFUSE}
 
 # Several users at a time may write the same row; a lost observation is soon made again.
 _TRIES_TO_RECORD = 3
-
-_SECONDS_FOR_A_DELETE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +67,16 @@ class Progress:
     tries: int = 0
 
 
-@dataclass(frozen=True)
-class ChangeUser:
+@dataclass(frozen=True, kw_only=True)
+class ChangeUser(ABC):
     """One invocation for one user.
 
-    `sends_deletes` is what the function is for: of a batch to be switched, nobody is deleted.
     `connect` returns a portal client with a token that lasts for the given number of seconds; it is
     not called if no client is needed. `owner` identifies this invocation, and `lease_until` is when
     it can no longer be running.
     """
+
+    request: ClassVar[Literal[Call.DELETE, Call.PUT]]
 
     run_id: str
     execution_arn: str
@@ -96,22 +85,61 @@ class ChangeUser:
     tries: int
     owner: str
     lease_until: int
-    sends_deletes: bool
     portal_url: str
     protected_list: str
-    pacing: Pacing
-    grace: Grace
     ledger: Ledger
     bucket: Bucket
     connect: Callable[[float], Portal]
+    pacing: Pacing = Pacing.FIXED
     clock: Callable[[], float] = time.time
+
+    @abstractmethod
+    def send(self, action: Action) -> Answer:
+        """Send the request."""
+
+    @abstractmethod
+    def decide(
+        self, run: RunRow, row: UserRow | None, found: PortalUser, keep: Why | None, answer: Answer
+    ) -> Decision:
+        """Decide about a user whom a look shows, and whom nothing else speaks for than `keep`."""
+
+    @abstractmethod
+    def after_gone(self, row: UserRow) -> End:
+        """Decide about a user who was sent a request, and of whom looks say nobody holds the id."""
+
+    @abstractmethod
+    def reason_to_leave(self, run: RunRow, found: PortalUser) -> Why | None:
+        """Return why the user, who may be a leaver, is not sent a request, or None."""
+
+    @abstractmethod
+    def on_intent(self, run: RunRow, leaver: Leaver) -> Leaver:
+        """Return the user's row as a leaver once a request is about to be sent."""
+
+    @abstractmethod
+    def settle_wait(self, row: UserRow) -> int | None:
+        """Return how many seconds to wait before the next look, None when settling is over."""
+
+    @abstractmethod
+    def pace_after(self, pace: Pace, answer: Answer, *, is_done: bool) -> Pace:
+        """Return the portal's pace after an answer; `is_done` says that the request worked."""
+
+    def is_shown(self, seen: Seen, row: UserRow | None) -> bool:  # noqa: ARG002
+        """Return whether a look shows enough of the user."""
+        return seen.verdict is Verdict.OK
+
+    def token_seconds(self, run: RunRow) -> float:  # noqa: ARG002
+        """Return how long a token must last for the request."""
+        return 0
+
+    def must_wait(self) -> int:
+        """Return for how many seconds another run must have its way with the user first."""
+        return 0
 
     @cached_property
     def portal(self) -> Portal:
-        """The portal, connected on first use, with a token that lasts for a DELETE."""
+        """The portal, connected on first use, with a token that lasts for the request."""
         run, row, _ = self._rows_at_start
-        lasts = self.sends_deletes and not _in_flight(row)
-        return self.connect(run.pace.seconds_per_delete if lasts else 0)
+        return self.connect(0 if is_in_flight(row) else self.token_seconds(run))
 
     @cached_property
     def looks(self) -> Looks:
@@ -119,11 +147,12 @@ class ChangeUser:
         return Looks(self.portal, self._rows_at_start[0].control)
 
     @property
-    def _request(self) -> str:
-        return "DELETE" if self.sends_deletes else "PUT"
+    def _name(self) -> str:
+        return self.request.value.upper()
 
     @property
-    def _leaver(self) -> Leaver | None:
+    def leaver(self) -> Leaver | None:
+        """The user's row as a leaver, as it was when the invocation began."""
         return self._rows_at_start[2]
 
     @cached_property
@@ -148,9 +177,9 @@ class ChangeUser:
             return self._finished(run, row)
         if run.stop and (row is None or row.state in {UserState.REFUSED, UserState.REOPENED}):
             return Progress(finished=True)
-        if row and row.lease_until > self._now() and row.lease_owner != self.owner:
-            return Progress(finished=False, wait_seconds=row.lease_until - self._now() + 1)
-        quiet = run.pace.quiet_until - self._now()
+        if row and row.lease_until > self.now() and row.lease_owner != self.owner:
+            return Progress(finished=False, wait_seconds=row.lease_until - self.now() + 1)
+        quiet = run.pace.quiet_until - self.now()
         if quiet > 0 and not self.tries:
             # The portal asked another user's function to wait. A user that has waited goes on.
             return Progress(finished=False, wait_seconds=min(quiet, LONGEST_PATIENCE), tries=1)
@@ -164,9 +193,9 @@ class ChangeUser:
         seen = self.looks.at(self.planned.user_id, again=again)
         if seen.verdict is Verdict.GONE:
             return self._gone(run, row)
-        if seen.user and self._is_shown(seen, row):
+        if seen.user and self.is_shown(seen, row):
             return self._found(run, row, seen.user, seen.answer)
-        if _in_flight(row) and (seen.is_this_users or seen.verdict in _NO_ANSWER):
+        if is_in_flight(row) and (seen.is_this_users or seen.verdict in _NO_ANSWER):
             run = self._observed(run, seen.answer)
             said = f"the last look was not answered ({seen.describe()})"
             least = min(seen.answer.retry_after or 0, LONGEST_PATIENCE)
@@ -174,14 +203,6 @@ class ChangeUser:
         if seen.verdict is Verdict.TRY_AGAIN:
             return self._unanswered(run, row, seen)
         return self._not_shown(run, row, seen)
-
-    def _is_shown(self, seen: Seen, row: UserRow | None) -> bool:
-        """Return whether a look shows enough: after a PUT even a record without names does.
-
-        Then the PUT may have replaced it, and no other user may be sent one.
-        """
-        after_put = not self.sends_deletes and row is not None and bool(row.attempts)
-        return seen.verdict is Verdict.OK or (after_put and seen.verdict is Verdict.REFUSE)
 
     def _not_shown(self, run: RunRow, row: UserRow | None, seen: Seen) -> Progress:
         """Fail a user that the portal does not show, unless it does not show our own either."""
@@ -206,49 +227,14 @@ class ChangeUser:
 
     def _gone(self, run: RunRow, row: UserRow | None) -> Progress:
         if row is None or not row.attempts:
-            reason = f"gone before we sent a {self._request}"
+            reason = f"gone before we sent a {self._name}"
             return self._end(run, row, Outcome.ALREADY_ABSENT, reason)
-        if self.sends_deletes:
-            reason = "a look after the DELETE found nobody under this id"
-            return self._end(run, row, Outcome.DELETED, reason)
-        if not row.attempts_this_round:
-            return self._end(run, row, Outcome.ALREADY_ABSENT, "gone since an earlier PUT")
-        reason = "a look after the PUT found nobody under this id"
-        return self._end(run, row, Outcome.UNKNOWN, reason)
+        end = self.after_gone(row)
+        return self._end(run, row, end.outcome, end.reason)
 
     def _found(
         self, run: RunRow, row: UserRow | None, found: PortalUser, answer: Answer
     ) -> Progress:
-        keep = self._reason_to_keep(run, row, found)
-        if self.sends_deletes:
-            if run.action is Action.DELETE_DUE:
-                self._insist_on_access(found)
-            decision = deletion.decide(row, keep=keep)
-        else:
-            self._insist_on_access(found)
-            decision = switching.decide(
-                run.action,
-                row,
-                found,
-                keep=keep,
-                changed=self._changed(run, row, answer),
-                may_send=run.stop is None,
-            )
-        match decision:
-            case Send():
-                return self._send(run, row, answer)
-            case LookAgain(seen):
-                return self._settle(run, row, seen=seen) if row else Progress(finished=False)
-            case End(outcome, reason, kind, stop):
-                if stop:
-                    self._stop(stop)
-                return self._end(run, row, outcome, reason, kind=kind, is_enabled=found.is_enabled)
-
-    def _insist_on_access(self, found: PortalUser) -> None:
-        if problem := switching.access_problem(found):
-            raise PortalAnswerUnusable(problem)
-
-    def _reason_to_keep(self, run: RunRow, row: UserRow | None, found: PortalUser) -> Why | None:
         keep = reason_to_keep(
             self.planned,
             found,
@@ -258,31 +244,23 @@ class ChangeUser:
                 self.bucket.read_protected(self.protected_list),
                 run.control.self_ids,
             ),
-            today=datetime.fromtimestamp(self._now(), UTC).date(),
+            today=datetime.fromtimestamp(self.now(), UTC).date(),
         )
-        if keep or _in_flight(row):
-            return keep
-        leaver = self._leaver
-        if run.action is Action.DELETE_DUE:
-            return not_due(leaver, found, now=self._now(), grace=self.grace)
-        if run.action is Action.ENABLE:
-            return not_disabled_by_us(leaver, found)
-        # Decided before this run, it was skipped by the plan unless a person named it by id.
-        if leaver and leaver.changed_at >= run.started_at and leaver.changed_by != self.run_id:
-            return reason_to_skip(leaver)
-        return None
-
-    def _changed(self, run: RunRow, row: UserRow | None, answer: Answer) -> list[str]:
-        """Return the fields that a PUT of ours has changed beside the one that it names."""
-        if row is None or not row.attempts:
-            return []
-        before = self.bucket.read_record(self.run_id, run.round_number, self.user_id)
-        return switching.changed_fields(before, record_in(answer))
+        if keep is None and not is_in_flight(row):
+            keep = self.reason_to_leave(run, found)
+        match self.decide(run, row, found, keep, answer):
+            case Send():
+                return self._send(run, row, answer)
+            case LookAgain(seen):
+                return self._settle(run, row, seen=seen) if row else Progress(finished=False)
+            case End(outcome, reason, kind, stop):
+                if stop:
+                    self._stop(stop)
+                return self._end(run, row, outcome, reason, kind=kind, is_enabled=found.is_enabled)
 
     def _send(self, run: RunRow, row: UserRow | None, shown: Answer) -> Progress:
-        if not self.sends_deletes and self._leaver and self._leaver.state is LeaverState.DELETING:
-            # Another run is deleting this user: what is to become of that shows soon.
-            return Progress(finished=False, wait_seconds=_SECONDS_FOR_A_DELETE)
+        if seconds := self.must_wait():
+            return Progress(finished=False, wait_seconds=seconds)
         is_first = row is None or not row.attempts_this_round
         if is_first:
             self.bucket.write_record(self.run_id, run.round_number, self.user_id, record_in(shown))
@@ -293,33 +271,35 @@ class ChangeUser:
             execution_arn=self.execution_arn,
             owner=self.owner,
             lease_until=self.lease_until,
-            now=self._now(),
+            now=self.now(),
             is_first=is_first,
             leaver=self._leaver_on_intent(run),
         ):
             # Stopped, or another invocation was faster: the next one reads in the ledger which.
             return Progress(finished=False, wait_seconds=1)
-        answer = self._sent(run.action)
-        said = f"{self._request}: {answer.describe()}"
+        answer = self.send(run.action)
+        said = f"{self._name}: {answer.describe()}"
         sent = UserRow(
             self.user_id,
             UserState.SETTLING,
             reason=said,
             attempts=(row.attempts if row else 0) + 1,
             delete_seconds=math.ceil(answer.seconds),
-            answered_at=self._now(),
+            answered_at=self.now(),
             looks=row.looks if row else 0,
             waited=row.waited if row else 0,
             history=row.history if row else (),
             portal_message=answer.portal_message,
         )
-        match judge(Call.DELETE if self.sends_deletes else Call.PUT, answer):
+        match judge(self.request, answer):
             case (Verdict.OK | Verdict.LOOK) as verdict:
                 self.ledger.users.record_sent(self.run_id, sent, owner=self.owner)
-                run = self._observed(run, answer, is_delete=verdict is Verdict.OK)
-                # The portal says "gone" too, unless its answer was an error or got lost.
+                run = self._observed(run, answer, is_done=verdict is Verdict.OK)
+                # After a DELETE the portal says "gone" too, unless its answer was an error or lost.
                 says_deleted = (
-                    self.sends_deletes and verdict is Verdict.OK and not answer.is_portal_error
+                    self.request is Call.DELETE
+                    and verdict is Verdict.OK
+                    and not answer.is_portal_error
                 )
                 return self._look(run, sent, again=not says_deleted)
             case Verdict.GONE | Verdict.REFUSE:
@@ -343,39 +323,17 @@ class ChangeUser:
                 self._refused(said, answer)
                 self.portal.raise_for(verdict, answer, f"changed user {self.user_id}")
 
-    def _sent(self, action: Action) -> Answer:
-        if action.deletes:
-            return self.portal.delete(self.user_id)
-        return self.portal.switch(self.user_id, enabled=action is Action.ENABLE)
-
     def _leaver_on_intent(self, run: RunRow) -> Write | None:
-        """Return what an intent changes about a leaver, on condition that it is as it was read.
-
-        Before a PUT a look has seen the access that the PUT changes: whoever was seen enabled is no
-        longer due. Whoever gets access back is not deleted.
-        """
-        leaver = self._leaver
-        if leaver is None:
+        """Return what an intent changes about a leaver, on condition that it is as it was read."""
+        if self.leaver is None:
             return None
-        now, run_id = self._now(), self.run_id
-        match run.action:
-            case Action.DELETE | Action.DELETE_DUE:
-                after = replace(
-                    leaver, state=LeaverState.DELETING, changed_at=now, changed_by=run_id
-                )
-            case Action.DISABLE | Action.DISABLE_THEN_DELETE:
-                seen = Why(ReasonKind.ENABLED_AGAIN, "seen enabled by a run that disables again")
-                after = held(leaver, seen, run_id=run_id, now=now)
-            case Action.ENABLE:
-                by = f"run {run_id}"
-                after = withdrawn(leaver, by=by, reason="enabled", now=now, run_id=run_id)
-        return self.ledger.leavers.changing(after, before=leaver)
+        return self.ledger.leavers.changing(self.on_intent(run, self.leaver), before=self.leaver)
 
     def _settle(self, run: RunRow, row: UserRow, *, seen: str, least: int = 0) -> Progress:
-        wait = (deletion if self.sends_deletes else switching).settle_wait(row)
+        wait = self.settle_wait(row)
         if wait is None:
             evidence = (
-                row.reason or f"the function ended before the {self._request}'s answer was recorded"
+                row.reason or f"the function ended before the {self._name}'s answer was recorded"
             )
             reason = f"{evidence}; {seen} after {row.looks + 1} looks in {row.waited} s"
             return self._end(run, row, Outcome.UNKNOWN, reason)
@@ -423,7 +381,7 @@ class ChangeUser:
             Why(kind, reason),
             leaver=self._leaver_now(row),
             row=row,
-            now=self._now(),
+            now=self.now(),
             portal_message=said.portal_message if said else "",
             attempts=row.attempts if row else 0,
             is_enabled=is_enabled,
@@ -440,16 +398,16 @@ class ChangeUser:
 
     def _leaver_now(self, row: UserRow | None) -> Leaver | None:
         """Return the user's row as a leaver: an intent of this invocation may have changed it."""
-        if self._leaver is None or row is self._rows_at_start[1]:
-            return self._leaver
+        if self.leaver is None or row is self._rows_at_start[1]:
+            return self.leaver
         return self.ledger.leavers.read(self.portal_url, self.user_id)
 
     def _finished(self, run: RunRow, row: UserRow) -> Progress:
         wait_seconds = pause(self.pacing, run.pace, least=run.wait_seconds)
-        wait = pace_wait(row, wait_seconds=wait_seconds, now=self._now())
+        wait = pace_wait(row, wait_seconds=wait_seconds, now=self.now())
         return Progress(finished=True, wait_seconds=wait)
 
-    def _observed(self, run: RunRow, answer: Answer, *, is_delete: bool = False) -> RunRow:
+    def _observed(self, run: RunRow, answer: Answer, *, is_done: bool = False) -> RunRow:
         """Record what an answer shows about the pace, if it is new; return the run with it.
 
         If the portal asks for a longer wait than a run accepts, the run stops.
@@ -458,10 +416,7 @@ class ChangeUser:
             self._stop(problem)
         pace = run.pace
         for _ in range(_TRIES_TO_RECORD):
-            if self.sends_deletes:
-                after = observe(pace, answer, is_delete=is_delete, now=self.clock())
-            else:  # how long a PUT takes says nothing about DELETEs
-                after = asked_to_wait(pace, answer, now=self.clock())
+            after = self.pace_after(pace, answer, is_done=is_done)
             if after == pace or self.ledger.portal.record_pace(after, before=pace):
                 return replace(run, pace=after)
             pace = self.ledger.portal.pace()
@@ -481,7 +436,8 @@ class ChangeUser:
                 f"User {self.user_id} is not in {self.batch_key}, and so in no plan."
             )
         run = self._rows_at_start[0]
-        if found.action is not run.action or found.action.deletes is not self.sends_deletes:
+        deletes = self.request is Call.DELETE
+        if found.action is not run.action or found.action.deletes is not deletes:
             raise PlanEdited(
                 f"User {self.user_id} in {self.batch_key} is to be changed by {found.action}, and"
                 f" run {self.run_id} is one to {run.action}. Nobody else is touched."
@@ -495,17 +451,18 @@ class ChangeUser:
             owner=self.owner,
             reason=said,
             portal_message=answer.portal_message,
-            now=self._now(),
+            now=self.now(),
         )
 
     def _stop(self, reason: str, by: str = "") -> None:
-        name = by or ("DeleteUser" if self.sends_deletes else "SwitchUser")
-        self.ledger.runs.press_stop(self.run_id, reason=reason, by=name, now=self._now())
+        name = by or type(self).__name__
+        self.ledger.runs.press_stop(self.run_id, reason=reason, by=name, now=self.now())
 
-    def _now(self) -> int:
+    def now(self) -> int:
+        """The time, in whole epoch seconds."""
         return int(self.clock())
 
 
-def _in_flight(row: UserRow | None) -> TypeGuard[UserRow]:
+def is_in_flight(row: UserRow | None) -> TypeGuard[UserRow]:
     """Return whether a request of ours may have taken effect, or still may."""
     return row is not None and row.state in _IN_FLIGHT
