@@ -10,7 +10,7 @@ from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.users import ReasonKind
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack
-from tests.functions.test_disable import enabled, run, sent, set_knobs
+from tests.functions.test_switch_user import enabled, run, sent, set_knobs
 
 SetParameter = Callable[[str, str], None]
 

@@ -8,7 +8,6 @@ from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.users import ReasonKind
 from local.portal import Fault, PortalSimulator
 from tests.functions.stack import Stack
-from tests.functions.test_disable import enabled, run, sent
 from tests.functions.test_due import (
     DUE,
     LEAVERS,
@@ -19,6 +18,7 @@ from tests.functions.test_due import (
     leaver,
     leaving,
 )
+from tests.functions.test_switch_user import enabled, run, sent
 
 __all__ = ["calendar", "leaving"]  # fixtures
 
