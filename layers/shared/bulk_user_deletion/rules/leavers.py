@@ -217,7 +217,7 @@ def after_deleting(leaver: Leaver, outcome: Outcome, why: Why, *, run_id: str, n
             state = LeaverState.WAITING
         case _:
             return leaver
-    if leaver.state is LeaverState.WITHDRAWN and state is not LeaverState.DONE:
+    if leaver.state in {LeaverState.WITHDRAWN, LeaverState.DONE} and state is not LeaverState.DONE:
         return leaver
     return replace(
         leaver,
