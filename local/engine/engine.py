@@ -19,6 +19,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from local.engine import clock
 from local.engine.packaging import package
 from local.engine.runtime_client import REFUSALS
 
@@ -35,6 +36,7 @@ _REGION = "us-east-1"
 _PACKAGES = "packages"
 _START_SECONDS = 30
 _DEPLOY_SECONDS = 120
+_JUMP_SECONDS = 30
 
 
 class Engine:
@@ -46,6 +48,7 @@ class Engine:
     def __init__(self, *, wait_scale: float = 1.0) -> None:
         self._wait_scale = wait_scale
         self._folder = tempfile.TemporaryDirectory(prefix="engine-")
+        self._clock = self.folder / "clock"
         self.endpoint = f"http://127.0.0.1:{_free_port()}"
         self.environment = {
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -80,13 +83,15 @@ class Engine:
             "GATEWAY_PORT": self.endpoint.rpartition(":")[2],
             "SFN_WAIT_SCALE": str(self._wait_scale),
             REFUSALS: str(self._refusals),
+            clock.CLOCK: str(self._clock),
         }
         if not _PYTHON.exists():
             raise RuntimeError("The emulator is not installed: run `make setup`.")
         self._refusals.mkdir()
         self._log = (Path(self._folder.name) / "ministack.log").open("wb")
         self._process = subprocess.Popen(  # noqa: S603
-            [str(_PYTHON), "-m", "ministack"],
+            # -P: the names of our modules are not for ministack to import.
+            [str(_PYTHON), "-P", clock.__file__, "ministack"],
             env=environment,
             cwd=self._folder.name,
             stdout=self._log,
@@ -171,6 +176,45 @@ class Engine:
         for refusal in self._refusals.iterdir():
             refusal.unlink()
 
+    def now(self) -> float:
+        """Return the time of emulated AWS, in seconds of the epoch."""
+        return time.time() + clock.read(self._clock)
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass at once, for emulated AWS and the functions; timeouts stay real.
+
+        Raises:
+            JumpError: an execution is running, or time would not go forward.
+        """
+        if not 0 < seconds < math.inf:
+            raise JumpError("Time only jumps forward: give a number of seconds above 0.")
+        # Without a machine, ministack lists the executions of all, and those of a Map's items.
+        listed = self.client("stepfunctions").list_executions(statusFilter="RUNNING")
+        if running := [execution["name"] for execution in listed["executions"]]:
+            raise JumpError(
+                f"Execution {running[0]} is running. Wait until it has ended, or stop it."
+            )
+        jumped = clock.read(self._clock) + seconds
+        clock.write(self._clock, jumped)
+        os.kill(self.pid, clock.JUMPED)
+        deadline = time.monotonic() + _JUMP_SECONDS
+        while clock.read(clock.followed(self._clock)) != jumped:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"ministack did not jump within {_JUMP_SECONDS} s.")
+            time.sleep(0.01)
+
+    def operators_clock(self) -> Path:
+        """Return a folder for PYTHONPATH: commands that are started with it have AWS's time."""
+        folder = self.folder / "operator"
+        folder.mkdir(exist_ok=True)
+        # Python imports this module when it starts.
+        (folder / "sitecustomize.py").write_text(
+            "import pathlib, runpy\n"
+            f"clock = runpy.run_path({clock.__file__!r})\n"
+            f"clock['Clock'](pathlib.Path({str(self._clock)!r})).follow()\n"
+        )
+        return folder
+
     def logs(self, group: str) -> list[str]:
         """Return the lines of a log group."""
         logs = self.client("logs")
@@ -212,6 +256,10 @@ class Engine:
                 continue
         self._log.close()
         self._folder.cleanup()
+
+
+class JumpError(Exception):
+    """The time of emulated AWS cannot jump."""
 
 
 class DeployError(Exception):

@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-RUNTIME_CLIENT = Path(__file__).with_name("runtime_client.py")
+_HERE = Path(__file__).parent
+_RUNTIME_CLIENT = "local.engine.runtime_client"
 
 # Timeouts of a state, a function and the portal client: the template says why they nest.
 _TIMEOUTS = {"TimeoutSeconds", "Timeout", "READ_TIMEOUT_SECONDS"}
@@ -36,7 +37,7 @@ def package(project: Path, upload: Upload, *, timeout_scale: float = 1) -> str:
         match resource["Type"]:
             case "AWS::Serverless::Function":
                 code = _files(project / properties["CodeUri"])
-                properties["CodeUri"] = _upload_zip(upload, {**layer, **code, **_bootstrap()})
+                properties["CodeUri"] = _upload_zip(upload, {**layer, **code, **bootstrap()})
             case "AWS::Serverless::LayerVersion":
                 properties["ContentUri"] = _upload_zip(upload, layer)
             case "AWS::Serverless::StateMachine":
@@ -145,9 +146,16 @@ def _build_layer(project: Path, template: dict[str, Any]) -> dict[str, bytes]:
     return _files(built / "python")
 
 
-def _bootstrap() -> dict[str, bytes]:
-    script = f'#!/bin/sh\nexec "{sys.executable}" "$LAMBDA_TASK_ROOT/_runtime_client.py"\n'
-    return {"bootstrap": script.encode(), "_runtime_client.py": RUNTIME_CLIENT.read_bytes()}
+def bootstrap() -> dict[str, bytes]:
+    """Return the files that a function is run by: of this project only what they need."""
+    # Lambda starts it in the package's folder, where this `local` is found before ours.
+    script = f'#!/bin/sh\nexec "{sys.executable}" -m {_RUNTIME_CLIENT}\n'
+    modules = {name: (_HERE / name).read_bytes() for name in ("clock.py", "runtime_client.py")}
+    return {
+        "bootstrap": script.encode(),
+        "local/__init__.py": b"",
+        **{f"local/engine/{name}": body for name, body in {"__init__.py": b"", **modules}.items()},
+    }
 
 
 def _sorted(folder: Path) -> Iterator[Path]:

@@ -5,7 +5,7 @@ call the handler, answer with its result or its error.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
 It also refuses invocations on behalf of Lambda: the emulator has no inactive, disabled or broken
-functions (`Engine.refuse_invocations`).
+functions (`Engine.refuse_invocations`). And the function has the engine's time (`Engine.jump`).
 """
 
 import importlib
@@ -19,6 +19,8 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NoReturn
+
+from local.engine.clock import CLOCK, Clock
 
 _API = "/2018-06-01/runtime"
 
@@ -81,7 +83,10 @@ class RuntimeApi:
 
 def run(api: RuntimeApi, handler_name: str) -> None:
     """Serve invocations until the process ends."""
+    clock = Clock(Path(os.environ[CLOCK])) if CLOCK in os.environ else None
     try:
+        if clock:
+            clock.follow()
         handler = _load(handler_name)
     except ImportError as error:
         _end(api, error, "Runtime.ImportModuleError")
@@ -91,6 +96,8 @@ def run(api: RuntimeApi, handler_name: str) -> None:
         _end(api, error, type(error).__name__)
     while True:
         headers, body = api.next()
+        if clock:
+            clock.follow()
         request_id = headers["lambda-runtime-aws-request-id"]
         context = LambdaContext(
             request_id,
@@ -124,8 +131,8 @@ def refused(function_name: str) -> str:
         return ""
     first = refusal.with_suffix(".first")
     if not first.exists():
-        first.touch()
-    return str(error) if time.time() < first.stat().st_mtime + seconds else ""
+        first.write_text(str(time.time()))  # a file's own time does not jump
+    return str(error) if time.time() < float(first.read_text()) + seconds else ""
 
 
 def _answer(api: RuntimeApi, request_id: str, result: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from local.engine.packaging import RUNTIME_CLIENT
+from local.engine.packaging import bootstrap
 
 HANDLER = """
 import json
@@ -83,6 +83,9 @@ def _in_a_minute() -> int:
 def task_root(tmp_path: Path) -> Path:
     (tmp_path / "app.py").write_text(HANDLER, encoding="utf-8")
     (tmp_path / "broken.py").write_text("import a_module_that_is_not_there\n")
+    for name, body in bootstrap().items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(body)
     return tmp_path
 
 
@@ -90,7 +93,7 @@ def task_root(tmp_path: Path) -> Path:
 def client(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """The command of a Runtime API client, without the handler."""
     if request.param == "ours":
-        yield [sys.executable, str(RUNTIME_CLIENT)]
+        yield ["/bin/sh", "./bootstrap"]
     else:
         pytest.importorskip("awslambdaric", reason="awslambdaric has no wheel for this system")
         yield [sys.executable, "-m", "awslambdaric"]
