@@ -1,4 +1,4 @@
-"""`python -m local run`, `python -m local up` and `python -m local portal`."""
+"""`python -m local run`, `up`, `jump`, `portal`, `soak` and `rehearse`."""
 
 import signal
 import sys
@@ -6,6 +6,7 @@ from types import FrameType
 
 import click
 
+from local.jump import jump_command
 from local.portal.cli import portal_command
 from local.rehearse import rehearse_command
 from local.run import run_command
@@ -32,6 +33,7 @@ def _end(number: int, _: FrameType | None) -> None:
 
 main.add_command(run_command)
 main.add_command(up_command)
+main.add_command(jump_command)
 main.add_command(portal_command)
 main.add_command(soak_command)
 main.add_command(rehearse_command)

@@ -75,13 +75,15 @@ def deployed(
     *,
     wait_scale: float,
     console: Console,
-) -> Iterator[tuple[Deployment, dict[str, Any]]]:
+) -> Iterator[tuple[Engine, Deployment, dict[str, Any]]]:
     """Deploy the stack for a portal (by default the simulated one), with its credentials filled in.
 
-    Yields the deployment, and the request that deletes the simulated portal's leavers.
+    Yields emulated AWS, whose time the simulated portal has, the deployment, and the request that
+    deletes the simulated portal's leavers.
     """
     with ExitStack() as resources:
         request: dict[str, Any] = {}
+        simulator = None
         if portal is None:
             simulator, request = resources.enter_context(demo_portal(wait_scale))
             portal = PortalAccess.to(simulator)
@@ -93,6 +95,8 @@ def deployed(
             )
         started = time.monotonic()
         aws = resources.enter_context(Engine(wait_scale=wait_scale))
+        if simulator:
+            simulator.clock = aws.now
         try:
             stack = aws.deploy(PROJECT, STACK_NAME, {"PortalUrl": portal.url, **parameters})
         except DeployError as error:
@@ -100,7 +104,7 @@ def deployed(
         took = time.monotonic() - started
         console.print(f"Emulated AWS: {aws.endpoint}, template.yaml deployed in {took:.1f} s.")
 
-        yield connect(aws, stack, portal), request
+        yield aws, connect(aws, stack, portal), request
 
 
 def connect(aws: Engine, stack: Stack, portal: PortalAccess) -> Deployment:

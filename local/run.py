@@ -77,6 +77,7 @@ def run_command(
         portal = PortalAccess(portal_url, application_id, application_key, user)
         console.print(f"Portal: {portal.url}. Waits take {wait_scale:g} of their time.")
     with deployed(portal, parameters, wait_scale=wait_scale, console=console) as (
+        _,
         deployment,
         demonstration,
     ):

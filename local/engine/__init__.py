@@ -1,5 +1,6 @@
 """The real template on emulated AWS: ministack in a separate process."""
 
-from local.engine.engine import DeployError, Engine, JumpError, Stack
+from local.engine.engine import DeployError, Engine, Stack
+from local.engine.jumping import EngineTime, JumpError
 
-__all__ = ["DeployError", "Engine", "JumpError", "Stack"]
+__all__ = ["DeployError", "Engine", "EngineTime", "JumpError", "Stack"]

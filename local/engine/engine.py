@@ -14,12 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from urllib.request import urlopen
 
-import boto3
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.engine import clock
+from local.engine.client import REGION, client
+from local.engine.jumping import EngineTime
 from local.engine.packaging import package
 from local.engine.runtime_client import REFUSALS
 
@@ -32,11 +31,9 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _PYTHON = Path(__file__).resolve().parents[2] / ".venv-ministack" / "bin" / "python"
-_REGION = "us-east-1"
 _PACKAGES = "packages"
 _START_SECONDS = 30
 _DEPLOY_SECONDS = 120
-_JUMP_SECONDS = 30
 
 
 class Engine:
@@ -54,7 +51,7 @@ class Engine:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_DEFAULT_REGION": _REGION,
+            "AWS_DEFAULT_REGION": REGION,
             "NO_PROXY": "127.0.0.1",
         }
 
@@ -130,16 +127,7 @@ class Engine:
     def client(self, service: str) -> Any: ...
     def client(self, service: str) -> Any:
         """Return a boto3 client of the emulated service."""
-        # No configuration file is read: AWS_PROFILE, if it is set, does not apply here.
-        session = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-        return boto3.Session(botocore_session=session).client(  # type: ignore[call-overload]
-            service,
-            endpoint_url=self.endpoint,
-            region_name=_REGION,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106
-            config=Config(proxies={}),
-        )
+        return client(self.endpoint, service)
 
     def deploy(
         self,
@@ -176,9 +164,14 @@ class Engine:
         for refusal in self._refusals.iterdir():
             refusal.unlink()
 
+    @property
+    def time(self) -> EngineTime:
+        """Its time, for this process or another one."""
+        return EngineTime(self.endpoint, self.pid, str(self._clock))
+
     def now(self) -> float:
         """Return the time of emulated AWS, in seconds of the epoch."""
-        return time.time() + clock.read(self._clock)
+        return self.time.now()
 
     def jump(self, seconds: float) -> None:
         """Let time pass at once, for emulated AWS and the functions; timeouts stay real.
@@ -186,22 +179,7 @@ class Engine:
         Raises:
             JumpError: an execution is running, or time would not go forward.
         """
-        if not 0 < seconds < math.inf:
-            raise JumpError("Time only jumps forward: give a number of seconds above 0.")
-        # Without a machine, ministack lists the executions of all, and those of a Map's items.
-        listed = self.client("stepfunctions").list_executions(statusFilter="RUNNING")
-        if running := [execution["name"] for execution in listed["executions"]]:
-            raise JumpError(
-                f"Execution {running[0]} is running. Wait until it has ended, or stop it."
-            )
-        jumped = clock.read(self._clock) + seconds
-        clock.write(self._clock, jumped)
-        os.kill(self.pid, clock.JUMPED)
-        deadline = time.monotonic() + _JUMP_SECONDS
-        while clock.read(clock.followed(self._clock)) != jumped:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"ministack did not jump within {_JUMP_SECONDS} s.")
-            time.sleep(0.01)
+        self.time.jump(seconds)
 
     def operators_clock(self) -> Path:
         """Return a folder for PYTHONPATH: commands that are started with it have AWS's time."""
@@ -256,10 +234,6 @@ class Engine:
                 continue
         self._log.close()
         self._folder.cleanup()
-
-
-class JumpError(Exception):
-    """The time of emulated AWS cannot jump."""
 
 
 class DeployError(Exception):

@@ -81,6 +81,7 @@ class PortalSimulator:
         log_file: Path | None = None,
     ) -> None:
         self.knobs = knobs or Knobs()
+        self.clock: Callable[[], float] = time.time  # or the clock of an engine, to jump with it
         self.application_id = "simulated-app"
         self.application_key = "simulated-key"
         self.requests: list[Request] = []
@@ -130,8 +131,8 @@ class PortalSimulator:
         return {row[0] for row in self.database.execute("SELECT user_id FROM user")}
 
     def now(self) -> float:
-        """Return its time in seconds of the epoch: ours, and every jump."""
-        return time.time() + self._jumped
+        """Return its time in seconds of the epoch: its clock's, and every jump."""
+        return self.clock() + self._jumped
 
     def told(self, moment: float) -> float:
         """Return how its clock tells a moment."""

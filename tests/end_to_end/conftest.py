@@ -58,6 +58,7 @@ class Application:
 
     def __init__(self, aws: Engine, name: str, portal: PortalSimulator, **parameters: str) -> None:
         self.portal = portal
+        self.portal.clock = aws.now
         self.aws = aws
         stack = aws.deploy(PROJECT, name, {"PortalUrl": portal.url, **parameters})
         self.outputs = stack.outputs
@@ -71,6 +72,10 @@ class Application:
         self._taken = 110
         self._secrets = aws.client("secretsmanager")
         self.fill_credentials()
+
+    def jump(self, *, days: float) -> None:
+        """Let days pass at once, for AWS, the functions and the portal."""
+        self.aws.jump(days * 86_400)
 
     def fill_credentials(self, **changes: str) -> None:
         """Write the credentials secret, as a person would."""

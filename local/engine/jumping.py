@@ -1,0 +1,60 @@
+"""Lets time pass at once on an engine, from the process that started it or from another one."""
+
+import math
+import os
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+from local.engine import clock
+from local.engine.client import client
+
+_JUMP_SECONDS = 30
+
+
+class JumpError(Exception):
+    """The time of emulated AWS cannot jump."""
+
+
+@dataclass(frozen=True)
+class EngineTime:
+    """The time of the engine at `endpoint`: ministack's process, and the file of its clock."""
+
+    endpoint: str
+    pid: int
+    file: str
+
+    def now(self) -> float:
+        """Return the time of emulated AWS, in seconds of the epoch."""
+        return time.time() + clock.read(Path(self.file))
+
+    def jump(self, seconds: float) -> datetime:
+        """Let time pass at once; return the new time, as emulated AWS tells it.
+
+        Raises:
+            JumpError: an execution is running, or time would not go forward.
+        """
+        if not 0 < seconds < math.inf:
+            raise JumpError("Time only jumps forward: give a number above 0.")
+        if running := self._ask()["executions"]:
+            raise JumpError(
+                f"Execution {running[0]['name']} is running. Wait until it has ended, or stop it."
+            )
+        file = Path(self.file)
+        jumped = clock.read(file) + seconds
+        clock.write(file, jumped)
+        os.kill(self.pid, clock.JUMPED)
+        deadline = time.monotonic() + _JUMP_SECONDS
+        while clock.read(clock.followed(file)) != jumped:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"ministack did not jump within {_JUMP_SECONDS} s.")
+            time.sleep(0.01)
+        return parsedate_to_datetime(self._ask()["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+    def _ask(self) -> dict[str, Any]:
+        """Return what runs. Without a machine, ministack tells of all, and of a Map's items."""
+        answer = client(self.endpoint, "stepfunctions").list_executions(statusFilter="RUNNING")
+        return dict(answer)
