@@ -192,6 +192,10 @@ class Application:
         listed = self._sfn.list_executions(stateMachineArn=machine)["executions"]
         return [execution["executionArn"] for execution in listed]
 
+    def is_running(self, arn: str) -> bool:
+        """Return whether an execution is still running."""
+        return bool(self._sfn.describe_execution(executionArn=arn)["status"] == "RUNNING")
+
     def wait(self, arn: str) -> dict[str, Any]:
         """Wait for an execution to end; return its description from Step Functions."""
         deadline = time.monotonic() + 120

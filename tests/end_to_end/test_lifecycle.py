@@ -154,3 +154,51 @@ def test_a_leaver_whom_a_sync_enables_the_next_night_is_told_and_disabled_by_the
     assert again.report["counts"] == {"disabled": 1}
     application.jump(days=29)
     assert isinstance(daily_run(application, 200), str)
+
+
+def test_a_drop_is_disabled_while_a_daily_run_deletes(application: Application) -> None:
+    portal = application.portal
+    due, dropped = application.leavers(5), application.leavers(3)
+    application.apply(due)
+    application.jump(days=31)
+    portal.knobs = replace(portal.knobs, seconds_per_delete=2)
+    request = {"mode": "apply", "source": {"due": True}}
+    before = len(portal.requests)
+    arn = application.start_execution({"scheduled_time": "beside", "request": request})
+    while not any(r.method == "DELETE" for r in portal.requests[before:]):
+        time.sleep(0.05)
+
+    beside = application.drop("now.csv", ("user_id\n" + "\n".join(map(str, dropped))).encode())
+    is_deleting = application.is_running(arn)
+    due_run = application.ended(arn, before)
+    application.behave()
+
+    assert is_deleting
+    assert beside.report["counts"] == {"disabled": 3}
+    assert beside.report["unexplained_losses"] in ([], None)
+    assert {due_run.outcomes[str(user_id)] for user_id in due} == {"deleted"}
+    assert due_run.status == "SUCCEEDED"
+
+
+def test_a_run_that_was_aborted_while_it_disabled_is_closed_and_its_users_are_due_as_seen(
+    application: Application,
+) -> None:
+    portal = application.portal
+    leavers = application.leavers(6)
+    portal.knobs = replace(portal.knobs, seconds_per_put=1)
+    before = len(portal.requests)
+    source = {"users": [str(user_id) for user_id in leavers]}
+    arn = application.start_execution({"mode": "apply", "source": source})
+    while not any(r.method == "PUT" for r in portal.requests[before:]):
+        time.sleep(0.05)
+    application.abort(arn)
+    report = application.closed(arn)
+    application.behave()
+    application.jump(days=31)
+
+    daily_run(application, 300)
+
+    ended = {int(row["user_id"]): row["outcome"] for row in report["rows"]}
+    disabled = {user_id for user_id, outcome in ended.items() if outcome == "disabled"}
+    assert disabled
+    assert set(leavers) & portal.user_ids() == set(leavers) - disabled

@@ -389,3 +389,82 @@ def test_whoever_any_run_sees_enabled_is_not_due_even_if_disabled_again_by_someb
 
     assert due_run(leaving, "due-31") == {"deleted": 2}
     assert 111 in portal.user_ids()
+
+
+def test_a_daily_run_that_was_missed_for_a_week_deletes_whoever_is_due_by_then(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(37)
+
+    assert due_run(leaving, "due-37") == {"deleted": 3}
+
+
+@pytest.mark.parametrize("ahead", [-40 * 24 * 3600, 40 * 24 * 3600])
+def test_rule_9_the_portals_clock_does_not_matter(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, ahead: int
+) -> None:
+    set_knobs(portal, clock_ahead_seconds=ahead)
+    run(leaving, LEAVERS)
+    calendar.turn(29)
+
+    assert isinstance(due_run(leaving, "due-29"), str)
+    assert not sent(portal, "DELETE")
+
+
+def test_what_the_portal_told_of_a_user_is_kept_before_the_delete_too(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, ["110"])
+    calendar.turn(31)
+
+    due_run(leaving, "due-31")
+
+    assert leaving.read_json("runs/run-1/records/110-1.json")["enabled"] == "Y"
+    assert leaving.read_json("runs/due-31/records/110-1.json")["enabled"] == "N"
+
+
+def test_a_preview_of_who_is_due_touches_nobody_and_its_plan_can_be_applied(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    leaving.fetch_user_ids({"source": {"due": True}}, "preview-31")
+    assert leaving.report_run("preview-31")["counts"] == {"would_delete": 3}
+    assert not sent(portal, "DELETE")
+
+    sealed = {"run_id": "preview-31", "sha256": leaving.plan_sha256("preview-31")}
+    leaving.fetch_user_ids({"mode": "apply", "plan": sealed}, "run-31")
+    leaving.work_off("run-31")
+
+    assert leaving.report_run("run-31")["counts"] == {"deleted": 3}
+
+
+def test_rule_11_a_plan_of_who_is_due_is_not_applied_on_a_stack_that_only_disables_by_now(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, set_parameter: SetParameter
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    leaving.fetch_user_ids({"source": {"due": True}}, "preview-31")
+    leaving.report_run("preview-31")
+    set_parameter("LEAVER_ACTION", "disable")
+
+    sealed = {"run_id": "preview-31", "sha256": leaving.plan_sha256("preview-31")}
+    with pytest.raises(Exception, match="LeaverAction of this stack is disable"):
+        leaving.fetch_user_ids({"mode": "apply", "plan": sealed}, "run-31")
+
+    assert not sent(portal, "DELETE")
+
+
+def test_whoever_is_on_leave_is_not_due_when_a_later_list_only_disables(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS, "run-1", action="disable")
+    calendar.turn(100)
+    assert run(leaving, ["110"], "run-2") == {"disabled": 1}
+
+    calendar.turn(129)
+    assert isinstance(due_run(leaving, "due-129"), str)
+    calendar.turn(130.1)
+    assert due_run(leaving, "due-130") == {"deleted": 1}
+    assert {111, 112} <= portal.user_ids()
