@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Mode, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
 from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
@@ -141,3 +142,49 @@ def test_every_request_that_is_given_can_be_sent(
         if piece.request:
             assert set(piece.request) <= set(REQUEST_SCHEMA["properties"])
             assert read_request(piece.request, file_drop_mode=Mode.PREVIEW)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_a_preview_says_what_applying_its_plan_does(action: Action) -> None:
+    report = a_report(
+        a_report_row(outcome=action.would),
+        action=action,
+        grace_days=30,
+        mode="preview",
+        status=RunStatus.PREVIEWED,
+        counts={action.would: 1},
+    )
+
+    text = advice(report)[0].text
+
+    verb = {"delete_due": "delete", "disable_then_delete": "disable"}.get(action, action)
+    assert f"To {verb} exactly these users" in text
+    assert ("deleted 30 days later" in text) == (action is Action.DISABLE_THEN_DELETE)
+
+
+def test_whoever_the_last_look_showed_enabled_is_not_called_uncertain() -> None:
+    report = a_report(
+        a_report_row(outcome=Outcome.UNKNOWN, reason_kind=ReasonKind.STILL_ENABLED),
+        action=Action.DISABLE,
+        status=RunStatus.INCOMPLETE,
+        counts={"unknown": 1},
+    )
+
+    said = " ".join(piece.text for piece in advice(report))
+
+    assert "showed them enabled" in said
+    assert "nobody can say" not in said
+
+
+def test_a_run_that_disabled_leavers_says_how_to_withdraw_them() -> None:
+    report = a_report(
+        a_report_row(outcome=Outcome.DISABLED),
+        action=Action.DISABLE_THEN_DELETE,
+        grace_days=30,
+        counts={"disabled": 1},
+    )
+
+    [piece] = advice(report)
+
+    assert "deleted 30 days after that" in piece.text
+    assert piece.command == "bulk-user-deletion withdraw --run run-1"

@@ -47,8 +47,8 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
     if number := counts.get(Outcome.UNKNOWN):
         again = any(row.outcome is Outcome.UNKNOWN and row.can_be_resumed for row in report.rows)
         yield Advice(
-            f"{number} unknown: nobody can say whether they are {_as_wanted(report)}; their rows"
-            " say why. Look them up in the portal." + (f" {_resuming(report)}" if again else "")
+            f"{number} unknown: {_what_is_unknown(report)}; their rows say why. Look them up in the"
+            " portal." + (f" {_resuming(report)}" if again else "")
         )
     if number := counts.get(Outcome.NOT_ATTEMPTED):
         yield Advice(f"{number} not attempted: the run ended before them. Nothing was sent.")
@@ -77,8 +77,14 @@ def _verb(report: Report) -> str:
             return "delete exactly these users"
 
 
-def _as_wanted(report: Report) -> str:
-    return "gone" if report.action.deletes else report.action.done
+def _what_is_unknown(report: Report) -> str:
+    kinds = {row.reason_kind for row in report.rows if row.outcome is Outcome.UNKNOWN}
+    if kinds == {ReasonKind.STILL_ENABLED}:
+        return "the last look at them showed them enabled"
+    if kinds == {ReasonKind.STILL_DISABLED}:
+        return "the last look at them showed them disabled"
+    wanted = "gone" if report.action.deletes else report.action.done
+    return f"nobody can say whether they are {wanted}"
 
 
 def _resuming(report: Report) -> str:
@@ -139,16 +145,16 @@ def _for_entries(report: Report) -> Iterator[Advice]:
 def _for_leavers(report: Report) -> Iterator[Advice]:
     """Return what is left to decide about leavers who are not deleted after all."""
     kinds = {
-        ReasonKind.ENABLED_AGAIN: "were enabled by somebody after we had disabled them",
-        ReasonKind.HELD: "are held: a person must decide about them",
-        ReasonKind.WITHDRAWN: "were withdrawn",
+        ReasonKind.ENABLED_AGAIN: "enabled by somebody after we had disabled them",
+        ReasonKind.HELD: "held: a person must decide",
+        ReasonKind.WITHDRAWN: "withdrawn",
     }
     for kind, what in kinds.items():
         user_ids = [row.user_id for row in report.rows if row.reason_kind is kind and row.user_id]
         if user_ids:
             yield Advice(
-                f"{len(user_ids)} {what}, and are left alone. Whoever has left after all is"
-                " previewed by id.",
+                f"{len(user_ids)} left alone, {what}. Whoever has left after all is previewed by"
+                " id.",
                 {"mode": "preview", "source": {"users": user_ids[:_LISTED]}},
             )
     disabled = report.counts.get(Outcome.DISABLED)
