@@ -18,7 +18,10 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.bucket_keys import INBOX, UPLOADS
 from bulk_user_deletion.executions import ExecutionStatus
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.routes import Route
+from bulk_user_deletion.rules.leavers import Grace
 from bulk_user_deletion.store import CONFIG, error_code
 
 
@@ -107,6 +110,29 @@ class Deployment:
     @cached_property
     def bucket(self) -> Bucket:
         return Bucket(self.outputs["DataBucketName"])
+
+    # Leavers
+
+    @property
+    def leaver_action(self) -> Action:
+        """Return the most that the stack does to leavers."""
+        return Action(self.parameters.get("LeaverAction", Action.DELETE))
+
+    @property
+    def grace(self) -> Grace:
+        """Return what the stack demands today of a leaver who is due."""
+        return Grace(
+            self.days("GraceDays"),
+            only_previewed=self.parameters.get("ApplyOnlyPlans") == "true",
+        )
+
+    def days(self, parameter: str) -> int:
+        """Return a parameter that is a number of days; 0 if the stack does not know it."""
+        return int(self.parameters.get(parameter, 0))
+
+    def leavers(self) -> list[Leaver]:
+        """Return everybody in the stack's portal whom a run disabled, whatever the state."""
+        return list(self.ledger.leavers.read_all(self.parameters["PortalUrl"]))
 
     # Executions
 
@@ -198,12 +224,12 @@ class Deployment:
         answer = self._s3.get_bucket_notification_configuration(Bucket=self.bucket.name)
         return "EventBridgeConfiguration" in answer
 
-    def schedule(self) -> dict[str, Any]:
-        """Return the stack's schedule."""
+    def schedule(self, logical_id: str) -> dict[str, Any]:
+        """Return a schedule of the stack."""
         client = boto3.client("scheduler", config=CONFIG)
         group, name = (
             self.resources[resource].rpartition("/")[2]
-            for resource in ("ScheduleGroup", "Schedule")
+            for resource in ("ScheduleGroup", logical_id)
         )
         return dict(client.get_schedule(GroupName=group, Name=name))
 

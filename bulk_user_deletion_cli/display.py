@@ -19,6 +19,7 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.models.users import UserState
+from bulk_user_deletion_cli.wording import in_progress
 
 _PLAIN_LINE_SECONDS = 5
 
@@ -85,7 +86,11 @@ class Display:
         counts = [f"{number} {name}" for name, number in outcomes.items()]
         text = ", ".join([*counts, f"{run.renewals} renewals"])
         self._bar.update(
-            self._task, description="Deleting", total=self._users, completed=done, outcomes=text
+            self._task,
+            description=in_progress(run.action),
+            total=self._users,
+            completed=done,
+            outcomes=text,
         )
         if self._bar.disable:
             self._print_line(done, text)

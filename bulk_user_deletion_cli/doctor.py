@@ -1,9 +1,10 @@
 """`doctor`: what works, what does not, and how to fix it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,12 +17,20 @@ from bulk_user_deletion.errors import (
     StoreUnavailable,
     UserManagementDenied,
 )
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.leavers import Leaver, LeaverState
+from bulk_user_deletion.rules.due import overdue_days
+from bulk_user_deletion.rules.leavers import Grace, grace_problem, is_due
 from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError, caller
 from bulk_user_deletion_cli.runs import quiet_sentence
 from bulk_user_deletion_cli.stack_name import refusal
+from bulk_user_deletion_cli.wording import days
 
 _CLOCK_SECONDS = 60
+
+# The daily run deletes whoever is due; the alarm DueBacklog goes off after as many days.
+_OVERDUE_DAYS = 3
 
 _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
@@ -79,6 +88,9 @@ def findings(stack_name: str, watch: Watch) -> Iterator[Finding]:
         ("File drops", _file_drops),
         ("Closing of ended runs", _closing),
         ("Schedule", _schedule),
+        ("Grace time", _grace_time),
+        ("Schedule of deletions", _due_schedule),
+        ("Leavers", _leavers),
         ("Stop button", _stop_button),
         ("Quiet time", _quiet_time),
     ):
@@ -194,17 +206,68 @@ def _closing(what: str, deployment: Deployment) -> Finding:
 def _schedule(what: str, deployment: Deployment) -> Finding:
     if not deployment.parameters.get("ScheduleExpression"):
         return Finding(what, State.WELL, "none is set")
-    schedule = deployment.schedule()
+    return _schedule_state(what, deployment.schedule("Schedule"))
+
+
+def _schedule_state(what: str, schedule: dict[str, Any]) -> Finding:
     when = f"{schedule['ScheduleExpression']} ({schedule.get('ScheduleExpressionTimezone', 'UTC')})"
     if schedule["State"] != "ENABLED":
         return Finding(
             what,
             State.WRONG,
             f"{when} is off",
-            "Enable the schedule in EventBridge Scheduler, or deploy the stack without"
-            " ScheduleExpression.",
+            "Enable the schedule in EventBridge Scheduler, or deploy the stack again.",
         )
     return Finding(what, State.WELL, when)
+
+
+def _grace_time(what: str, deployment: Deployment) -> Finding:
+    action = deployment.leaver_action
+    if problem := grace_problem(
+        action,
+        grace_days=deployment.grace.days,
+        retention_days=deployment.days("RetentionDays"),
+    ):
+        fix = "Deploy the stack with more RetentionDays or fewer GraceDays."
+        return Finding(what, State.WRONG, problem, fix)
+    said = f"LeaverAction is {action}"
+    if action is Action.DISABLE_THEN_DELETE:
+        said = f"{said}: deleted {days(deployment.grace.days)} after they were seen disabled"
+    return Finding(what, State.WELL, said)
+
+
+def _due_schedule(what: str, deployment: Deployment) -> Finding:
+    if "DueSchedule" not in deployment.resources:
+        fix = "Deploy the stack again, from this version."
+        return Finding(what, State.WRONG, "there is none: nobody who is due is deleted", fix)
+    return _schedule_state(what, deployment.schedule("DueSchedule"))
+
+
+def _leavers(what: str, deployment: Deployment) -> Finding:
+    return leavers_finding(what, deployment.leavers(), grace=deployment.grace, now=int(time.time()))
+
+
+def leavers_finding(what: str, leavers: Sequence[Leaver], *, grace: Grace, now: int) -> Finding:
+    """Return how many leavers wait or are held, and since when the oldest has been due."""
+    overdue = [leaver for leaver in leavers if is_due(leaver, now=now, grace=grace)]
+    late = overdue_days(overdue, now=now, grace=grace)
+    held = sum(leaver.state is LeaverState.HELD for leaver in leavers)
+    waiting = sum(leaver.state is LeaverState.WAITING for leaver in leavers)
+    said = f"{waiting} waiting, {held} held"
+    if overdue:
+        said = f"{said}; the oldest has been due for {days(late)}"
+    fixes = []
+    if late >= _OVERDUE_DAYS:
+        fixes.append(
+            "See why the daily runs do not delete them: bulk-user-deletion runs. Raise the caps if"
+            " they leave too many for the next day."
+        )
+    if held:
+        fixes.append(
+            "Decide about those who are held: bulk-user-deletion due --state held. Withdraw whoever"
+            " stays, and preview by id whoever has left."
+        )
+    return Finding(what, State.WRONG if fixes else State.WELL, said, " ".join(fixes))
 
 
 def _stop_button(what: str, deployment: Deployment) -> Finding:

@@ -3,46 +3,59 @@
 import getpass
 import json
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Sized
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
-from rich.table import Table
 
 from bulk_user_deletion.errors import BulkUserDeletionError
-from bulk_user_deletion.models.plans import Plan
-from bulk_user_deletion.models.runs import Mode, RunRow
+from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.models.users import UserState
+from bulk_user_deletion.rules.identity import is_user_id
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.check import COLUMNS
 from bulk_user_deletion_cli.check import check as check_file
 from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError
 from bulk_user_deletion_cli.doctor import Finding, State, findings
+from bulk_user_deletion_cli.leavers import due, enable, withdraw
+from bulk_user_deletion_cli.parts import (
+    as_json_option,
+    confirm,
+    follow,
+    give_order,
+    make_console,
+    make_table,
+    print_next_steps,
+    refuse,
+    run_of,
+    sealed_plan,
+    wait,
+    who_and_why,
+    yes_options,
+)
 from bulk_user_deletion_cli.runs import (
     ENDED_OTHERWISE,
     REFUSED,
     SUCCEEDED,
     copy_reports,
     ended,
-    ended_by,
     print_end,
     quiet_sentence,
     reported,
     show_plan,
     shown,
-    watch,
 )
+from bulk_user_deletion_cli.trial import Trial
+from bulk_user_deletion_cli.wording import REQUESTED, to_do
 
 _LISTED = 20
 _SHOWN = 1_000
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class _Commands(click.Group):
@@ -74,36 +87,13 @@ class _Commands(click.Group):
 @click.option("--region", help="Region of the stack.")
 @click.pass_context
 def main(context: click.Context, stack_name: str, profile: str | None, region: str | None) -> None:
-    """Delete leavers from a Metric Insights portal: preview, read, apply.
+    """Delete or disable leavers of a Metric Insights portal: preview, read, apply.
 
-    Exit status: 0 it succeeded; 1 it ended otherwise; 2 it was refused before anything was deleted.
+    Exit status: 0 it succeeded; 1 it ended otherwise; 2 it was refused before anybody was touched.
     """
     if profile or region:
         boto3.setup_default_session(profile_name=profile, region_name=region)
     context.obj = stack_name
-
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON line last.")
-
-
-def _who_and_why(command: _Command) -> _Command:
-    """Add --reason and --requested-by."""
-    by = click.option(
-        "--requested-by",
-        default=getpass.getuser,
-        show_default="your user name",
-        help="Who wants it; stands in the report of what is planned.",
-    )
-    why = click.option("--reason", default="", help="Why, such as a ticket; stands there too.")
-    return why(by(command))
-
-
-_yes_delete = click.option(
-    "--yes-delete",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="For scripts: the number of users, instead of typing it.",
-)
 
 
 @main.command()
@@ -114,55 +104,59 @@ _yes_delete = click.option(
 @click.option(
     "--user", "users", multiple=True, metavar="WHO", help="An id, username or e-mail; repeatable."
 )
-@_who_and_why
-@_as_json
+@click.option(
+    "--action",
+    type=click.Choice([action.value for action in REQUESTED]),
+    show_default="the stack's LeaverAction",
+    help="What applying the plan would do to them; nothing harsher than the stack's LeaverAction.",
+)
+@who_and_why
+@as_json_option
 @click.pass_obj
 def preview(
     stack_name: str,
     file: Path | None,
     dataset: int | None,
     users: tuple[str, ...],
+    action: str | None,
     reason: str,
     requested_by: str,
     as_json: bool,
 ) -> None:
-    """Say who would be deleted. Nobody is touched.
+    """Say who would be deleted, disabled or enabled. Nobody is touched.
 
     FILE is a list of leavers, as it may be dropped into the inbox.
     """
     if sum(map(bool, (file, dataset, users))) != 1:
         raise click.UsageError("Name exactly one of FILE, --dataset and --user.")
-    console, deployment = _console(as_json), Deployment(stack_name)
+    console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     source: dict[str, Any]
     if file:
         source = deployment.upload(file)
     else:
         source = {"dataset_id": dataset} if dataset else {"users": list(users)}
-    arn = deployment.start(
-        {"mode": "preview", "source": source, "reason": reason, "requested_by": requested_by}
-    )
-    status = _follow(deployment, arn, console, as_json=as_json)
-    name = arn.rpartition(":")[2]
-    if status == SUCCEEDED:
-        console.print(f"See who: bulk-user-deletion plan {name}", soft_wrap=True)
-        console.print(f"Delete them: bulk-user-deletion apply {name}", soft_wrap=True)
-    raise SystemExit(status)
+    request = {"mode": "preview", "source": source, "reason": reason, "requested_by": requested_by}
+    if action:
+        request["action"] = action
+    end = follow(deployment, deployment.start(request), console, as_json=as_json)
+    print_next_steps(end, console)
+    raise SystemExit(end.exit_status)
 
 
 @main.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_as_json
+@as_json_option
 def check(file: Path, as_json: bool) -> None:
     """Read FILE here, without AWS: who is named in it, or why it would be refused.
 
     Whether the portal knows them, a preview says.
     """
-    console = _console(as_json)
+    console = make_console(as_json=as_json)
     found = check_file(file, today=datetime.now(UTC).date())
     if found.refusal:
         console.print(shown(found.refusal), soft_wrap=True)
     else:
-        table = _table("line", *COLUMNS.values())
+        table = make_table("line", *COLUMNS.values())
         for entry in found.entries[:_SHOWN]:
             cells = (str(entry.line), *(getattr(entry, name) for name in COLUMNS))
             table.add_row(*map(shown, cells))
@@ -185,14 +179,14 @@ def check(file: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("run_id")
-@_as_json
+@as_json_option
 @click.pass_obj
 def plan(stack_name: str, run_id: str, as_json: bool) -> None:
     """Show a run's plan: its figures, and what is to become of each entry."""
-    console, deployment = _console(as_json), Deployment(stack_name)
-    found, digest, _ = _sealed(deployment, run_id)
+    console, deployment = make_console(as_json=as_json), Deployment(stack_name)
+    found, digest, _ = sealed_plan(deployment, run_id)
     show_plan(found, console=console, users=len(found.users))
-    table = _table("line", "entry", "user id", "username", "e-mail", "outcome", "reason")
+    table = make_table("line", "entry", "user id", "username", "e-mail", "outcome", "reason")
     for planned in found.entries:
         user = planned.user
         who = (user.user_id, user.username, user.email) if user else ("", "", "")
@@ -208,30 +202,31 @@ def plan(stack_name: str, run_id: str, as_json: bool) -> None:
 
 @main.command()
 @click.argument("run_id")
-@_yes_delete
-@_who_and_why
-@_as_json
+@yes_options(*REQUESTED)
+@who_and_why
+@as_json_option
 @click.pass_obj
 def apply(
     stack_name: str,
+    /,
     run_id: str,
-    yes_delete: int | None,
     reason: str,
     requested_by: str,
     as_json: bool,
+    **yes: int | None,
 ) -> None:
-    """Delete exactly the users of a preview's plan, once.
+    """Delete, disable or enable exactly the users of a preview's plan, once.
 
     The plan's figures are shown, and the number of users has to be typed.
     """
-    console, deployment = _console(as_json), Deployment(stack_name)
-    found, digest, run = _sealed(deployment, run_id)
+    console, deployment = make_console(as_json=as_json), Deployment(stack_name)
+    found, digest, run = sealed_plan(deployment, run_id)
     show_plan(found, console=console, users=len(found.users))
     if found.refusal or found.mode is not Mode.PREVIEW or not run.plan_sha256:
-        _refuse("This is no plan that may be applied. Start a new preview, and apply that one.")
+        refuse("This is no plan that may be applied. Start a new preview, and apply that one.")
     if digest != run.plan_sha256:
-        _refuse("This plan was edited since its preview. Find out who did, then preview again.")
-    _confirm(len(found.users), yes_delete)
+        refuse("This plan was edited since its preview. Find out who did, then preview again.")
+    confirm(len(found.users), found.action, found.grace_days, yes)
     arn = deployment.start(
         {
             "mode": "apply",
@@ -240,64 +235,66 @@ def apply(
             "requested_by": requested_by,
         }
     )
-    raise SystemExit(_follow(deployment, arn, console, as_json=as_json))
+    raise SystemExit(follow(deployment, arn, console, as_json=as_json).exit_status)
 
 
 @main.command()
 @click.argument("run_id")
-@_yes_delete
-@_who_and_why
-@_as_json
+@yes_options(*REQUESTED)
+@who_and_why
+@as_json_option
 @click.pass_obj
 def resume(
     stack_name: str,
+    /,
     run_id: str,
-    yes_delete: int | None,
     reason: str,
     requested_by: str,
     as_json: bool,
+    **yes: int | None,
 ) -> None:
     """Do what a run left open: its failed, unknown and not attempted users.
 
     The figures are shown, and the number of users has to be typed.
     """
-    console, deployment = _console(as_json), Deployment(stack_name)
+    console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     run_id = deployment.ledger.runs.id_of(run_id)
-    found, _, _ = _sealed(deployment, run_id)
+    found, _, _ = sealed_plan(deployment, run_id)
     final = {row.user_id for row in deployment.ledger.users.read_all(run_id) if row.is_final}
     still_open = [user for user in found.users if user.user_id not in final]
     show_plan(found, console=console, users=len(still_open))
     if found.mode is not Mode.APPLY or not still_open:
-        _refuse(f"Run {run_id} left nobody open: there is nothing to resume.")
-    _confirm(len(still_open), yes_delete)
+        refuse(f"Run {run_id} left nobody open: there is nothing to resume.")
+    confirm(len(still_open), found.action, found.grace_days, yes)
     arn = deployment.start(
         {"mode": "apply", "resume": run_id, "reason": reason, "requested_by": requested_by}
     )
-    raise SystemExit(_follow(deployment, arn, console, as_json=as_json))
+    raise SystemExit(follow(deployment, arn, console, as_json=as_json).exit_status)
 
 
 @main.command()
 @click.argument("run_id")
 @click.option("--watch", "watching", is_flag=True, help="Follow it to its end.")
-@_as_json
+@as_json_option
 @click.pass_obj
 def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     """Say how a run stands, or how it ended."""
-    console, deployment = _console(as_json), Deployment(stack_name)
+    console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     if quiet := quiet_sentence(deployment.ledger.portal.pace(), now=time.time()):
         console.print(quiet, soft_wrap=True)
     if behind := deployment.waits_for(run_id):  # waiting to resume a run, perhaps
         if watching:
             arn = deployment.execution_arn(run_id)
-            raise SystemExit(_follow(deployment, arn, console, as_json=as_json))
+            raise SystemExit(follow(deployment, arn, console, as_json=as_json).exit_status)
         console.print(f"{run_id}: waits for run {behind} to end", soft_wrap=True)
         if as_json:
             click.echo(json.dumps({"run_id": run_id, "status": "WAITING", "waits_for": behind}))
         return
-    run = _run(deployment, run_id)
+    run = run_of(deployment, run_id)
     execution = deployment.execution(run.execution_arn)
     if execution and execution.is_running and watching:
-        raise SystemExit(_follow(deployment, run.execution_arn, console, as_json=as_json))
+        followed = follow(deployment, run.execution_arn, console, as_json=as_json)
+        raise SystemExit(followed.exit_status)
     if execution is None:
         end = ended(deployment, run.run_id)
     else:
@@ -312,7 +309,8 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
     planned = deployment.bucket.read_plan(run.run_id)
     standing = execution.status if execution else "ENDED WITHOUT A REPORT"
     source = shown(run.source)
-    console.print(f"{run.run_id}: {standing}, {run.mode} of {source}", soft_wrap=True)
+    said = f"{run.run_id}: {standing}, {run.mode} of {source}, to {to_do(run.action)}"
+    console.print(said, soft_wrap=True)
     if planned:
         done = sum(outcomes.values())
         console.print(f"{done} of {len(planned.users)} users done, {run.renewals} token renewals")
@@ -322,8 +320,8 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
         console.print(shown(f"Stopped by {run.stop.by}: {run.stop.reason}"), soft_wrap=True)
     if as_json:
         users = len(planned.users) if planned else None
-        line = {"run_id": run.run_id, "status": standing, "users": users, "outcomes": outcomes}
-        click.echo(json.dumps(line))
+        line = {"run_id": run.run_id, "status": standing, "action": run.action, "users": users}
+        click.echo(json.dumps({**line, "outcomes": outcomes}))
 
 
 @main.command()
@@ -346,7 +344,7 @@ def stop(stack_name: str, run_id: str, portal: bool, lift: bool, reason: str, by
     order = {"reason": reason, "by": by}
     if run_id:
         order["run_id"] = deployment.ledger.runs.id_of(run_id)
-    _order(deployment, {"lift" if lift else "stop": order}, kind="stop")
+    give_order(deployment, {"lift" if lift else "stop": order}, kind="stop")
 
 
 @main.command("end-quiet")
@@ -357,7 +355,9 @@ def stop(stack_name: str, run_id: str, portal: bool, lift: bool, reason: str, by
 @click.pass_obj
 def end_quiet(stack_name: str, reason: str, by: str) -> None:
     """Call the portal again before the time that it asked to be left alone is over."""
-    _order(Deployment(stack_name), {"end_quiet": {"reason": reason, "by": by}}, kind="end-quiet")
+    give_order(
+        Deployment(stack_name), {"end_quiet": {"reason": reason, "by": by}}, kind="end-quiet"
+    )
 
 
 @main.command()
@@ -369,11 +369,11 @@ def end_quiet(stack_name: str, reason: str, by: str) -> None:
     show_default=True,
     help="Where the files are copied.",
 )
-@_as_json
+@as_json_option
 @click.pass_obj
 def report(stack_name: str, run_id: str, out: Path, as_json: bool) -> None:
     """Copy a run's report (HTML, JSON, CSV), and say how it ended."""
-    console, deployment = _console(as_json), Deployment(stack_name)
+    console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     end = ended(deployment, run_id)
     if end is None or not copy_reports(deployment, end.run_id, out):
         raise click.ClickException(
@@ -383,12 +383,12 @@ def report(stack_name: str, run_id: str, out: Path, as_json: bool) -> None:
 
 
 @main.command()
-@_as_json
+@as_json_option
 @click.pass_obj
 def runs(stack_name: str, as_json: bool) -> None:
     """List the last runs, the newest first."""
-    console, deployment = _console(as_json), Deployment(stack_name)
-    table = _table("run", "started (UTC)", "status", "mode", "started by", "source")
+    console, deployment = make_console(as_json=as_json), Deployment(stack_name)
+    table = make_table("run", "started (UTC)", "status", "mode", "action", "started by", "source")
     lines = []
     for arn in deployment.executions():
         name = arn.rpartition(":")[2]
@@ -403,6 +403,7 @@ def runs(stack_name: str, as_json: bool) -> None:
             "started_at": iso(run.started_at),
             "status": standing,
             "mode": str(run.mode),
+            "action": run.action,
             "trigger": run.trigger,
             "source": run.source,
         }
@@ -417,20 +418,55 @@ def runs(stack_name: str, as_json: bool) -> None:
 
 
 @main.command()
-@_as_json
+@click.option(
+    "--try-disabling",
+    "test_account",
+    metavar="USER-ID",
+    help="Disable this user, and enable them again: an enabled TEST ACCOUNT of the portal, nobody's"
+    " own. Shows whether the portal's PUT does what is assumed of it.",
+)
+@click.option(
+    "--yes-disable",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="For scripts, with --try-disabling: 1, the number of users to disable.",
+)
+@as_json_option
 @click.pass_obj
-def doctor(stack_name: str, as_json: bool) -> None:
-    """Say what works, what does not, and how to fix it. Nobody is touched."""
-    console = _console(as_json)
+def doctor(
+    stack_name: str, test_account: str | None, yes_disable: int | None, as_json: bool
+) -> None:
+    """Say what works, what does not, and how to fix it.
+
+    Nobody is touched, unless you name a test account to try disabling on.
+    """
+    if test_account and not is_user_id(test_account):
+        raise click.UsageError("--try-disabling takes a user id: a name may be another user's.")
+    console = make_console(as_json=as_json)
     found: list[Finding] = []
     marks = {State.WELL: "[green]✓[/green]", State.WRONG: "[red]✗[/red]", State.UNKNOWN: "?"}
     deployment = Deployment(stack_name)
-    for finding in findings(stack_name, lambda arn: _wait(deployment, arn)):
+
+    def show(finding: Finding) -> None:
         found.append(finding)
         said = shown(finding.said)
         console.print(f" {marks[finding.state]} {finding.what:<22}  {said}", soft_wrap=True)
         if finding.state is State.WRONG and finding.fix:
             console.print(f"   {'':<22}  → {shown(finding.fix)}", soft_wrap=True)
+
+    def watch_quietly(arn: str) -> Execution:
+        return wait(deployment, arn)
+
+    for finding in findings(stack_name, watch_quietly):
+        show(finding)
+    if test_account:
+        said = (
+            f"\nUser {test_account} will be disabled, and enabled again: name a test account only."
+        )
+        console.print(said, soft_wrap=True)
+        confirm(1, Action.DISABLE, 0, {"yes_disable": yes_disable})
+        for finding in Trial(deployment, test_account, watch_quietly).findings():
+            show(finding)
     wrong = [finding.what for finding in found if finding.state is State.WRONG]
     console.print(f"\nWrong: {', '.join(wrong)}." if wrong else "\nNothing is wrong.")
     if as_json:
@@ -438,58 +474,8 @@ def doctor(stack_name: str, as_json: bool) -> None:
     raise SystemExit(ENDED_OTHERWISE if wrong else SUCCEEDED)
 
 
-# What the commands share
-
-
 def _entries(found: Sized) -> str:
     return "entry" if len(found) == 1 else "entries"
-
-
-def _console(as_json: bool) -> Console:
-    return Console(stderr=as_json, highlight=False)
-
-
-def _table(first: str, *others: str) -> Table:
-    """Return a table whose first column is never cut, because other commands take it as input."""
-    table = Table(box=None)
-    table.add_column(first, no_wrap=True)
-    for name in others:
-        table.add_column(name, overflow="fold")
-    return table
-
-
-def _follow(deployment: Deployment, arn: str, console: Console, *, as_json: bool) -> int:
-    end = ended_by(deployment, watch(deployment, arn, console))
-    return print_end(end, deployment, console=console, as_json=as_json)
-
-
-def _wait(deployment: Deployment, arn: str) -> Execution:
-    return watch(deployment, arn, Console(quiet=True))
-
-
-def _order(deployment: Deployment, order: dict[str, Any], *, kind: str) -> None:
-    """Send an order and print what was done; exit if it was refused."""
-    execution = _wait(deployment, deployment.start(order, kind=kind))
-    if not execution.succeeded:
-        _refuse(execution.cause.partition(" Report: ")[0])
-    _console(as_json=False).print(execution.nothing_because, soft_wrap=True)
-
-
-def _run(deployment: Deployment, name: str) -> RunRow:
-    run = deployment.ledger.runs.read(deployment.ledger.runs.id_of(name))
-    if run is None:
-        raise click.ClickException(f"There is no run {name}. List them: bulk-user-deletion runs")
-    return run
-
-
-def _sealed(deployment: Deployment, run_id: str) -> tuple[Plan, str, RunRow]:
-    run = _run(deployment, run_id)
-    sealed = deployment.bucket.read_sealed(run.run_id)
-    if sealed is None:
-        raise click.ClickException(
-            f"Run {run_id} has no plan. See why: bulk-user-deletion status {run_id}"
-        )
-    return (*sealed, run)
 
 
 def _outcomes(deployment: Deployment, run_id: str) -> dict[str, int]:
@@ -500,21 +486,5 @@ def _outcomes(deployment: Deployment, run_id: str) -> dict[str, int]:
     return outcomes
 
 
-def _confirm(users: int, typed: int | None) -> None:
-    """Continue only if the number of users was typed, or given with --yes-delete."""
-    if not users:
-        _refuse("Nobody is left to delete.")
-    if typed is None:
-        try:
-            typed = click.prompt("Type the number of users to delete", type=int, err=True)
-        except click.Abort:
-            _refuse(
-                f"\nThe number was not typed: nothing was started. In scripts: --yes-delete {users}"
-            )
-    if typed != users:
-        _refuse(f"That is not the number: the plan deletes {users} users. Nothing was started.")
-
-
-def _refuse(why: str) -> NoReturn:
-    click.echo(why, err=True)
-    raise SystemExit(REFUSED)
+for _command in (due, withdraw, enable):
+    main.add_command(_command)

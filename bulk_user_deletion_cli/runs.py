@@ -12,12 +12,14 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.runs import Pace, RunStatus
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.text import showable
 from bulk_user_deletion_cli.deployment import Deployment, Execution
 from bulk_user_deletion_cli.display import Display
+from bulk_user_deletion_cli.wording import days
 
 SUCCEEDED, ENDED_OTHERWISE, REFUSED = 0, 1, 2
 
@@ -65,14 +67,12 @@ class Ended:
 
     @property
     def exit_status(self) -> int:
-        """0 when the run succeeded, 2 when it was refused before anything was deleted, else 1."""
-        match self.status:
-            case RunStatus.SUCCEEDED | RunStatus.NOBODY_DELETED | RunStatus.PREVIEWED:
-                return SUCCEEDED
-            case RunStatus.REFUSED:
-                return REFUSED
-            case _:
-                return ENDED_OTHERWISE
+        """0 when the run succeeded, 2 when it was refused before anybody was touched, else 1."""
+        if self.status == RunStatus.REFUSED:
+            return REFUSED
+        # The status may also be that of an execution, such as ABORTED.
+        is_success = any(self.status == status for status in RunStatus if status.is_success)
+        return SUCCEEDED if is_success else ENDED_OTHERWISE
 
 
 def ended(deployment: Deployment, name: str) -> Ended | None:
@@ -150,22 +150,30 @@ def copy_reports(deployment: Deployment, run_id: str, out: Path) -> dict[str, st
 
 
 def show_plan(plan: Plan, *, console: Console, users: int) -> None:
-    """Print a plan's figures; `users` is how many users would be deleted now."""
+    """Print a plan's figures; `users` is how many users would be changed now."""
     limits, estimate = plan.limits, plan.estimate
-    share = 100 * users / plan.portal_users if plan.portal_users else 0
+    of, kind = plan.portal_users, "users"
+    if not plan.action.deletes:
+        of, kind = plan.enabled_users, "enabled users"
+    share = 100 * users / of if of else 0
     rows = {
         "Plan of run": plan.run_id,
         "Source": plan.source,
         "Reason": plan.reason or "not said",
         "Requested by": plan.requested_by or "not said",
         "Entries": f"{len(plan.entries)}, {plan.distinct} of them different",
-        "To be deleted": f"{users} users, {share:.1f} % of the portal's {plan.portal_users}",
+        f"To be {plan.action.done}": f"{users} users, {share:.1f} % of the portal's {of} {kind}",
         "Limits": f"{limits.max_users} users and {limits.max_percent:g} % per run,"
         f" {limits.max_users_per_day} and {limits.max_percent_per_day:g} % per day"
         f" ({plan.last_day} in the last 24 hours)",
         "Pace": f"{limits.canary_users} first, one by one; {limits.wait_seconds} s after each",
         "Estimate": f"{estimate.seconds / 60:.0f} min, {estimate.usd:.2f} USD (modelled)",
     }
+    if plan.action is Action.DISABLE_THEN_DELETE:
+        rows["Later"] = (
+            f"deleted {days(plan.grace_days)} after they were seen disabled, unless withdrawn:"
+            " applying this plan approves both"
+        )
     for name, value in rows.items():
         console.print(f"{name:>14}  {shown(value)}", soft_wrap=True)
     for warning in plan.warnings:

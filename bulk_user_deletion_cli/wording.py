@@ -1,0 +1,43 @@
+"""The words for what a run does to its users."""
+
+from bulk_user_deletion.models.actions import Action
+
+# A person who asks for an action names one of these.
+REQUESTED = (Action.DISABLE, Action.DISABLE_THEN_DELETE, Action.DELETE, Action.ENABLE)
+
+_VERBS = {
+    Action.DELETE: "delete",
+    Action.DELETE_DUE: "delete",
+    Action.DISABLE: "disable",
+    Action.DISABLE_THEN_DELETE: "disable",
+    Action.ENABLE: "enable",
+}
+_ING = {"delete": "Deleting", "disable": "Disabling", "enable": "Enabling"}
+
+
+def verb(action: Action) -> str:
+    """Return what happens to a user in the run itself: delete, disable or enable."""
+    return _VERBS[action]
+
+
+def in_progress(action: Action) -> str:
+    """Return what a run is doing to its users."""
+    return _ING[verb(action)]
+
+
+def to_do(action: Action, grace_days: int = 0) -> str:
+    """Return what applying a plan does to its users, now and later; 0 days if it is not known."""
+    if action is not Action.DISABLE_THEN_DELETE:
+        return verb(action)
+    return f"disable now and delete {f'{days(grace_days)} ' if grace_days else ''}later"
+
+
+def days(number: int) -> str:
+    """Return a number of days."""
+    return "1 day" if number == 1 else f"{number} days"
+
+
+def yes_option(action: Action) -> str:
+    """Return the option that stands for typing the number of users."""
+    name = Action.DELETE if action is Action.DELETE_DUE else action
+    return f"--yes-{name.value.replace('_', '-')}"
