@@ -138,8 +138,9 @@ class SecondEngine:
         patch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: None))
         patch.setattr(EventManager, "add_event", self._noting(EventManager.add_event))
         machine = definition()
-        # moto wants this one as a float.
-        machine["States"]["DeleteUsers"]["ToleratedFailurePercentage"] = 100.0
+        for state in ("DeleteUsers", "SwitchUsers"):
+            # moto wants this one as a float.
+            machine["States"][state]["ToleratedFailurePercentage"] = 100.0
         self._client = boto3.client("stepfunctions")
         self._machine = self._client.create_state_machine(
             name="bulk-user-deletion",
