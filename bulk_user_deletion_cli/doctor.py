@@ -232,7 +232,7 @@ def _grace_time(what: str, deployment: Deployment) -> Finding:
         return Finding(what, State.WRONG, problem, fix)
     said = f"LeaverAction is {action}"
     if action is Action.DISABLE_THEN_DELETE:
-        said = f"{said}: deleted {days(deployment.grace.days)} after they were seen disabled"
+        said = f"{said}: deleted {days(deployment.grace.days)} after a look saw them disabled"
     return Finding(what, State.WELL, said)
 
 

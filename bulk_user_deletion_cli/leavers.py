@@ -25,7 +25,7 @@ from bulk_user_deletion_cli.parts import (
     who_and_why,
 )
 from bulk_user_deletion_cli.runs import ENDED_OTHERWISE, SUCCEEDED, shown
-from bulk_user_deletion_cli.wording import days
+from bulk_user_deletion_cli.wording import days, moment
 
 _OPEN = (LeaverState.WAITING, LeaverState.DELETING, LeaverState.HELD)
 _DATED = {LeaverState.WAITING, LeaverState.DELETING}
@@ -57,21 +57,22 @@ def due(stack_name: str, states: tuple[str, ...], as_json: bool) -> None:
     grace, now = deployment.grace, int(time.time())
     listed = [leaver for leaver in deployment.leavers() if leaver.state in states]
     lines = [line_of(leaver, grace=grace, now=now) for leaver in by_date(listed, grace)]
-    table = make_table("user id", "state", "disabled (UTC)", "due (UTC)", "why", "run")
+    table = make_table("user id", "run", "state", "disabled (UTC)", "due (UTC)", "why", whole=2)
     for line in lines[:_SHOWN]:
         table.add_row(
             line["user_id"],
+            shown(line["run_id"]),
             line["state"],
-            _moment(line["disabled_at"]),
-            _moment(line["due_at"]),
+            moment(line["disabled_at"]),
+            moment(line["due_at"]),
             shown(line["why"]),
-            line["run_id"],
         )
     if lines:
         console.print(table)
     if len(lines) > _SHOWN:
         console.print(f"These are the first {_SHOWN}; --json has all of them.")
-    console.print(counted(listed, grace=grace, now=now))
+    nobody = f"Nobody is {' or '.join(states)}."
+    console.print(counted(listed, grace=grace, now=now) if listed else nobody)
     if as_json:
         click.echo(json.dumps({"leavers": lines}))
 
@@ -188,8 +189,6 @@ def line_of(leaver: Leaver, *, grace: Grace, now: int) -> dict[str, Any]:
 
 def counted(leavers: Sequence[Leaver], *, grace: Grace, now: int) -> str:
     """Return how many leavers there are by state, and how many of them are due."""
-    if not leavers:
-        return "There is nobody."
     counts = Counter(leaver.state for leaver in leavers)
     by_state = ", ".join(f"{counts[state]} {state}" for state in LeaverState if counts[state])
     due = sum(is_due(leaver, now=now, grace=grace) for leaver in leavers)
@@ -217,7 +216,3 @@ def _why(leaver: Leaver, *, grace: Grace, now: int) -> str:
             return f"by {leaver.by}: {leaver.reason}"
         case _:
             return leaver.reason
-
-
-def _moment(text: str) -> str:
-    return text[:16].replace("T", " ")

@@ -52,7 +52,7 @@ from bulk_user_deletion_cli.runs import (
     shown,
 )
 from bulk_user_deletion_cli.trial import Trial
-from bulk_user_deletion_cli.wording import REQUESTED, to_do
+from bulk_user_deletion_cli.wording import REQUESTED, moment, to_do, verb
 
 _LISTED = 20
 _SHOWN = 1_000
@@ -388,7 +388,7 @@ def report(stack_name: str, run_id: str, out: Path, as_json: bool) -> None:
 def runs(stack_name: str, as_json: bool) -> None:
     """List the last runs, the newest first."""
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
-    table = make_table("run", "started (UTC)", "status", "mode", "action", "started by", "source")
+    table = make_table("run", "started (UTC)", "status", "mode", "started by", "source")
     lines = []
     for arn in deployment.executions():
         name = arn.rpartition(":")[2]
@@ -403,13 +403,13 @@ def runs(stack_name: str, as_json: bool) -> None:
             "started_at": iso(run.started_at),
             "status": standing,
             "mode": str(run.mode),
-            "action": run.action,
             "trigger": run.trigger,
             "source": run.source,
         }
-        lines.append(line)
-        line_shown = {**line, "started_at": line["started_at"][:16].replace("T", " ")}
-        table.add_row(*map(shown, line_shown.values()))
+        lines.append({**line, "action": run.action})
+        line["started_at"] = moment(line["started_at"])
+        line["mode"] = f"{run.mode}, {verb(run.action)}"
+        table.add_row(*map(shown, line.values()))
         if len(lines) == _LISTED:
             break
     console.print(table if lines else "There was no run yet.")

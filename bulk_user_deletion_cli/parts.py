@@ -57,12 +57,14 @@ def make_console(*, as_json: bool) -> Console:
     return Console(stderr=as_json, highlight=False)
 
 
-def make_table(first: str, *others: str) -> Table:
-    """Return a table whose first column is never cut, because other commands take it as input."""
+def make_table(*names: str, whole: int = 1) -> Table:
+    """Return a table whose first columns are never cut, because other commands take them as input.
+
+    `whole` is how many these are.
+    """
     table = Table(box=None)
-    table.add_column(first, no_wrap=True)
-    for name in others:
-        table.add_column(name, overflow="fold")
+    for number, name in enumerate(names):
+        table.add_column(name, no_wrap=number < whole, overflow="fold")
     return table
 
 

@@ -37,6 +37,11 @@ def days(number: int) -> str:
     return "1 day" if number == 1 else f"{number} days"
 
 
+def moment(iso_time: str) -> str:
+    """Return a time, or nothing, as tables show it: to the minute."""
+    return iso_time[:16].replace("T", " ")
+
+
 def yes_option(action: Action) -> str:
     """Return the option that stands for typing the number of users."""
     name = Action.DELETE if action is Action.DELETE_DUE else action

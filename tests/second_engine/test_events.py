@@ -14,21 +14,27 @@ EVENTS = Path(__file__).parents[2] / "events"
 # The result of each: the status of its run, or what was done instead of one.
 ENDS = {
     "apply_dataset.json": "SUCCEEDED",
+    "apply_disable.json": "SUCCEEDED",
     "apply_file.json": "SUCCEEDED",
     "apply_list.json": "SUCCEEDED",
     "apply_plan.json": "SUCCEEDED",
     "check_portal.json": "The portal answers as it should, and lists 40 users.",
     "close_run.json": "STOPPED",
+    "due.json": "Nobody waits to be deleted.",
     "end_quiet.json": "The portal may be called again: it had asked to be left alone until"
     " 2100-01-01T00:00:00Z.",
     "file_drop.json": "SUCCEEDED",
     "lift_stop.json": "The stop for every run on this portal is lifted.",
     "preview_dataset.json": "PREVIEWED",
+    "preview_disable.json": "PREVIEWED",
+    "preview_enable.json": "PREVIEWED",
     "preview_list.json": "PREVIEWED",
     "resume.json": "SUCCEEDED",
     "schedule.json": "PREVIEWED",
     "stop_portal.json": "The stop for every run on this portal is set: no further user is started.",
     "stop_run.json": "The stop for run left-open is set: no further user is started.",
+    "withdraw_run.json": "Withdrawn by night shift. will not be deleted: 118.",
+    "withdraw_users.json": "Withdrawn by night shift. will not be deleted: 118.",
 }
 
 
@@ -45,6 +51,9 @@ def prepare(engine: SecondEngine, name: str) -> dict[str, str]:
         case "resume.json" | "stop_run.json":
             engine.trouble["DeleteUser"] = ["ZeroDivisionError"]
             engine.execute({"mode": "apply", "source": {"users": ["118"]}}, "left-open")
+        case "withdraw_users.json" | "withdraw_run.json" | "preview_enable.json":
+            request = {"mode": "apply", "action": "disable_then_delete"}
+            engine.execute({**request, "source": {"users": ["118"]}}, "left-open")
         case "close_run.json":
             stack.plan(["118"], "cut-off")
         case "end_quiet.json":
