@@ -8,8 +8,9 @@ from typing import cast
 import pytest
 
 from bulk_user_deletion.executions import ExecutionStatus
+from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion_cli.deployment import Deployment, Execution
-from bulk_user_deletion_cli.runs import ended_by
+from bulk_user_deletion_cli.runs import Ended, ended_by
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,18 @@ def test_the_report_of_an_earlier_round_is_not_reported_as_the_end_of_this_one(
     )
 
     assert ended_by(cast("Deployment", deployment), resuming).status == status
+
+
+@pytest.mark.parametrize("status", RunStatus)
+def test_the_exit_status_is_that_of_the_execution_unless_the_run_was_refused(
+    status: RunStatus,
+) -> None:
+    refused = status is RunStatus.REFUSED
+
+    expected = 2 if refused else 0 if status.is_success else 1
+    assert Ended("run-1", status, "", {}).exit_status == expected
+
+
+@pytest.mark.parametrize("status", sorted(set(ExecutionStatus) - {ExecutionStatus.SUCCEEDED}))
+def test_an_execution_that_ended_without_a_report_is_no_success(status: ExecutionStatus) -> None:
+    assert Ended("run-1", status, "", {}).exit_status == 1
