@@ -252,27 +252,33 @@ def test_doctor_says_that_dropped_files_start_nothing(
     assert "Enable the rule" in result.stderr
 
 
-def test_doctor_says_that_the_schedule_is_off(
+def test_doctor_says_which_schedule_is_off(
     application: Application, scheduled: Application, command: Command
 ) -> None:
     well = command("--stack-name", "nightly", "doctor", "--json")
     scheduler = boto3.client("scheduler")
-    [schedule] = scheduler.list_schedules(NamePrefix="nightly")["Schedules"]
-    found = scheduler.get_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
-    scheduler.update_schedule(
-        Name=schedule["Name"],
-        GroupName=schedule["GroupName"],
-        ScheduleExpression=found["ScheduleExpression"],
-        FlexibleTimeWindow=found["FlexibleTimeWindow"],
-        Target=found["Target"],
-        State="DISABLED",
-    )
+    schedules = scheduler.list_schedules(NamePrefix="nightly")["Schedules"]
+    assert len(schedules) == 2
+    for schedule in schedules:
+        found = scheduler.get_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
+        change: Any = {
+            "Name": schedule["Name"],
+            "GroupName": schedule["GroupName"],
+            "ScheduleExpression": found["ScheduleExpression"],
+            "FlexibleTimeWindow": found["FlexibleTimeWindow"],
+            "Target": found["Target"],
+        }
+        scheduler.update_schedule(**change, State="DISABLED")
 
-    off = command("--stack-name", "nightly", "doctor", "--json")
+        off = command("--stack-name", "nightly", "doctor", "--json")
 
-    assert (said(well)["Schedule"], said(off)["Schedule"]) == ("well", "wrong"), off.output
-    assert "cron(0 20 ? * FRI *)" in off.stderr
-    assert "Enable the schedule" in off.stderr
+        scheduler.update_schedule(**change, State="ENABLED")
+        ours = found["ScheduleExpression"] == "cron(0 20 ? * FRI *)"
+        what = "Schedule" if ours else "Schedule of deletions"
+        assert said(well)[what] == "well"
+        assert [name for name, state in said(off).items() if state == "wrong"] == [what]
+        assert f"{found['ScheduleExpression']} (UTC) is off" in off.stderr
+        assert "Enable the schedule" in off.stderr
 
 
 def test_doctor_says_that_the_stack_does_not_exist(
