@@ -187,4 +187,4 @@ def test_a_run_that_disabled_leavers_says_how_to_withdraw_them() -> None:
     [piece] = advice(report)
 
     assert "deleted 30 days after that" in piece.text
-    assert piece.command == "bulk-user-deletion withdraw --run run-1"
+    assert piece.command == "bulk-user-deletion withdraw --run run-1 --reason WHY"

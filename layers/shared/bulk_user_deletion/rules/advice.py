@@ -163,5 +163,5 @@ def _for_leavers(report: Report) -> Iterator[Advice]:
             f"Whoever is disabled is deleted {report.grace_days} days after that. To keep somebody,"
             " withdraw them before.",
             {"withdraw": {"run_id": report.run_id, "reason": "WHY", "by": "WHO"}},
-            f"bulk-user-deletion withdraw --run {report.run_id}",
+            f"bulk-user-deletion withdraw --run {report.run_id} --reason WHY",
         )
