@@ -74,7 +74,7 @@ def test_rule_9_fifty_leavers_are_disabled_at_once_and_deleted_after_their_grace
 
     # What happens to five of them in the month after that.
     said = application.order({"withdraw": {"users": [withdrawn], "reason": "stays", "by": "hr"}})
-    assert said == f"Withdrawn by hr. will not be deleted: {withdrawn}."
+    assert said == f"Withdrawn by hr. Will not be deleted: {withdrawn}."
     portal.edit(rehired, enabled="Y")
     portal.edit(renamed, username="another.name")
     portal.remove(gone)

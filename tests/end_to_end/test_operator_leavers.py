@@ -75,7 +75,7 @@ def test_leavers_are_disabled_and_listed_one_is_withdrawn_and_enabled(
     assert rows[str(first)]["state"] == "waiting"
     assert rows[str(first)]["disabled_at"] < rows[str(first)]["due_at"]
     assert withdrawn.exit_code == 0, withdrawn.output
-    assert f"will not be deleted: {first}" in withdrawn.output
+    assert f"Will not be deleted: {first}" in withdrawn.output
     assert str(first) not in {row["user_id"] for row in said(left)["leavers"]}
     assert said(enabling)["outcomes"] == {"would_enable": 1}
     assert (given_back.exit_code, said(given_back)["outcomes"]) == (0, {"enabled": 1})

@@ -38,7 +38,7 @@ def test_whoever_is_withdrawn_is_not_deleted(
 
     said = withdraw(leaving, users=["111", 112])
 
-    assert said == "Withdrawn by hr. will not be deleted: 111, 112."
+    assert said == "Withdrawn by hr. Will not be deleted: 111, 112."
     calendar.turn(31)
     assert due_run(leaving, "due-31") == {"deleted": 1}
     assert {111, 112} <= portal.user_ids()

@@ -33,8 +33,8 @@ ENDS = {
     "schedule.json": "PREVIEWED",
     "stop_portal.json": "The stop for every run on this portal is set: no further user is started.",
     "stop_run.json": "The stop for run left-open is set: no further user is started.",
-    "withdraw_run.json": "Withdrawn by night shift. will not be deleted: 118.",
-    "withdraw_users.json": "Withdrawn by night shift. will not be deleted: 118.",
+    "withdraw_run.json": "Withdrawn by night shift. Will not be deleted: 118.",
+    "withdraw_users.json": "Withdrawn by night shift. Will not be deleted: 118.",
 }
 
 

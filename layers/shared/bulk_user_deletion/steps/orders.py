@@ -66,24 +66,24 @@ def carry_out_withdrawal(
         said.setdefault(_WITHDRAWN_FROM[leaver.state], []).append(leaver.user_id)
     missing = [user_id for user_id in order.users if user_id not in {a.user_id for a in asked}]
     if missing:
-        said["not known as a leaver"] = missing
+        said["No leavers"] = missing
     if not asked and not run_id:
         raise RequestRefused(
             f"No leaver of this portal has the id {', '.join(missing[:20])}: nobody was withdrawn."
-            " `bulk-user-deletion due` lists all leavers. To keep users who are in no list yet, put"
+            " `bulk-user-deletion due` lists the leavers. To keep users who are in no list yet, put"
             " them into the protected list."
         )
-    lists = "; ".join(f"{what}: {', '.join(user_ids)}" for what, user_ids in said.items())
+    lists = ". ".join(f"{what}: {', '.join(user_ids)}" for what, user_ids in said.items())
     return f"Withdrawn by {order.by}. {lists or 'The run has disabled nobody'}."
 
 
 _WITHDRAWN_FROM = {
-    LeaverState.DISABLED: "will stay disabled",
-    LeaverState.WAITING: "will not be deleted",
-    LeaverState.HELD: "will not be deleted",
-    LeaverState.DELETING: "being deleted right now, their run's report says whether they are gone",
-    LeaverState.WITHDRAWN: "withdrawn before",
-    LeaverState.DONE: "deleted before",
+    LeaverState.DISABLED: "Will stay disabled",
+    LeaverState.WAITING: "Will not be deleted",
+    LeaverState.HELD: "Will not be deleted",
+    LeaverState.DELETING: "Being deleted right now (their run's report says whether they are gone)",
+    LeaverState.WITHDRAWN: "Withdrawn before",
+    LeaverState.DONE: "Deleted before",
 }
 
 
