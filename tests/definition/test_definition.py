@@ -30,6 +30,7 @@ MACHINE = definition()
 STATES = states(MACHINE)
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
 CHOICES = {name: state for name, state in STATES.items() if state["Type"] == "Choice"}
+MAPS = {name: state for name, state in STATES.items() if state["Type"] == "Map"}
 
 OUR_ERRORS = {
     name
@@ -89,7 +90,16 @@ def test_every_state_is_reached_and_every_way_ends() -> None:
             assert bool(ends) != bool(ways_out(state))
 
 
-def test_only_the_word_apply_leads_to_a_delete() -> None:
+def test_there_is_one_map_for_each_kind_of_change() -> None:
+    functions = {
+        name: function_of(state["ItemProcessor"]["States"][state["ItemProcessor"]["StartAt"]])
+        for name, state in MAPS.items()
+    }
+
+    assert functions == {"DeleteUsers": "DeleteUser", "SwitchUsers": "SwitchUser"}
+
+
+def test_only_the_word_apply_leads_to_a_change() -> None:
     without_apply = copy.deepcopy(MACHINE["States"])
     choice = without_apply["PreviewOrApply?"]
     choice["Choices"] = [c for c in choice["Choices"] if c["StringEquals"] != "apply"]
@@ -98,7 +108,21 @@ def test_only_the_word_apply_leads_to_a_delete() -> None:
         reached |= frontier
         frontier = {out for name in frontier for out in ways_out(without_apply[name])} - reached
 
-    assert {"NextBatch", "DeleteUsers"}.isdisjoint(reached)
+    assert {"NextBatch", *MAPS}.isdisjoint(reached)
+
+
+def test_only_a_batch_that_switches_is_switched_and_every_other_one_is_deleted() -> None:
+    without = STATES["AnyUsersLeft?"]["Choices"]
+    some = {"Variable": "$.batch.users", "NumericGreaterThan": 0}
+
+    assert without == [
+        {"Variable": "$.batch.check_losses", "BooleanEquals": True, "Next": "CheckLosses"},
+        {
+            "And": [some, {"Variable": "$.batch.switches", "BooleanEquals": True}],
+            "Next": "SwitchUsers",
+        },
+        {**some, "Next": "DeleteUsers"},
+    ]
 
 
 @pytest.mark.parametrize("name", CHOICES)
@@ -130,6 +154,7 @@ def test_whatever_is_not_clear_ends_in_a_report_or_in_a_failure() -> None:
         "PreviewOrApply?": "ReportRun",
         "AnyUsersLeft?": "ReportRun",
         "Finished?": "Settle",
+        "Switched?": "SettleSwitch",
         "Succeeded?": "RunFailed",
         "OnceMore?": "ReportFailed",
     }
@@ -179,8 +204,9 @@ def test_retries_are_bounded_and_spread(name: str) -> None:
             assert retrier["JitterStrategy"] == "FULL"
 
 
-def test_no_users_failure_aborts_its_siblings() -> None:
-    users = STATES["DeleteUsers"]
+@pytest.mark.parametrize("name", MAPS)
+def test_no_users_failure_aborts_its_siblings(name: str) -> None:
+    users = MAPS[name]
 
     assert users["ToleratedFailurePercentage"] == 100
     for state in users["ItemProcessor"]["States"].values():
@@ -246,9 +272,10 @@ def always_there(machine: dict[str, Any], first: set[str]) -> dict[str, set[str]
 
 
 def test_whatever_a_state_reads_was_set_on_every_way_to_it() -> None:
-    child = set(STATES["DeleteUsers"]["ItemSelector"])
     inputs = {id(MACHINE): set[str]()}
-    inputs[id(STATES["DeleteUsers"]["ItemProcessor"])] = {n.removesuffix(".$") for n in child}
+    for users in MAPS.values():
+        child = {field.removesuffix(".$") for field in users["ItemSelector"]}
+        inputs[id(users["ItemProcessor"])] = child
 
     for machine in machines(MACHINE):
         there = always_there(machine, inputs[id(machine)])
@@ -279,15 +306,17 @@ def test_rule_6_only_fetch_user_ids_reads_what_was_typed_into_the_request() -> N
     assert "ResultPath" not in STATES["BeginRun"]  # its result replaces the input
 
 
-def test_rule_6_of_a_batch_only_the_ids_reach_the_child_executions() -> None:
-    selector = STATES["DeleteUsers"]["ItemSelector"]
+@pytest.mark.parametrize("name", MAPS)
+def test_rule_6_of_a_batch_only_the_ids_reach_the_child_executions(name: str) -> None:
+    selector = MAPS[name]["ItemSelector"]
 
     from_items = {path for path in paths(selector) if "Map.Item" in path}
     assert from_items == {"$$.Map.Item.Value.user_id"}
 
 
-def test_the_maps_result_is_thrown_away_and_so_small_that_it_could_not_fail() -> None:
-    users = STATES["DeleteUsers"]
+@pytest.mark.parametrize("name", MAPS)
+def test_the_maps_result_is_thrown_away_and_so_small_that_it_could_not_fail(name: str) -> None:
+    users = MAPS[name]
     ends = [s for s in users["ItemProcessor"]["States"].values() if not ways_out(s)]
 
     assert users["ResultPath"] is None
@@ -298,18 +327,19 @@ def test_the_maps_result_is_thrown_away_and_so_small_that_it_could_not_fail() ->
 # Cost and pace
 
 
-def test_a_user_with_nothing_going_wrong_costs_four_transitions() -> None:
-    child = STATES["DeleteUsers"]["ItemProcessor"]
-    transitions, name = 1, child["StartAt"]  # the child's start
+@pytest.mark.parametrize("name", MAPS)
+def test_a_user_with_nothing_going_wrong_costs_four_transitions(name: str) -> None:
+    child = MAPS[name]["ItemProcessor"]
+    transitions, current = 1, child["StartAt"]  # the child's start
     while True:
         transitions += 1
-        state = child["States"][name]
+        state = child["States"][current]
         if state.get("End"):
             break
         if state["Type"] == "Choice":
-            [name] = [c["Next"] for c in state["Choices"] if c.get("BooleanEquals") is True]
+            [current] = [c["Next"] for c in state["Choices"] if c.get("BooleanEquals") is True]
         else:
-            name = state["Next"]
+            current = state["Next"]
 
     assert transitions == 4
 
@@ -321,6 +351,8 @@ def test_waits_take_their_seconds_from_the_function() -> None:
         "AwaitTurn": "$.run.wait_seconds",
         "Pace": "$.progress.wait_seconds",
         "Settle": "$.progress.wait_seconds",
+        "PaceSwitches": "$.progress.wait_seconds",
+        "SettleSwitch": "$.progress.wait_seconds",
         "AwaitLeases": "$.summary.wait_seconds",
     }
 
@@ -371,8 +403,9 @@ def test_the_definition_uses_nothing_that_an_interpreter_of_it_lacks() -> None:
 
 def test_a_second_interpreter_accepts_the_definition() -> None:
     as_number = copy.deepcopy(MACHINE)
-    # moto wants this one as a float.
-    as_number["States"]["DeleteUsers"]["ToleratedFailurePercentage"] = 100.0
+    for name in MAPS:
+        # moto wants this one as a float.
+        as_number["States"][name]["ToleratedFailurePercentage"] = 100.0
     with mock_aws():
         client = boto3.client("stepfunctions", region_name="us-east-1")
 

@@ -187,7 +187,8 @@ def test_nobody_may_delete_a_file_or_a_row_that_proves_something() -> None:
         if "dynamodb:DeleteItem" in statement.actions
     }
     assert deletable == {
-        "FetchUserIdsRole": ["stop"],
+        # A due run with nothing to do ends there, and releases its lock.
+        "FetchUserIdsRole": ["lock", "stop"],
         "RefreshTokenRole": ["token"],
         # The record of a deletion that the portal contradicts before the run is closed.
         "ReportRunRole": ["deleted#*", "lock"],
@@ -207,27 +208,20 @@ def test_not_even_an_administrator_deletes_a_report_in_passing() -> None:
     )
 
 
-# One way to a DELETE
+# One way to a DELETE, and one to a PUT
 
 
 def test_one_step_deletes_users_and_one_function_takes_it() -> None:
-    package = PROJECT / "layers/shared/bulk_user_deletion"
-    deleting = [
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*.py")
-        if any(_deletes(node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    ]
-    taking = [
-        path.parent.name
-        for path in (PROJECT / "functions").glob("*/app.py")
-        if "bulk_user_deletion.steps.delete_user" in _imports(path.read_text(encoding="utf-8"))
-    ]
-
-    assert deleting == ["steps/delete_user.py"]
-    assert taking == ["delete_user"]
+    assert _calling("delete") == ["steps/delete_user.py"]
+    assert _taking("delete_user") == ["delete_user"]
 
 
-def test_one_module_speaks_http_and_one_of_its_lines_says_delete() -> None:
+def test_one_step_switches_users_and_one_function_takes_it() -> None:
+    assert _calling("switch") == ["steps/switch_user.py"]
+    assert _taking("switch_user") == ["switch_user"]
+
+
+def test_one_module_speaks_http_and_one_of_its_lines_says_delete_and_one_put() -> None:
     package = PROJECT / "layers/shared/bulk_user_deletion"
     texts = {
         str(path.relative_to(package)): path.read_text(encoding="utf-8")
@@ -237,15 +231,31 @@ def test_one_module_speaks_http_and_one_of_its_lines_says_delete() -> None:
     speaking = {name for name, text in texts.items() if "requests" in _imports(text)}
     assert speaking == {"portal.py"}
     assert texts["portal.py"].count('"DELETE"') == 1
+    assert texts["portal.py"].count('"PUT"') == 1
 
 
-def _deletes(node: ast.AST) -> bool:
-    """Return whether this is a call of a portal's `delete`."""
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "delete"
-    )
+def _calling(method: str) -> list[str]:
+    """Return which modules of the layer call a method of this name."""
+    package = PROJECT / "layers/shared/bulk_user_deletion"
+    return [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if any(
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == method
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        )
+    ]
+
+
+def _taking(step: str) -> list[str]:
+    """Return which functions import a step."""
+    return [
+        path.parent.name
+        for path in (PROJECT / "functions").glob("*/app.py")
+        if f"bulk_user_deletion.steps.{step}" in _imports(path.read_text(encoding="utf-8"))
+    ]
 
 
 def _imports(text: str) -> set[str]:

@@ -120,7 +120,8 @@ def test_a_function_its_folder_and_its_token_have_one_name() -> None:
 
 def test_every_variable_that_the_settings_read_is_set_and_no_other() -> None:
     ours = {name for name in VARIABLES if not name.startswith("POWERTOOLS_")}
-    given = dict.fromkeys(ours, "1") | {"FILE_DROP_MODE": "preview", "PACING": "fixed"}
+    words = {"FILE_DROP_MODE": "preview", "PACING": "fixed", "LEAVER_ACTION": "delete"}
+    given = dict.fromkeys(ours, "1") | words
 
     Settings.from_environment(given)
 
@@ -154,6 +155,14 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "MaxPercent": 10,
         "MaxUsersPerDay": 200,
         "MaxPercentPerDay": 20,
+        "LeaverAction": "delete",
+        "GraceDays": 30,
+        "DueScheduleExpression": "cron(0 3 * * ? *)",
+        "MaxDisableUsers": 100,
+        "MaxDisablePercent": 10,
+        "MaxDisableUsersPerDay": 400,
+        "MaxDisablePercentPerDay": 20,
+        "DisableWaitSeconds": 0,
         "ApplyOnlyPlans": "false",
         "PlanMaxAgeHours": 24,
         "ProtectedList": "",
@@ -322,8 +331,9 @@ def test_what_could_start_no_run_is_kept() -> None:
     for name in ("FileDrop", "ExecutionEnded"):
         [target] = RESOURCES[name]["Properties"]["Targets"]
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
-    schedule = RESOURCES["Schedule"]["Properties"]["Target"]
-    assert schedule["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
+    for name in ("Schedule", "DueSchedule"):
+        target = RESOURCES[name]["Properties"]["Target"]
+        assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
 
 
 def test_the_schedule_exists_only_if_requested_and_passes_its_time() -> None:
@@ -331,13 +341,27 @@ def test_the_schedule_exists_only_if_requested_and_passes_its_time() -> None:
     text = schedule["Properties"]["Target"]["Input"]["Fn::Sub"]
     request = '{"mode": "preview", "source": {"dataset_id": 42}}'
 
-    for name in ("Schedule", "ScheduleGroup", "ScheduleRole"):
-        assert RESOURCES[name]["Condition"] == "HasSchedule"
+    assert schedule["Condition"] == "HasSchedule"
     assert json.loads(text.replace("${ScheduleInput}", request)) == {
         "scheduled_time": "<aws.scheduler.scheduled-time>",
         "request": json.loads(request),
     }
     assert schedule["Properties"]["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
+
+
+def test_whoever_is_due_is_looked_for_every_day_whatever_leaver_action_is_now() -> None:
+    schedule = RESOURCES["DueSchedule"]
+    properties = schedule["Properties"]
+
+    for name in ("DueSchedule", "ScheduleGroup", "ScheduleRole"):
+        assert "Condition" not in RESOURCES[name]
+    assert properties["ScheduleExpression"] == {"Ref": "DueScheduleExpression"}
+    assert properties["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimezone"}
+    assert json.loads(properties["Target"]["Input"]) == {
+        "scheduled_time": "<aws.scheduler.scheduled-time>",
+        "request": {"mode": "apply", "source": {"due": True}},
+    }
+    assert properties["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
 
 
 # Where it runs, and under whose key
@@ -407,6 +431,7 @@ def test_every_parameter_says_what_it_accepts_and_stands_in_one_group() -> None:
             ["/keep.csv", "keep.txt", "inbox/a/b.csv", *(f"{p}keep.csv" for p in KEPT_PREFIXES)],
         ),
         ("ScheduleExpression", ["", "cron(0 20 ? * FRI *)", "rate(1 day)"], ["daily", "cron()"]),
+        ("DueScheduleExpression", ["cron(0 3 * * ? *)", "rate(1 day)"], ["", "daily", "cron()"]),
         ("ScheduleTimezone", ["UTC", "Europe/Paris", "Etc/GMT+2"], ["", "../etc", "a b"]),
         ("ScheduleInput", ["{}", '{"mode": "preview"}'], ["", "[]", '{"a": 1} x']),
         (

@@ -94,7 +94,7 @@ def test_whatever_is_allowed_is_used_and_whatever_is_used_is_allowed(
 
 
 def leave(stack: Stack, set_parameter: Callable[[str, str], None]) -> None:
-    """Disable users, one with an odd answer and one aborted; delete them when they are due."""
+    """Disable users, whom the portal refuses or shows oddly; delete them when they are due."""
     set_parameter("PROTECTED_LIST", "")
     set_parameter("CANARY_USERS", "0")
     set_parameter("LEAVER_ACTION", "disable_then_delete")
@@ -102,13 +102,20 @@ def leave(stack: Stack, set_parameter: Callable[[str, str], None]) -> None:
         stack.portal.edit(user_id, enabled="Y", ldap="N")
     stack.plan(["120", "121", "122", "123"], "leave")
     key = stack.next_batch(run_id="leave")["key"]
+    adapters.cache_clear()
+    stack.portal.faults.script(Fault.FORBIDDEN, method="PUT", user_id=123)
+    stack.change_until_finished("switch_user", 123, key, "leave")
     stack.portal.faults.script(Fault.BUSY_503, method="PUT", user_id=120)
     stack.portal.faults.script(Fault.TOO_MANY_REQUESTS, method="PUT", user_id=121)
     stack.change_until_finished("switch_user", 120, key, "leave")
     stack.change_until_finished("switch_user", 121, key, "leave")
     stack.portal.faults.script(Fault.REDIRECT, method="GET", user_id=122, nth=2)
     with pytest.raises(PortalAnswerUnusable):  # which stops the run
-        stack.change_user("switch_user", 122, key, run_id="leave")
+        stack.change_user("switch_user", 122, key, tries=1, run_id="leave")
+    set_parameter("PROTECTED_LIST", "gone.csv")
+    with pytest.raises(RequestRefused):
+        stack.change_user("switch_user", 122, key, tries=1, run_id="leave")
+    set_parameter("PROTECTED_LIST", "")
     stack.report_run("leave")
     with time_machine.travel(datetime.now(UTC) + timedelta(days=31), tick=True):
         stack.portal.jump(31 * 24 * 3600)
@@ -118,18 +125,21 @@ def leave(stack: Stack, set_parameter: Callable[[str, str], None]) -> None:
 
 
 @pytest.mark.parametrize(
-    "function", ["delete_user", "check_losses", "report_run", "fetch_user_ids", "next_batch"]
+    "function",
+    ["delete_user", "switch_user", "check_losses", "report_run", "fetch_user_ids", "next_batch"],
 )
 def test_no_other_function_reads_the_application_key(stack: Stack, function: str) -> None:
     with acting_as(function), pytest.raises(ClientError, match="AccessDenied"):
         stack.secrets.get_secret_value(SecretId="credentials")
 
 
-OTHERS = ["delete_user", "check_losses", "next_batch", "refresh_token"]
+OTHERS = ["delete_user", "switch_user", "check_losses", "next_batch", "refresh_token"]
 
 
 @pytest.mark.parametrize("function", [*OTHERS, "report_run"])
-@pytest.mark.parametrize("pk", ["run#run-1", "intent", "deleted#abc", "event#abc", "stop"])
+@pytest.mark.parametrize(
+    "pk", ["run#run-1", "intent", "switch", "leaver", "deleted#abc", "event#abc", "stop"]
+)
 def test_nobody_deletes_a_row_that_proves_something(stack: Stack, function: str, pk: str) -> None:
     if (function, pk) == ("report_run", "deleted#abc"):
         return  # it withdraws a deletion that the portal contradicts before the run is closed

@@ -20,11 +20,15 @@ TWO = {"mode": "apply", "source": {"users": ["118", "119"]}}
 
 ONE_CANARY = {**TWO, "options": {"canary_users": 1}}
 
+DISABLE = {**TWO, "action": "disable"}
+
 # Pieces of paths: a word for each state that is entered, in order.
 TOKEN = "BeginRun FetchUserIds RefreshToken"
 PLAN = f"{TOKEN} FetchUserIds PreviewOrApply?"
 BATCH = "NextBatch AnyUsersLeft? DeleteUsers"
 USER = "DeleteUser Finished? Pace"
+SWITCHES = "NextBatch AnyUsersLeft? SwitchUsers"
+SWITCH = "SwitchUser Switched? PaceSwitches"
 REPORT = "NextBatch AnyUsersLeft? ReportRun Succeeded?"
 CANARY = f"{PLAN} {BATCH} {USER} NextBatch AnyUsersLeft?"
 FAILED = "ReportRun Succeeded? RunFailed"
@@ -48,6 +52,7 @@ class Path:
     error: str = ""
     deleted: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)  # beside those deleted
+    disabled: list[int] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     waits: list[float] | None = None
 
@@ -116,6 +121,21 @@ def take_a_moment(engine: SecondEngine) -> None:
     """Make the portal answer before a user is gone."""
     engine.stack.portal.knobs = Knobs(delete_mode="background", seconds_per_delete=0.5)
     engine.during_waits = lambda: time.sleep(0.6)
+
+
+def disable_after_a_moment(engine: SecondEngine) -> None:
+    """Make the portal answer a PUT before the user is disabled."""
+    engine.stack.portal.knobs = Knobs(put_mode="ignored")
+
+    def disabled() -> None:
+        engine.stack.portal.edit(118, enabled="N")
+
+    engine.during_waits = disabled
+
+
+def already_disabled(engine: SecondEngine) -> None:
+    """Disable a user by a run of before."""
+    engine.execute({**DISABLE, "source": {"users": ["120"]}}, "run-0")
 
 
 def seen_before(engine: SecondEngine) -> None:
@@ -334,6 +354,79 @@ PATHS = [
         waits=[3600],
     ),
     Path(
+        "users to disable",
+        f"{PLAN} {SWITCHES} {SWITCH} {SWITCH} {REPORT} RunSucceeded",
+        DISABLE,
+        disabled=[118, 119],
+        waits=[0, 0],
+    ),
+    Path(
+        "a user who is disabled after a moment",
+        f"{PLAN} {SWITCHES} SwitchUser Switched? SettleSwitch {SWITCH} {REPORT} RunSucceeded",
+        {**DISABLE, "source": {"users": ["118"]}},
+        disable_after_a_moment,
+        disabled=[118],
+    ),
+    Path(
+        "losses looked for after a canary that is disabled",
+        f"{PLAN} {SWITCHES} {SWITCH} NextBatch AnyUsersLeft? CheckLosses"
+        f" {SWITCHES} {SWITCH} {REPORT} RunSucceeded",
+        {**ONE_CANARY, "action": "disable"},
+        disabled=[118, 119],
+    ),
+    Path(
+        "token rejected once while users are disabled",
+        f"{PLAN} {SWITCHES} {SWITCH} SwitchUser RefreshTokenForSwitch {SWITCH} {REPORT}"
+        " RunSucceeded",
+        DISABLE,
+        before("SwitchUser", 2, expire),
+        disabled=[118, 119],
+    ),
+    Path(
+        "token always rejected for one user to disable",
+        f"{PLAN} {SWITCHES} {SWITCH} "
+        + "SwitchUser RefreshTokenForSwitch " * 6
+        + f"SwitchLeftToTheReport {REPORT} RunFailed",
+        DISABLE,
+        always(Fault.SESSION_EXPIRED, method="GET", user_id=119),
+        error="RunStopped",
+        disabled=[118],
+    ),
+    Path(
+        "an unknown error while users are disabled",
+        f"{PLAN} {SWITCHES} SwitchUser SwitchLeftToTheReport {SWITCH} {REPORT} RunFailed",
+        DISABLE,
+        trouble("SwitchUser", "ZeroDivisionError"),
+        error="UsersLeftOpen",
+        disabled=[119],
+        calls={"SwitchUser": 2},
+    ),
+    Path(
+        "a batch to disable that is gone",
+        f"{PLAN} {SWITCHES} {FAILED}",
+        DISABLE,
+        lambda engine: engine.functions.after.update(NextBatch=lambda: lose_the_batch(engine)),
+        error="States.Runtime",  # on AWS States.ItemReaderFailed; the Catch is for all
+    ),
+    Path(
+        "a daily run when nobody waits",
+        "BeginRun FetchUserIds PreviewOrApply? NothingToDo",
+        {"mode": "apply", "source": {"due": True}},
+    ),
+    Path(
+        "leavers to withdraw",
+        "BeginRun FetchUserIds PreviewOrApply? NothingToDo",
+        {"withdraw": {"users": ["120"], "reason": "on leave", "by": "hr"}},
+        already_disabled,
+        disabled=[120],
+    ),
+    Path(
+        "access to give back",
+        f"BeginRun FetchUserIds PreviewOrApply? {SWITCHES} {SWITCH} {REPORT} RunSucceeded",
+        {"mode": "apply", "action": "enable", "source": {"users": ["120"]}},
+        already_disabled,
+    ),
+    Path(
         "functions that are asleep",
         f"{PLAN} {BATCH} {USER} {USER} {REPORT} RunSucceeded",
         setup=all_of(
@@ -355,17 +448,24 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_a_path_goes_through_its_states_to_its_end(engine: SecondEngine, path: Path) -> None:
-    there = engine.stack.portal.user_ids()
+    portal = engine.stack.portal
+    there = portal.user_ids()
+    for user_id in (118, 119, 120):
+        portal.edit(user_id, enabled="Y", ldap="N")
+    enabled = with_access(engine)
     path.setup(engine)
 
     ended = engine.execute(path.request)
 
     assert ended.states == path.states.split()
     assert (ended.status, ended.error) == ("FAILED" if path.error else "SUCCEEDED", path.error)
-    assert there - engine.stack.portal.user_ids() == {*path.deleted, *path.lost}
-    deletes = [request.user_id for request in engine.stack.writes() if request.status == 200]
+    assert there - portal.user_ids() == {*path.deleted, *path.lost}
+    assert (enabled - with_access(engine)) & portal.user_ids() == set(path.disabled)
+    writes = [request for request in engine.stack.writes() if request.status == 200]
+    deletes = [request.user_id for request in writes if request.method == "DELETE"]
     assert set(path.deleted) <= set(deletes)
     assert len(deletes) == len(set(deletes))
+    assert "DeleteUser" in path.states.split() or not deletes
     for function, number in path.calls.items():
         assert ended.calls[function] == number
     if path.waits:
@@ -374,11 +474,16 @@ def test_a_path_goes_through_its_states_to_its_end(engine: SecondEngine, path: P
     check_sizes(ended)
 
 
+def with_access(engine: SecondEngine) -> set[int]:
+    rows = engine.stack.portal.database.execute("SELECT user_id FROM user WHERE enabled = 'Y'")
+    return {row["user_id"] for row in rows}
+
+
 def check_sizes(ended: Execution) -> None:
     """Neither engine has AWS's limits: check that nothing comes near them."""
     for name, payloads in ended.payloads.items():
         assert max(len(payload.encode()) for payload in payloads) < LARGEST_PAYLOAD, name
-    for end in ("Pace", "LeftToTheReport"):
+    for end in ("Pace", "LeftToTheReport", "PaceSwitches", "SwitchLeftToTheReport"):
         for output in ended.payloads.get(end, []):
             assert len(output) * BATCH_SIZE < LARGEST_RESULT / 10
 
