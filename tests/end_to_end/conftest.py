@@ -73,6 +73,12 @@ class Application:
         self._secrets = aws.client("secretsmanager")
         self.fill_credentials()
 
+    def without_schedules(self) -> None:
+        """Delete all schedules: after a jump the emulator fires them some seconds later."""
+        scheduler = self.aws.client("scheduler")
+        for schedule in scheduler.list_schedules()["Schedules"]:
+            scheduler.delete_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
+
     def jump(self, *, days: float) -> None:
         """Let days pass at once, for AWS, the functions and the portal."""
         self.aws.jump(days * 86_400)

@@ -11,7 +11,7 @@ import pytest
 from local.engine import Engine
 from local.portal import Knobs, PortalSimulator
 from tests.definition.loading import RESOURCES
-from tests.end_to_end.conftest import Application
+from tests.end_to_end.conftest import WAIT_SCALE, Application
 
 ALARMS = {
     name.removesuffix("Alarm")
@@ -31,6 +31,8 @@ class Watched:
             "watched",
             portal,
             CanaryUsers="0",
+            MaxUsers="4",
+            MaxDisablePercent="100",
             ScheduleExpression="cron(0 20 ? * FRI *)",
             ScheduleInput='{"source": {"dataset_id": 42}}',
         )
@@ -43,6 +45,7 @@ class Watched:
             time.sleep(0.05)
         portal.database.execute("DELETE FROM user WHERE user_id = 130")
         self.application.ended(arn, 0)
+        self._leave(portal)
         portal.expire_tokens()
         aws.client("secretsmanager").put_secret_value(
             SecretId=self.application.outputs["CredentialsSecretArn"],
@@ -51,6 +54,18 @@ class Watched:
         self.application.preview(["110"])
         lines = aws.logs(self.application.outputs["LogGroupName"])
         self.published = [json.loads(line) for line in lines if line.startswith('{"_aws"')]
+
+    def _leave(self, portal: PortalSimulator) -> None:
+        """Disable six users; when they are due, one is enabled again, and one too many is left."""
+        portal.knobs = Knobs()
+        leavers = [str(user_id) for user_id in range(140, 146)]
+        for user_id in leavers:
+            portal.edit(int(user_id), enabled="Y", ldap="N")
+        self.application.apply(leavers, action="disable_then_delete")
+        portal.edit(140, enabled="Y")
+        self.application.without_schedules()
+        self.application.jump(days=34)
+        self.application.start({"mode": "apply", "source": {"due": True}})
 
     def alarms(self) -> dict[str, dict[str, Any]]:
         """The alarms of this stack by their names in the template."""
@@ -103,8 +118,9 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched(aws: Engine) -> Iterator[Watched]:
-    with PortalSimulator(users=60) as portal:
+def watched() -> Iterator[Watched]:
+    """Its own engine: its time jumps."""
+    with Engine(wait_scale=WAIT_SCALE) as aws, PortalSimulator(users=60) as portal:
         yield Watched(aws, portal)
 
 

@@ -33,10 +33,7 @@ def application() -> Iterator[Application]:
             MaxDisablePercent="100",
             MaxDisablePercentPerDay="100",
         )
-        # The emulator fires it some seconds after a jump: the tests start what it starts.
-        scheduler = aws.client("scheduler")
-        for schedule in scheduler.list_schedules()["Schedules"]:
-            scheduler.delete_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
+        application.without_schedules()
         yield application
 
 
