@@ -79,6 +79,18 @@ class Application:
         for schedule in scheduler.list_schedules()["Schedules"]:
             scheduler.delete_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
 
+    def age_leavers(self, *, days: int) -> None:
+        """Make every leaver one that was disabled so many days before, where time must not jump."""
+        table, client = self.outputs["LedgerTableName"], self.aws.client("dynamodb")
+        for item in client.scan(TableName=table)["Items"]:
+            if item["pk"]["S"] == "leaver":
+                client.update_item(
+                    TableName=table,
+                    Key={"pk": item["pk"], "sk": item["sk"]},
+                    UpdateExpression="ADD due_at :days, seen_disabled_at :days",
+                    ExpressionAttributeValues={":days": {"N": str(-days * 86_400)}},
+                )
+
     def jump(self, *, days: float) -> None:
         """Let days pass at once, for AWS, the functions and the portal."""
         self.aws.jump(days * 86_400)

@@ -11,7 +11,7 @@ import pytest
 from local.engine import Engine
 from local.portal import Knobs, PortalSimulator
 from tests.definition.loading import RESOURCES
-from tests.end_to_end.conftest import WAIT_SCALE, Application
+from tests.end_to_end.conftest import Application
 
 ALARMS = {
     name.removesuffix("Alarm")
@@ -63,8 +63,7 @@ class Watched:
             portal.edit(int(user_id), enabled="Y", ldap="N")
         self.application.apply(leavers, action="disable_then_delete")
         portal.edit(140, enabled="Y")
-        self.application.without_schedules()
-        self.application.jump(days=34)
+        self.application.age_leavers(days=34)
         self.application.start({"mode": "apply", "source": {"due": True}})
 
     def alarms(self) -> dict[str, dict[str, Any]]:
@@ -118,9 +117,8 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched() -> Iterator[Watched]:
-    """Its own engine: its time jumps."""
-    with Engine(wait_scale=WAIT_SCALE) as aws, PortalSimulator(users=60) as portal:
+def watched(aws: Engine) -> Iterator[Watched]:
+    with PortalSimulator(users=60) as portal:
         yield Watched(aws, portal)
 
 
