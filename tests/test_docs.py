@@ -2,18 +2,23 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.leavers import LeaverState
+from bulk_user_deletion.models.users import Outcome, UserState
 from bulk_user_deletion.rules.answers import RULES, Verdict
 from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS, MAX_TRIES, retry_wait
 from bulk_user_deletion.rules.estimate import estimate
+from bulk_user_deletion.rules.switching import MAX_PUTS, SETTLE_SECONDS, settle_wait
 from bulk_user_deletion.steps.refresh_token import MAX_RENEWALS
 from bulk_user_deletion_cli.main import main as operator
 from local.__main__ import main as local
+from tests.builders import a_row
 
 PROJECT = Path(__file__).parents[1]
 DEFINED = {
@@ -37,9 +42,11 @@ def test_every_test_that_a_document_names_exists(path: Path) -> None:
 def test_every_known_accident_names_its_test() -> None:
     text = (PROJECT / "docs/safety.md").read_text(encoding="utf-8")
     table, _, lies = text.partition("## Lies that are told in tests")
-    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    header = "| accident | what happens here | shown by |"
+    rows = [line for line in table.splitlines() if line.startswith("| ") and line != header]
 
-    assert rows
+    assert table.count(header) == 2
+    assert len(rows) > 60
     assert lies
     for row in rows:
         assert re.search(r"\| `test_\w+` \|$", row), row
@@ -49,7 +56,7 @@ def test_the_table_of_faults_is_the_one_in_the_code() -> None:
     text = (PROJECT / "docs/faults.md").read_text(encoding="utf-8")
 
     rows = [
-        f"| {rule.answer} | {rule.token} | {rule.read} | {rule.look} | {rule.delete} |"
+        f"| {rule.answer} | {rule.token} | {rule.read} | {rule.look} | {rule.delete} | {rule.put} |"
         for rule in RULES
     ]
 
@@ -61,6 +68,34 @@ def test_the_table_of_faults_is_the_one_in_the_code() -> None:
     assert f"a DELETE after {_and(refusals)} s" in text
     assert f"a look after {_and(looks)} s" in text
     assert (MAX_ATTEMPTS, MAX_TRIES, MAX_RENEWALS) == (5, 6, 5)  # as the text says in words
+    assert f"After a PUT: after {_and(_waits_after_a_put())} s" in text
+    assert f"up to three in all, each with {SETTLE_SECONDS} s of its own" in text
+    assert MAX_PUTS == 3
+
+
+def _waits_after_a_put() -> list[int | None]:
+    row = a_row(UserState.SETTLING, attempts=1)
+    waits: list[int | None] = []
+    while wait := settle_wait(row):
+        waits.append(wait)
+        row = replace(row, looks=row.looks + 1, waited=row.waited + wait)
+    return waits
+
+
+def test_the_rules_name_every_outcome() -> None:
+    text = (PROJECT / "docs/rules.md").read_text(encoding="utf-8")
+    table = text.partition("## Outcomes")[2]
+
+    for outcome in Outcome:
+        assert f"`{outcome}`" in table
+
+
+def test_the_concepts_know_every_state_of_a_leaver() -> None:
+    text = (PROJECT / "docs/concepts.md").read_text(encoding="utf-8")
+    diagram = text.partition("## The life of a leaver")[2]
+
+    for state in LeaverState:
+        assert re.search(rf"^  (\w+|\[\*\]) --> {state.title()}: ", diagram, re.MULTILINE)
 
 
 def _and(numbers: list[int | None]) -> str:

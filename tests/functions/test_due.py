@@ -64,7 +64,7 @@ def leaver(stack: Stack, user_id: str) -> Leaver:
     return found
 
 
-def test_leavers_are_deleted_when_their_grace_time_is_over_and_not_before(
+def test_rule_9_leavers_are_deleted_when_their_grace_time_is_over_and_not_before(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:
     others = portal.user_ids() - {110, 111, 112}
@@ -376,7 +376,7 @@ def test_plans_that_open_leavers_rest_on_are_kept_from_expiring(
     assert leaving.plan_sha256() == digest
 
 
-def test_whoever_any_run_sees_enabled_is_not_due_even_if_disabled_again_by_somebody(
+def test_rule_9_whoever_any_run_sees_enabled_is_not_due_even_if_disabled_again_by_somebody(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:
     run(leaving, LEAVERS)

@@ -314,7 +314,7 @@ def test_disabling_has_its_own_caps_of_enabled_users_and_does_not_count_as_delet
 
 
 @pytest.mark.parametrize("action", ["delete", "disable_then_delete"])
-def test_a_request_can_only_be_more_careful_than_the_stack(
+def test_rule_11_a_request_can_only_be_more_careful_than_the_stack(
     disabling: Stack, portal: PortalSimulator, action: str
 ) -> None:
     with pytest.raises(Exception, match="LeaverAction of this stack is disable"):
@@ -338,7 +338,7 @@ def test_a_preview_says_who_would_be_disabled_and_its_plan_can_be_applied_once(
     assert disabling.report_run()["counts"] == {"disabled": 3}
 
 
-def test_a_plan_and_a_resume_that_are_harsher_than_the_stack_is_today_are_refused(
+def test_rule_11_a_plan_and_a_resume_that_are_harsher_than_the_stack_is_today_are_refused(
     stack: Stack, portal: PortalSimulator, set_parameter: SetParameter
 ) -> None:
     for user_id in LEAVERS:

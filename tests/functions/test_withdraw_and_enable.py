@@ -57,7 +57,7 @@ def test_a_whole_run_is_withdrawn(
     assert {110, 113} <= portal.user_ids()
 
 
-def test_a_withdrawal_holds_before_the_next_user(
+def test_rule_10_a_withdrawal_holds_before_the_next_user(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:
     run(leaving, LEAVERS)
@@ -76,7 +76,7 @@ def test_a_withdrawal_holds_before_the_next_user(
     assert row.reason == "withdrawn by hr: on leave"
 
 
-def test_a_withdrawal_between_the_look_and_the_delete_holds(
+def test_rule_10_a_withdrawal_between_the_look_and_the_delete_holds(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:
     run(leaving, LEAVERS)
