@@ -203,3 +203,16 @@ def test_the_page_on_cost_has_the_models_figures() -> None:
         )
         assert int(minutes) * 60 == modelled.seconds
         assert float(usd) == round(modelled.usd, len(usd.partition(".")[2]))
+
+    both = re.findall(r"^\| (\d+) \| (\d+) min \| (\d+) min \| ([\d.]+) \|$", text, re.MULTILINE)
+    assert [row[0] for row in both] == ["100", "1000"]
+    for users, disabling, deleting, usd in both:
+        first, later = (
+            estimate(
+                int(users), action=action, wait_seconds=wait, concurrency=1, seconds_per_delete=60
+            )
+            for action, wait in ((Action.DISABLE_THEN_DELETE, 0), (Action.DELETE_DUE, 60))
+        )
+        assert int(disabling) == first.seconds // 60
+        assert int(deleting) == later.seconds // 60
+        assert float(usd) == round(first.usd, len(usd.partition(".")[2]))

@@ -2,11 +2,13 @@
 
 import pytest
 
+from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.ledger import rows
 from bulk_user_deletion.observability import Metric
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack
 from tests.functions.test_due import (
+    DUE,
     LEAVERS,
     Calendar,
     SetParameter,
@@ -84,3 +86,30 @@ def test_for_how_many_days_the_first_one_has_waited_for_room_is_counted_for_the_
     due_run(leaving, "due-34")
 
     assert f'"{Metric.OVERDUE_DAYS}":[4.0]' in capsys.readouterr().out
+
+
+def test_leavers_are_due_again_when_leaver_action_is_changed_back(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, set_parameter: SetParameter
+) -> None:
+    run(leaving, LEAVERS)
+    set_parameter("LEAVER_ACTION", "disable")
+    calendar.turn(31)
+    with pytest.raises(RequestRefused, match="LeaverAction of this stack is disable"):
+        leaving.fetch_user_ids(DUE, "due-31")
+    set_parameter("LEAVER_ACTION", "disable_then_delete")
+    calendar.turn(32)
+
+    assert due_run(leaving, "due-32") == {"deleted": 3}
+
+
+def test_only_a_person_starts_a_run_that_enables(leaving: Stack, portal: PortalSimulator) -> None:
+    run(leaving, LEAVERS)
+    sent_before = len(leaving.writes())
+    request = {"mode": "apply", "action": "enable", "source": {"users": LEAVERS}}
+
+    with pytest.raises(RequestRefused, match="only a person may enable users"):
+        leaving.fetch_user_ids(
+            {"scheduled_time": "2026-11-02T03:00:00Z", "request": request}, "enable-1"
+        )
+
+    assert len(leaving.writes()) == sent_before

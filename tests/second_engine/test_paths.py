@@ -412,6 +412,7 @@ PATHS = [
         "a daily run when nobody waits",
         "BeginRun FetchUserIds PreviewOrApply? NothingToDo",
         {"mode": "apply", "source": {"due": True}},
+        calls={"FetchUserIds": 1},
     ),
     Path(
         "leavers to withdraw",
