@@ -82,13 +82,14 @@ def plan_entries(
     deleted_before: Collection[str],
     action: Action = Action.DELETE,
     leavers: Iterable[Leaver] = (),
+    is_attended: bool = True,
 ) -> tuple[PlannedEntry, ...]:
     """Decide for every entry, in order: `would_…` or how it ends without a request to the portal.
 
     An id that the list lacks is `not_attempted` until it has been looked at: see `with_looks`.
     `deleted_before` holds those of the entries' `identity_keys` under which the ledger has a record
     of an earlier deletion. Whoever a person has withdrawn, or must decide about, is skipped unless
-    the entry has the id.
+    the entry has the id and the run `is_attended`: a list that nobody reads decides nothing.
     """
     leavers = list(leavers)
     decided, by_id = Decided(leavers), {leaver.user_id: leaver for leaver in leavers}
@@ -119,7 +120,7 @@ def plan_entries(
             )
         elif action is Action.ENABLE:
             why = not_disabled_by_us(by_id.get(user.user_id), user)
-        elif not names_by_id(entry):
+        elif not (is_attended and names_by_id(entry)):
             why = decided.reason_to_skip(user)
         if why is None or why.kind is not ReasonKind.CAME_BACK:
             first_line.setdefault(user.user_id, entry.line)

@@ -83,6 +83,7 @@ class MakePlan:
             deleted_before=self._deleted_before(entries, directory),
             action=self.draft.action,
             leavers=list(self.ledger.leavers.read_all(self.draft.settings.portal_url)),
+            is_attended=self.draft.request.is_attended,
         )
         if not self.draft.action.deletes:
             _insist_on_access(planned)
