@@ -1,7 +1,10 @@
 """Leavers against hostile portals, careless operators and crashes: on the real functions."""
 
+import pytest
+
 from bulk_user_deletion.models.leavers import LeaverState
-from local.portal import PortalSimulator
+from bulk_user_deletion.models.users import Outcome
+from local.portal import Fault, PortalSimulator
 from tests.functions.stack import Stack, dropped
 from tests.functions.test_due import (
     LEAVERS,
@@ -11,7 +14,7 @@ from tests.functions.test_due import (
     leaver,
     leaving,
 )
-from tests.functions.test_switch_user import enabled, run
+from tests.functions.test_switch_user import enabled, run, sent, set_knobs
 from tests.functions.test_withdraw_and_enable import withdraw
 
 __all__ = ["calendar", "leaving"]  # fixtures
@@ -53,3 +56,78 @@ def test_a_file_that_nobody_reads_does_not_disable_again_whoever_is_held(
 
     assert enabled(portal, "111") == ["Y"]
     assert leaver(leaving, "111").state is LeaverState.HELD
+
+
+@pytest.mark.parametrize("is_seen_after", [True, False])
+def test_a_withdrawal_while_a_put_is_under_way_holds(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, is_seen_after: bool
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(1)
+    portal.edit(111, enabled="Y")
+    leaving.plan(["111"], "run-2")
+    key = leaving.next_batch(run_id="run-2")["key"]
+    portal.faults.script(Fault.RESET_AFTER, method="PUT", user_id=111)
+    portal.faults.script(Fault.SERVER_ERROR, method="GET", user_id=111, nth=2)
+    leaving.change_user("switch_user", 111, key, run_id="run-2")
+    row = leaving.row(111, "run-2")
+    assert row
+    assert not row.outcome
+
+    said = withdraw(leaving, users=["111"])
+    if is_seen_after:
+        leaving.change_until_finished("switch_user", 111, key, "run-2")
+
+    assert said == "Withdrawn by hr. Will not be deleted: 111."
+    assert leaving.report_run("run-2")["counts"] == {"disabled": 1}
+    assert leaver(leaving, "111").state is LeaverState.WITHDRAWN
+    assert leaver(leaving, "111").by == "hr"
+    calendar.turn(60)
+    assert due_run(leaving, "due-60") == {"deleted": 2}
+    assert 111 in portal.user_ids()
+
+
+def test_a_withdrawal_between_two_puts_holds_before_the_second_one(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(1)
+    portal.edit(111, enabled="Y")
+    set_knobs(portal, put_mode="ignored")
+    leaving.plan(["111"], "run-2")
+    key = leaving.next_batch(run_id="run-2")["key"]
+    before = sent(portal, "PUT").count(111)
+    leaving.change_user("switch_user", 111, key, run_id="run-2")
+
+    withdraw(leaving, users=["111"])
+    leaving.change_until_finished("switch_user", 111, key, "run-2")
+
+    assert sent(portal, "PUT").count(111) == before + 1
+    assert leaver(leaving, "111").state is LeaverState.WITHDRAWN
+    row = leaving.row(111, "run-2")
+    assert row
+    assert row.outcome is Outcome.UNKNOWN
+
+
+def test_a_withdrawal_outlives_an_outcome_that_is_taken_back_and_a_resume(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    leaving.plan(["111"])
+    key = leaving.next_batch()["key"]
+    portal.faults.script(Fault.SERVER_ERROR, method="GET", user_id=111, nth=2)
+    leaving.change_user("switch_user", 111, key)
+    withdraw(leaving, run_id="run-1")
+    leaving.change_until_finished("switch_user", 111, key)
+    assert leaver(leaving, "111").state is LeaverState.WITHDRAWN
+    portal.edit(111, enabled="Y")
+    assert leaving.report_run()["counts"] == {"unknown": 1}
+    calendar.turn(1)
+
+    leaving.fetch_user_ids({"mode": "apply", "resume": "run-1"}, "again")
+    leaving.work_off()
+    leaving.report_run()
+
+    assert sent(portal, "PUT") == [111]
+    assert leaver(leaving, "111").state is LeaverState.WITHDRAWN
+    calendar.turn(60)
+    assert due_run(leaving, "due-60") == "Nobody waits to be deleted."

@@ -7,6 +7,7 @@ from hashlib import sha256
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.names import fold
+from bulk_user_deletion.models.runs import RunRow, Stop
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
 
 DAY = 24 * 3600
@@ -126,6 +127,24 @@ def reason_to_skip(leaver: Leaver) -> Why | None:
         return Why(ReasonKind.WITHDRAWN, f"withdrawn by {leaver.by}: {leaver.reason}")
     if leaver.state is LeaverState.HELD:
         return Why(ReasonKind.HELD, f"held: {leaver.reason}")
+    return None
+
+
+def reason_to_skip_since(leaver: Leaver | None, run: RunRow) -> Why | None:
+    """Return why a person's decision during a run keeps a user from its request, or None.
+
+    What was decided before the run is the plan's business: it skipped the user, unless a person
+    named the user by id.
+    """
+    if leaver is None or leaver.changed_at < run.started_at or leaver.changed_by == run.run_id:
+        return None
+    return reason_to_skip(leaver)
+
+
+def withdrawal_since(leaver: Leaver | None, run: RunRow) -> Stop | None:
+    """Return the order that withdrew a user while a request of this run was under way, or None."""
+    if leaver and leaver.state is LeaverState.WITHDRAWN and reason_to_skip_since(leaver, run):
+        return Stop(leaver.reason, leaver.by, leaver.changed_at)
     return None
 
 

@@ -53,7 +53,8 @@ def decide(
     """Decide about a user whom a look shows, and of whom `access_problem` has none.
 
     `keep` is why the user may not be touched. `changed` are the fields that differ from the look
-    before our PUT, if one was sent. Without `may_send` the run was stopped.
+    before our PUT, if one was sent. Without `may_send` the run was stopped, or a person
+    has decided about the user since our first PUT.
     """
     sent = row is not None and bool(row.attempts)
     in_flight = row is not None and row.state in _IN_FLIGHT

@@ -11,7 +11,7 @@ from bulk_user_deletion.models.users import Outcome, PortalUser, UserRow, Why
 from bulk_user_deletion.rules import deletion
 from bulk_user_deletion.rules.answers import Answer, Call
 from bulk_user_deletion.rules.decisions import Decision, End
-from bulk_user_deletion.rules.leavers import Grace, not_due, reason_to_skip
+from bulk_user_deletion.rules.leavers import Grace, not_due, reason_to_skip_since
 from bulk_user_deletion.rules.pace import observe
 from bulk_user_deletion.rules.switching import access_problem
 from bulk_user_deletion.steps.change_user import ChangeUser
@@ -69,14 +69,3 @@ class DeleteUser(ChangeUser):
     def token_seconds(self, run: RunRow) -> float:
         """Return how long a DELETE has been taking."""
         return run.pace.seconds_per_delete
-
-
-def reason_to_skip_since(leaver: Leaver | None, run: RunRow) -> Why | None:
-    """Return why a person's decision during a run keeps a user from its request, or None.
-
-    What was decided before the run is the plan's business: it skipped the user, unless a person
-    named the user by id.
-    """
-    if leaver is None or leaver.changed_at < run.started_at or leaver.changed_by == run.run_id:
-        return None
-    return reason_to_skip(leaver)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models.leavers import Leaver
+from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.runs import RunRow
 from bulk_user_deletion.models.users import Outcome, PortalUser, UserRow, Why
 from bulk_user_deletion.rules.leavers import (
@@ -12,6 +12,7 @@ from bulk_user_deletion.rules.leavers import (
     after_enabling,
     held,
     seen_enabled,
+    withdrawal_since,
     withdrawn,
 )
 
@@ -66,9 +67,12 @@ class Endings:
     def take_back(
         self, user: PortalUser, row: UserRow, why: Why, *, leaver: Leaver | None, now: int
     ) -> bool:
-        """Replace an outcome by `unknown`; then a person must decide about the leaver."""
+        """Replace an outcome by `unknown`; then a person must decide about the leaver.
+
+        Whoever is withdrawn stays so.
+        """
         changing = None
-        if leaver:
+        if leaver and leaver.state is not LeaverState.WITHDRAWN:
             after = held(leaver, why, run_id=self.run.run_id, now=now)
             changing = self.ledger.leavers.changing(after, before=leaver)
         return self.ledger.users.take_back_outcome(
@@ -105,6 +109,7 @@ class Endings:
             grace_days=run.grace_days,
             now=now,
         )
-        if order := run.withdrawal:
-            return withdrawn(after, by=order.by, reason=order.reason, now=now, run_id=run.run_id)
+        order = run.withdrawal or withdrawal_since(leaver, run)
+        if order:
+            return withdrawn(after, by=order.by, reason=order.reason, now=now)
         return after

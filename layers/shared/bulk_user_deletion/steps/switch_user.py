@@ -13,10 +13,14 @@ from bulk_user_deletion.portal import record_in
 from bulk_user_deletion.rules import switching
 from bulk_user_deletion.rules.answers import Answer, Call, Verdict
 from bulk_user_deletion.rules.decisions import Decision, End
-from bulk_user_deletion.rules.leavers import held, not_disabled_by_us, withdrawn
+from bulk_user_deletion.rules.leavers import (
+    held,
+    not_disabled_by_us,
+    reason_to_skip_since,
+    withdrawn,
+)
 from bulk_user_deletion.rules.pace import asked_to_wait
 from bulk_user_deletion.steps.change_user import ChangeUser
-from bulk_user_deletion.steps.delete_user import reason_to_skip_since
 
 _SECONDS_FOR_A_DELETE = 30
 
@@ -41,8 +45,9 @@ class SwitchUser(ChangeUser):
         if row and row.attempts:
             before = self.bucket.read_record(self.run_id, run.round_number, self.user_id)
             changed = switching.changed_fields(before, record_in(answer))
+        may_send = run.stop is None and reason_to_skip_since(self.leaver, run) is None
         return switching.decide(
-            run.action, row, found, keep=keep, changed=changed, may_send=run.stop is None
+            run.action, row, found, keep=keep, changed=changed, may_send=may_send
         )
 
     def after_gone(self, row: UserRow) -> End:
