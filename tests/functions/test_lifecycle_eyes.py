@@ -9,6 +9,7 @@ from tests.functions.stack import Stack, dropped
 from tests.functions.test_due import (
     LEAVERS,
     Calendar,
+    SetParameter,
     calendar,
     due_run,
     leaver,
@@ -131,3 +132,21 @@ def test_a_withdrawal_outlives_an_outcome_that_is_taken_back_and_a_resume(
     assert leaver(leaving, "111").state is LeaverState.WITHDRAWN
     calendar.turn(60)
     assert due_run(leaving, "due-60") == "Nobody waits to be deleted."
+
+
+def test_the_preview_of_a_list_to_disable_does_not_approve_that_anybody_is_deleted(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, set_parameter: SetParameter
+) -> None:
+    run(leaving, ["110"])
+    set_parameter("APPLY_ONLY_PLANS", "true")
+    leaving.fetch_user_ids({"action": "disable", "source": {"users": ["110"]}}, "preview-1")
+    leaving.report_run("preview-1")
+    sealed = {"run_id": "preview-1", "sha256": leaving.plan_sha256("preview-1")}
+    leaving.fetch_user_ids({"mode": "apply", "plan": sealed}, "run-2")
+    leaving.work_off("run-2")
+    assert leaving.report_run("run-2")["counts"] == {"disabled": 1}
+    calendar.turn(31)
+
+    due_run(leaving, "due-31")
+
+    assert 110 in portal.user_ids()

@@ -186,20 +186,21 @@ def after_disabling(
     """Return the leaver's row once a look, `now`, saw the user disabled.
 
     Whoever waits already keeps the date, unless a look has seen the user enabled since: then this
-    run has sent a PUT, and the time begins again. The longer grace time counts.
+    run has sent a PUT, and the time begins again. The longer grace time counts. A plan that only
+    disables approves of no deletion.
     """
+    then_deleted = action is Action.DISABLE_THEN_DELETE
     waits = before is not None and before.state is LeaverState.WAITING and not put_was_sent
     if before is not None and waits and is_same_person(before, user):
         later = before.due_at
-        if action is Action.DISABLE_THEN_DELETE:
+        if then_deleted:
             later = due_at(before, grace_days=grace_days)
         return replace(
             before,
             runs=_runs(before, run_id),
             due_at=later,
-            is_from_preview=before.is_from_preview or is_from_preview,
+            is_from_preview=before.is_from_preview or (then_deleted and is_from_preview),
         )
-    then_deleted = action is Action.DISABLE_THEN_DELETE
     ours = put_was_sent or bool(
         before
         and before.by_our_put
@@ -214,7 +215,7 @@ def after_disabling(
         state=LeaverState.WAITING if then_deleted else LeaverState.DISABLED,
         runs=_runs(before, run_id),
         plan_sha256=plan_sha256,
-        is_from_preview=is_from_preview,
+        is_from_preview=then_deleted and is_from_preview,
         by_our_put=ours,
         seen_disabled_at=now,
         due_at=now + grace_days * DAY if then_deleted else 0,
