@@ -150,3 +150,36 @@ def test_the_preview_of_a_list_to_disable_does_not_approve_that_anybody_is_delet
     due_run(leaving, "due-31")
 
     assert 110 in portal.user_ids()
+
+
+@pytest.mark.parametrize("decision", ["withdrawn", "seen enabled"])
+def test_a_direct_delete_that_did_not_happen_leaves_nobody_due(
+    leaving: Stack,
+    portal: PortalSimulator,
+    calendar: Calendar,
+    set_parameter: SetParameter,
+    decision: str,
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(1)
+    if decision == "withdrawn":
+        withdraw(leaving, users=["111"])
+    else:
+        portal.edit(111, enabled="Y")
+    calendar.turn(2)
+    set_parameter("LEAVER_ACTION", "delete")
+    leaving.plan(["111"], "run-2")
+    key = leaving.next_batch(run_id="run-2")["key"]
+    portal.faults.script(Fault.BUSY_503, method="DELETE", user_id=111)
+    leaving.change_user("delete_user", 111, key, run_id="run-2")
+    portal.edit(111, enabled="N")
+    leaving.s3.put_object(Bucket="data", Key="kept.csv", Body=b"user,until,reason\n111,,x\n")
+    set_parameter("PROTECTED_LIST", "kept.csv")
+    leaving.change_until_finished("delete_user", 111, key, "run-2")
+    assert leaving.report_run("run-2")["counts"] == {"skipped": 1}
+
+    set_parameter("PROTECTED_LIST", "")
+    set_parameter("LEAVER_ACTION", "disable_then_delete")
+    calendar.turn(31)
+    assert due_run(leaving, "due-31") == {"deleted": 2}
+    assert 111 in portal.user_ids()

@@ -184,27 +184,47 @@ def test_rule_10_whoever_was_withdrawn_or_is_held_is_not_deleted(
     assert not_due(leaver, found, now=NOW + 999 * DAY, grace=Grace(1, only_previewed=False))
 
 
-@given(st.sampled_from(Outcome), st.sampled_from(ReasonKind), st.sampled_from(LeaverState))
+DELETES = st.sampled_from([Action.DELETE, Action.DELETE_DUE])
+
+
+@given(DELETES, st.sampled_from(Outcome), st.sampled_from(ReasonKind), st.sampled_from(LeaverState))
 def test_only_whoever_is_gone_is_done(
-    outcome: Outcome, kind: ReasonKind, state: LeaverState
+    action: Action, outcome: Outcome, kind: ReasonKind, state: LeaverState
 ) -> None:
     after = after_deleting(
-        a_leaver(state=state), outcome, Why(kind, "why"), run_id="due-1", now=NOW
+        a_leaver(state=state), outcome, Why(kind, "why"), action=action, run_id="due-1", now=NOW
     )
 
     gone = outcome in {Outcome.DELETED, Outcome.ALREADY_ABSENT}
     assert (after.state is LeaverState.DONE) == (gone or state is LeaverState.DONE)
 
 
-@given(st.sampled_from(Outcome), st.sampled_from(ReasonKind))
+@given(DELETES, st.sampled_from(Outcome), st.sampled_from(ReasonKind))
 def test_rule_10_a_withdrawal_outlives_whatever_does_not_delete(
-    outcome: Outcome, kind: ReasonKind
+    action: Action, outcome: Outcome, kind: ReasonKind
 ) -> None:
     leaver = withdrawn(a_leaver(), by="hr", reason="stays", now=NOW)
 
-    after = after_deleting(leaver, outcome, Why(kind, "why"), run_id="due-1", now=NOW)
+    after = after_deleting(
+        leaver, outcome, Why(kind, "why"), action=action, run_id="due-1", now=NOW
+    )
 
     assert after.state in {LeaverState.WITHDRAWN, LeaverState.DONE}
+
+
+@given(DELETES, st.sampled_from(Outcome), st.sampled_from(ReasonKind), st.sampled_from(LeaverState))
+def test_rule_9_only_a_run_of_those_who_are_due_lets_anybody_wait_again(
+    action: Action, outcome: Outcome, kind: ReasonKind, state: LeaverState
+) -> None:
+    before = a_leaver(state=state)
+
+    after = after_deleting(
+        before, outcome, Why(kind, "why"), action=action, run_id="run-5", now=NOW
+    )
+
+    if after.state is LeaverState.WAITING and after != before:
+        assert action is Action.DELETE_DUE
+        assert state is LeaverState.DELETING
 
 
 @given(st.booleans(), st.booleans(), st.booleans())

@@ -224,8 +224,14 @@ def after_disabling(
     )
 
 
-def after_deleting(leaver: Leaver, outcome: Outcome, why: Why, *, run_id: str, now: int) -> Leaver:
-    """Return a leaver's row once a run that deletes has an outcome for the user."""
+def after_deleting(
+    leaver: Leaver, outcome: Outcome, why: Why, *, action: Action, run_id: str, now: int
+) -> Leaver:
+    """Return a leaver's row once a run that deletes has an outcome for the user.
+
+    Only a run of those who are due lets somebody wait again: another one may have been sent for
+    whoever was withdrawn or held, and did not care about a date.
+    """
     match outcome:
         case Outcome.DELETED | Outcome.ALREADY_ABSENT:
             state = LeaverState.DONE
@@ -234,7 +240,7 @@ def after_deleting(leaver: Leaver, outcome: Outcome, why: Why, *, run_id: str, n
         case Outcome.SKIPPED if why.kind in _HOLDS:
             state = LeaverState.HELD
         case _ if leaver.state is LeaverState.DELETING:
-            state = LeaverState.WAITING
+            state = LeaverState.WAITING if action is Action.DELETE_DUE else LeaverState.HELD
         case _:
             return leaver
     if leaver.state in {LeaverState.WITHDRAWN, LeaverState.DONE} and state is not LeaverState.DONE:

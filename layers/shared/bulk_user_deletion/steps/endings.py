@@ -92,7 +92,9 @@ class Endings:
         if run.action.deletes:
             if leaver is None:
                 return None
-            return after_deleting(leaver, outcome, why, run_id=run.run_id, now=now)
+            return after_deleting(
+                leaver, outcome, why, action=run.action, run_id=run.run_id, now=now
+            )
         if outcome is Outcome.ENABLED and leaver:
             return after_enabling(leaver, run_id=run.run_id, now=now)
         if outcome is not Outcome.DISABLED:

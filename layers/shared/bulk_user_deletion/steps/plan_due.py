@@ -162,7 +162,14 @@ class PlanDue:
         count(Metric.LEAVERS_HELD, held)
 
     def _change(self, leaver: Leaver, outcome: Outcome, why: Why) -> None:
-        after = after_deleting(leaver, outcome, why, run_id=self.draft.run_id, now=self._now())
+        after = after_deleting(
+            leaver,
+            outcome,
+            why,
+            action=self.draft.action,
+            run_id=self.draft.run_id,
+            now=self._now(),
+        )
         if not self.ledger.leavers.change(after, before=leaver):
             raise StoreUnavailable(f"Leaver {leaver.user_id} was changed in the meantime.")
 
