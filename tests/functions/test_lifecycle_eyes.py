@@ -1,9 +1,13 @@
 """Leavers against hostile portals, careless operators and crashes: on the real functions."""
 
+import time
+from typing import Any
+
 import pytest
 
+from bulk_user_deletion.ledger.users import Users
 from bulk_user_deletion.models.leavers import LeaverState
-from bulk_user_deletion.models.users import Outcome
+from bulk_user_deletion.models.users import Outcome, ReasonKind
 from local.portal import Fault, PortalSimulator
 from tests.functions.stack import Stack, dropped
 from tests.functions.test_due import (
@@ -16,7 +20,7 @@ from tests.functions.test_due import (
     leaving,
 )
 from tests.functions.test_switch_user import enabled, run, sent, set_knobs
-from tests.functions.test_withdraw_and_enable import withdraw
+from tests.functions.test_withdraw_and_enable import enable, withdraw
 
 __all__ = ["calendar", "leaving"]  # fixtures
 
@@ -69,6 +73,7 @@ def test_a_withdrawal_while_a_put_is_under_way_holds(
     leaving.plan(["111"], "run-2")
     key = leaving.next_batch(run_id="run-2")["key"]
     portal.faults.script(Fault.RESET_AFTER, method="PUT", user_id=111)
+    leaving.change_user("switch_user", 111, key, run_id="run-2")  # sees the user enabled
     portal.faults.script(Fault.SERVER_ERROR, method="GET", user_id=111, nth=2)
     leaving.change_user("switch_user", 111, key, run_id="run-2")
     row = leaving.row(111, "run-2")
@@ -98,6 +103,7 @@ def test_a_withdrawal_between_two_puts_holds_before_the_second_one(
     leaving.plan(["111"], "run-2")
     key = leaving.next_batch(run_id="run-2")["key"]
     before = sent(portal, "PUT").count(111)
+    leaving.change_user("switch_user", 111, key, run_id="run-2")  # sees the user enabled
     leaving.change_user("switch_user", 111, key, run_id="run-2")
 
     withdraw(leaving, users=["111"])
@@ -183,3 +189,54 @@ def test_a_direct_delete_that_did_not_happen_leaves_nobody_due(
     calendar.turn(31)
     assert due_run(leaving, "due-31") == {"deleted": 2}
     assert 111 in portal.user_ids()
+
+
+@pytest.mark.parametrize("action", ["disable_then_delete", "delete"])
+def test_whoever_a_look_sees_enabled_is_not_due_even_if_the_run_was_stopped_right_then(
+    leaving: Stack,
+    portal: PortalSimulator,
+    calendar: Calendar,
+    set_parameter: SetParameter,
+    action: str,
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(1)
+    portal.edit(111, enabled="Y")
+    set_parameter("LEAVER_ACTION", action)
+    leaving.plan(["111"], "run-2")
+    key = leaving.next_batch(run_id="run-2")["key"]
+    write = Users.record_intent
+
+    def stopped_before(*given: Any, **more: Any) -> bool:
+        leaving.ledger.runs.press_stop("run-2", reason="x", by="y", now=time.time())
+        return write(*given, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Users, "record_intent", stopped_before)
+        leaving.change_until_finished(
+            "delete_user" if action == "delete" else "switch_user", 111, key, "run-2"
+        )
+    set_parameter("LEAVER_ACTION", "disable_then_delete")
+    leaving.report_run("run-2")
+    portal.edit(111, enabled="N")  # by somebody else
+    calendar.turn(31)
+
+    assert due_run(leaving, "due-31") == {"deleted": 2}
+    assert 111 in portal.user_ids()
+
+
+def test_access_is_not_given_back_to_whoever_was_seen_enabled_and_then_disabled_by_somebody_else(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(1)
+    portal.edit(111, enabled="Y")
+    due_run(leaving, "due-1")
+    portal.edit(111, enabled="N")
+    calendar.turn(2)
+
+    assert enable(leaving, ["111"]) == {"skipped": 1}
+
+    assert enabled(portal, "111") == ["N"]
+    row = leaving.read_json("runs/enable-1/report.json")["rows"][0]
+    assert row["reason_kind"] == ReasonKind.NOT_DISABLED_BY_US

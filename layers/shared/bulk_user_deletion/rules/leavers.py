@@ -16,6 +16,7 @@ DAY = 24 * 3600
 SPARE_DAYS = 30
 
 _DECIDED = {LeaverState.WITHDRAWN, LeaverState.HELD}
+_SEEN_ENABLED = {ReasonKind.ENABLED_AGAIN, ReasonKind.STILL_ENABLED}
 _HOLDS = {
     ReasonKind.CHANGED_SINCE_PLAN,
     ReasonKind.ENABLED_AGAIN,
@@ -114,9 +115,12 @@ def after_enabling(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
 
 
 def seen_enabled(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
-    """Return a leaver's row once a look saw the user enabled: the time that passed is void."""
+    """Return a leaver's row once a look saw the user enabled.
+
+    The time that passed is void, and whoever disables the user now, it was not our PUT.
+    """
     if leaver.state is not LeaverState.WAITING:
-        return leaver
+        return replace(leaver, by_our_put=False)
     why = Why(ReasonKind.ENABLED_AGAIN, "enabled_again: a look saw the user enabled")
     return held(leaver, why, run_id=run_id, now=now)
 
@@ -201,12 +205,7 @@ def after_disabling(
             due_at=later,
             is_from_preview=before.is_from_preview or (then_deleted and is_from_preview),
         )
-    ours = put_was_sent or bool(
-        before
-        and before.by_our_put
-        and before.reason_kind is not ReasonKind.ENABLED_AGAIN
-        and is_same_person(before, user)
-    )
+    ours = put_was_sent or bool(before and before.by_our_put and is_same_person(before, user))
     return Leaver(
         user_id=user.user_id,
         portal_url=portal_url,
@@ -248,6 +247,7 @@ def after_deleting(
     return replace(
         leaver,
         state=state,
+        by_our_put=leaver.by_our_put and why.kind not in _SEEN_ENABLED,
         reason_kind=why.kind,
         reason=why.text,
         by="",
@@ -261,6 +261,7 @@ def held(leaver: Leaver, why: Why, *, run_id: str, now: int) -> Leaver:
     return replace(
         leaver,
         state=LeaverState.HELD,
+        by_our_put=leaver.by_our_put and why.kind not in _SEEN_ENABLED,
         reason_kind=why.kind,
         reason=why.text,
         by="",

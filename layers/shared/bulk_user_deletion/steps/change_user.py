@@ -38,6 +38,7 @@ from bulk_user_deletion.rules.answers import Answer, Call, Verdict, judge
 from bulk_user_deletion.rules.breaker import breaker_problem
 from bulk_user_deletion.rules.decisions import Decision, End, LookAgain, Send
 from bulk_user_deletion.rules.deletion import MAX_TRIES, pace_wait, reason_to_keep, retry_wait
+from bulk_user_deletion.rules.leavers import seen_enabled
 from bulk_user_deletion.rules.pace import (
     LONGEST_PATIENCE,
     is_strained,
@@ -246,6 +247,8 @@ class ChangeUser(ABC):
             ),
             today=datetime.fromtimestamp(self.now(), UTC).date(),
         )
+        if self._holds(run, row, found):
+            return Progress(finished=False, wait_seconds=1)
         if keep is None and not is_in_flight(row):
             keep = self.reason_to_leave(run, found)
         match self.decide(run, row, found, keep, answer):
@@ -257,6 +260,20 @@ class ChangeUser(ABC):
                 if stop:
                     self._stop(stop)
                 return self._end(run, row, outcome, reason, kind=kind, is_enabled=found.is_enabled)
+
+    def _holds(self, run: RunRow, row: UserRow | None, found: PortalUser) -> bool:
+        """Record that a look saw a leaver enabled, before anything else; return whether it is new.
+
+        Whatever keeps this run from going on, the user is not due any more.
+        """
+        leaver = self._leaver_now(row)
+        if leaver is None or not found.is_enabled or run.action is Action.ENABLE:
+            return False
+        after = seen_enabled(leaver, run_id=self.run_id, now=self.now())
+        if after == leaver:
+            return False
+        self.ledger.leavers.change(after, before=leaver)
+        return True
 
     def _send(self, run: RunRow, row: UserRow | None, shown: Answer) -> Progress:
         if seconds := self.must_wait():
