@@ -181,7 +181,26 @@ def test_rule_10_whoever_was_withdrawn_or_is_held_is_not_deleted(
     found = replace(USER, enabled=is_enabled)
     leaver = a_leaver(state=state)
 
-    assert not_due(leaver, found, now=NOW + 999 * DAY, grace=Grace(1, only_previewed=False))
+    assert not_due(
+        leaver, found, run_id="due-1", now=NOW + 999 * DAY, grace=Grace(1, only_previewed=False)
+    )
+
+
+@pytest.mark.parametrize(
+    ("run_id", "grace", "is_due_again"),
+    [("due-1", 30, True), ("due-1", 60, False), ("due-2", 30, False)],
+)
+def test_rule_9_another_try_is_made_by_the_same_run_and_on_the_same_conditions(
+    run_id: str, grace: int, is_due_again: bool
+) -> None:
+    leaver = a_leaver(state=LeaverState.DELETING, changed_by="due-1")
+    found = replace(USER, enabled="N")
+
+    why = not_due(
+        leaver, found, run_id=run_id, now=NOW + 31 * DAY, grace=Grace(grace, only_previewed=False)
+    )
+
+    assert (why is None) == is_due_again
 
 
 DELETES = st.sampled_from([Action.DELETE, Action.DELETE_DUE])

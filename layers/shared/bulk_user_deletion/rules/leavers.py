@@ -78,8 +78,13 @@ def due_at(leaver: Leaver, *, grace_days: int) -> int:
     return max(leaver.due_at, leaver.seen_disabled_at + grace_days * DAY)
 
 
-def not_due(leaver: Leaver | None, found: PortalUser, *, now: int, grace: Grace) -> Why | None:
-    """Return why a user may not be deleted as due, right before the DELETE, or None."""
+def not_due(
+    leaver: Leaver | None, found: PortalUser, *, run_id: str, now: int, grace: Grace
+) -> Why | None:
+    """Return why a user may not be deleted as due, right before the DELETE, or None.
+
+    A DELETE that this run sent and the portal refused for the moment changes no date.
+    """
     if leaver is None:
         return Why(ReasonKind.NOT_DUE, "not_due: the ledger knows of no date")
     if kept := reason_to_skip(leaver):
@@ -93,7 +98,9 @@ def not_due(leaver: Leaver | None, found: PortalUser, *, now: int, grace: Grace)
             ReasonKind.CHANGED_SINCE_PLAN,
             "changed_since_plan: not the user any more who was disabled",
         )
-    if leaver.state is LeaverState.DELETING or is_due(leaver, now=now, grace=grace):
+    is_ours = leaver.state is LeaverState.DELETING and leaver.changed_by == run_id
+    waits = replace(leaver, state=LeaverState.WAITING) if is_ours else leaver
+    if is_due(waits, now=now, grace=grace):
         return None
     return Why(ReasonKind.NOT_DUE, "not_due: the grace time is not over")
 

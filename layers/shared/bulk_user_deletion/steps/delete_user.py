@@ -49,7 +49,7 @@ class DeleteUser(ChangeUser):
     def reason_to_leave(self, run: RunRow, found: PortalUser) -> Why | None:
         """Return why a leaver is not deleted: not due, withdrawn or held."""
         if run.action is Action.DELETE_DUE:
-            return not_due(self.leaver, found, now=self.now(), grace=self.grace)
+            return not_due(self.leaver, found, run_id=run.run_id, now=self.now(), grace=self.grace)
         return reason_to_skip_since(self.leaver, run)
 
     def on_intent(self, run: RunRow, leaver: Leaver) -> Leaver:
