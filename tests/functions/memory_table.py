@@ -75,8 +75,19 @@ def keep_in_memory(patch: pytest.MonkeyPatch, tables: "Tables | None" = None) ->
     patch.setattr(BaseClient, "_make_api_call", answered)
 
 
-class _ConditionFailed(Exception):
+class _Refused(Exception):
+    """DynamoDB refuses a call, with a code and more in its response."""
+
+    def __init__(self, code: str, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.response: Any = {"Error": {"Code": code, "Message": message}, **more}
+
+
+class _ConditionFailed(_Refused):
     """A row is not as a write's condition wants it."""
+
+    def __init__(self) -> None:
+        super().__init__("ConditionalCheckFailedException", "The conditional request failed")
 
 
 @dataclass
@@ -103,48 +114,60 @@ class Tables:
         self._tables: dict[str, _Table] = {}
         self._lock = Lock()
 
+    def rows(self, table_name: str) -> list[Row]:
+        """Return all rows of a table, in the order of their keys."""
+        with self._lock:
+            table = self._tables[table_name]
+            return [deepcopy(table.rows[key]) for key in table.keys]
+
     def call(self, operation: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out an operation of DynamoDB's API."""
         assert operation in _PARAMETERS, f"the ledger does not use {operation}"
         _has_only(given, _PARAMETERS[operation], operation)
-        with self._lock:
-            match operation:
-                case "CreateTable":
-                    self._tables[given["TableName"]] = _Table()
-                    return {}
-                case "GetItem":
-                    row = self._table(operation, given).rows.get(_key(operation, given["Key"]))
-                    return {"Item": deepcopy(row)} if row is not None else {}
-                case "BatchGetItem":
-                    return self._batch_get(given)
-                case "Query":
-                    return self._query(given)
-                case "TransactWriteItems":
-                    return self._transact(given)
-                case _:
-                    return self._write(operation, given)
+        try:
+            with self._lock:
+                return self._carry_out(operation, given)
+        except _Refused as refused:
+            raise ClientError(refused.response, operation) from None
 
-    def _table(self, operation: str, given: Mapping[str, Any]) -> _Table:
-        if given["TableName"] not in self._tables:
-            raise _error("ResourceNotFoundException", "Requested resource not found", operation)
-        return self._tables[given["TableName"]]
+    def _carry_out(self, operation: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        match operation:
+            case "CreateTable":
+                self._tables[given["TableName"]] = _Table()
+                return {}
+            case "GetItem":
+                row = self._table(given["TableName"]).rows.get(_key(given["Key"]))
+                return {"Item": deepcopy(row)} if row is not None else {}
+            case "BatchGetItem":
+                return self._batch_get(given)
+            case "Query":
+                return self._query(given)
+            case "TransactWriteItems":
+                return self._transact(given)
+            case _:
+                table = self._table(given["TableName"])
+                table.store(*_written(operation, given, table))
+                return {}
+
+    def _table(self, name: str) -> _Table:
+        if name not in self._tables:
+            raise _Refused("ResourceNotFoundException", "Requested resource not found")
+        return self._tables[name]
 
     def _batch_get(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        operation = "BatchGetItem"
         [(name, request)] = given["RequestItems"].items()
-        _has_only(request, {"Keys", "ConsistentRead"}, operation)
-        table = self._table(operation, {"TableName": name})
-        keys = [_key(operation, key) for key in request["Keys"]]
+        _has_only(request, {"Keys", "ConsistentRead"}, "BatchGetItem")
+        table = self._table(name)
+        keys = [_key(key) for key in request["Keys"]]
         if not 1 <= len(keys) <= _MAX_KEYS:
-            raise _invalid(f"{len(keys)} keys", operation)
+            raise _invalid(f"{len(keys)} keys")
         if len(set(keys)) < len(keys):
-            raise _invalid("Provided list of item keys contains duplicates", operation)
+            raise _invalid("Provided list of item keys contains duplicates")
         found = [deepcopy(table.rows[key]) for key in keys if key in table.rows]
         return {"Responses": {name: found}, "UnprocessedKeys": {}}
 
     def _query(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        operation = "Query"
-        table = self._table(operation, given)
+        table = self._table(given["TableName"])
         values = {name: _stored(v) for name, v in given["ExpressionAttributeValues"].items()}
         pk = values.pop(":pk")
         least = values.pop(":sk", "")
@@ -152,10 +175,10 @@ class Tables:
         assert condition in _KEY_CONDITIONS, f"the ledger does not use {condition!r}"
         matches = _KEY_CONDITIONS[condition]
         if values or (":sk" in condition) != bool(least):
-            raise _invalid("values that are empty, or used or given alone", operation)
+            raise _invalid("values that are empty, or used or given alone")
         start = bisect_left(table.keys, (pk, least))
         if "ExclusiveStartKey" in given:
-            start = bisect_right(table.keys, _key(operation, given["ExclusiveStartKey"]))
+            start = bisect_right(table.keys, _key(given["ExclusiveStartKey"]))
         page = table.keys[start : start + _PAGE]
         found = [key for key in page if key[0] == pk and matches(key[1], least)]
         answer: dict[str, Any] = {"Count": len(found)}
@@ -165,29 +188,18 @@ class Tables:
             answer["LastEvaluatedKey"] = dict(zip(("pk", "sk"), found[-1], strict=True))
         return answer
 
-    def _write(self, operation: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        table = self._table(operation, given)
-        try:
-            key, row = _written(operation, given, table)
-        except _ConditionFailed:
-            code = "ConditionalCheckFailedException"
-            raise _error(code, "The conditional request failed", operation) from None
-        table.store(key, row)
-        return {}
-
     def _transact(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        operation = "TransactWriteItems"
         writes = [next(iter(item.items())) for item in given["TransactItems"]]
         if not 1 <= len(writes) <= _MAX_WRITES:
-            raise _invalid(f"{len(writes)} writes", operation)
+            raise _invalid(f"{len(writes)} writes")
         results: dict[tuple[str, Key], Row | None] = {}
         reasons = []
         for kind, write in writes:
-            _has_only(write, _PARAMETERS[f"{kind}Item"], operation)
-            table = self._table(operation, write)
-            identity = write["TableName"], _key_of(operation, write)
+            _has_only(write, _PARAMETERS[f"{kind}Item"], kind)
+            table = self._table(write["TableName"])
+            identity = write["TableName"], _key_of(write)
             if identity in results:
-                raise _invalid("multiple operations on one item", operation)
+                raise _invalid("multiple operations on one item")
             results[identity] = None
             try:
                 _, results[identity] = _written(f"{kind}Item", write, table)
@@ -196,10 +208,9 @@ class Tables:
             else:
                 reasons.append("None")
         if set(reasons) != {"None"}:
-            raise _error(
+            raise _Refused(
                 "TransactionCanceledException",
                 f"Transaction cancelled, please refer cancellation reasons [{', '.join(reasons)}]",
-                operation,
                 CancellationReasons=[{"Code": reason} for reason in reasons],
             )
         for (name, key), row in results.items():
@@ -213,14 +224,14 @@ def _written(operation: str, given: Mapping[str, Any], table: _Table) -> tuple[K
     Raises:
         _ConditionFailed: the row is not as the condition wants it.
     """
-    key = _key_of(operation, given)
+    key = _key_of(given)
     before = table.rows.get(key)
     condition, update = given.get("ConditionExpression"), given.get("UpdateExpression")
     names: Mapping[str, str] = given.get("ExpressionAttributeNames", {})
     values = {name: _stored(v) for name, v in given.get("ExpressionAttributeValues", {}).items()}
     used = set(re.findall(r"[#:]\w+", f"{condition} {update}"))
     if used != {*names, *values}:
-        raise _invalid(f"names and values that are used, or given, alone: {used}", operation)
+        raise _invalid(f"names and values that are used, or given, alone: {used}")
     row = before if before is not None else {}
     if condition is not None and not _Expression(condition, row, names, values).condition():
         raise _ConditionFailed
@@ -281,7 +292,7 @@ class _Expression:
                 elif clause == "ADD":
                     number, before = self._value(), self._row.get(name, Decimal(0))
                     if not (isinstance(number, Decimal) and isinstance(before, Decimal)):
-                        raise _invalid("ADD is for numbers", "UpdateItem")
+                        raise _invalid("ADD is for numbers")
                     row[name] = before + number
                 else:
                     assert clause == "REMOVE", f"the ledger does not use {clause}"
@@ -289,9 +300,9 @@ class _Expression:
                 if not self._is_next(","):
                     break
         if len(set(touched)) < len(touched):
-            raise _invalid("Two document paths overlap with each other", "UpdateItem")
+            raise _invalid("Two document paths overlap with each other")
         if {"pk", "sk"} & set(touched):
-            raise _invalid("This attribute is part of the key", "UpdateItem")
+            raise _invalid("This attribute is part of the key")
         return row
 
     # The parts of a condition. No `or`, no `and`: each part must be read, whatever the others are.
@@ -319,8 +330,9 @@ class _Expression:
                 name = self._name()
                 self._take(")")
                 return (name in self._row) is wants
-        left = self._row.get(self._name(), _MISSING)
-        operator, right = self._next(), self._value()
+        name, operator = self._next(), self._next()
+        assert operator in {"=", "<>", "<"}, f"the ledger does not use {name} {operator}"
+        left, right = self._row.get(self._attribute(name), _MISSING), self._value()
         is_same = type(left) is type(right) and left == right
         match operator, left, right:
             case "=", _, str() | Decimal() | bool():
@@ -350,17 +362,19 @@ class _Expression:
             second = self._operand()
             self._take(")")
             if not (isinstance(first, list) and isinstance(second, list)):
-                raise _invalid("list_append is for lists", "UpdateItem")
+                raise _invalid("list_append is for lists")
             return [*first, *second]
         return self._value()
 
     def _name(self) -> str:
-        token = self._next()
+        return self._attribute(self._next())
+
+    def _attribute(self, token: str) -> str:
         if token.startswith("#"):
             return self._names[token]
         assert token.isidentifier(), f"the ledger does not use {token!r} for an attribute"
         if token.upper() in _RESERVED:
-            raise _invalid(f"Attribute name is a reserved keyword: {token}", "an expression")
+            raise _invalid(f"Attribute name is a reserved keyword: {token}")
         return token
 
     def _value(self) -> Any:
@@ -380,18 +394,18 @@ class _Expression:
         assert self._is_next(token), f"{self._text!r} has no {token!r} where it belongs"
 
 
-def _key_of(operation: str, given: Mapping[str, Any]) -> Key:
+def _key_of(given: Mapping[str, Any]) -> Key:
     """Return the key of the row that a write is about."""
     if "Item" in given:
-        return _key(operation, {name: given["Item"].get(name) for name in ("pk", "sk")})
-    return _key(operation, given["Key"])
+        return _key({name: given["Item"].get(name) for name in ("pk", "sk")})
+    return _key(given["Key"])
 
 
-def _key(operation: str, key: Mapping[str, Any]) -> Key:
+def _key(key: Mapping[str, Any]) -> Key:
     match _stored(key):
         case {"pk": str(pk), "sk": str(sk), **nothing} if pk and sk and not nothing:
             return pk, sk
-    raise _invalid("The provided key element does not match the schema", operation)
+    raise _invalid("The provided key element does not match the schema")
 
 
 def _stored(value: Any) -> Any:
@@ -420,10 +434,5 @@ def _has_only(given: Mapping[str, Any], known: set[str], operation: str) -> None
     assert set(given) <= known, f"the ledger does not use {set(given) - known} of {operation}"
 
 
-def _invalid(message: str, operation: str) -> ClientError:
-    return _error("ValidationException", message, operation)
-
-
-def _error(code: str, message: str, operation: str, **more: Any) -> ClientError:
-    response: Any = {"Error": {"Code": code, "Message": message}, **more}
-    return ClientError(response, operation)
+def _invalid(message: str) -> _Refused:
+    return _Refused("ValidationException", message)
