@@ -239,7 +239,9 @@ def _written(operation: str, given: Mapping[str, Any], table: _Table) -> tuple[K
         case "PutItem":
             return key, _stored(given["Item"])
         case "UpdateItem":
-            changed = _Expression(update, row, names, values).update() if update else row
+            if not update:
+                raise _invalid("The expression can not be empty")
+            changed = _Expression(update, row, names, values).update()
             return key, {**changed, "pk": key[0], "sk": key[1]}
         case "DeleteItem":
             return key, None
