@@ -16,9 +16,8 @@ help:  ## Show this list
 run: setup  ## Delete about 25 of 400 simulated users through the real template, end to end
 	@$(BIN)/python -m local run $(ARGS)
 
-STEPS := fetch_user_ids refresh_token next_batch delete_user check_losses report_run
-UNIT := tests/rules tests/sources tests/test_*.py $(STEPS:%=tests/functions/test_%.py)
-unit: setup  ## Check what a change is likely to break: rules, sources, portal, each step
+UNIT := tests/rules tests/sources tests/functions tests/test_*.py
+unit: setup  ## Check what a change is likely to break: rules, sources, portal, functions
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not thorough" $(UNIT)
 
 test: setup .venv-sam/installed lint type  ## Check everything: style, types, all tests
@@ -26,7 +25,7 @@ test: setup .venv-sam/installed lint type  ## Check everything: style, types, al
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 coverage: setup  ## Show which branches of rules and steps the fast tests and the thorough ones take
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing:skip-covered $(UNIT) tests/functions
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing:skip-covered $(UNIT)
 
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
 	@$(BIN)/python -m local soak $(ARGS)
