@@ -24,7 +24,12 @@ _client, _resource = cache(boto3.client), cache(boto3.resource)
 
 @pytest.fixture(autouse=True)
 def kept_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Create each client once: it reads a megabyte of JSON, and holds none of moto's state."""
+    """Create each client once: it reads a megabyte of JSON, and holds none of moto's state.
+
+    It keeps the credentials that it finds, whichever test creates it.
+    """
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
     monkeypatch.setattr(boto3, "client", _client)
     monkeypatch.setattr(boto3, "resource", _resource)
 
