@@ -11,6 +11,7 @@ from bulk_user_deletion.models.users import Outcome, ReasonKind
 from local.portal import Fault, PortalSimulator
 from tests.functions.stack import Stack, dropped
 from tests.functions.test_due import (
+    DUE,
     LEAVERS,
     Calendar,
     SetParameter,
@@ -20,9 +21,10 @@ from tests.functions.test_due import (
     leaving,
 )
 from tests.functions.test_switch_user import enabled, run, sent, set_knobs
+from tests.functions.test_waiting import Clock, clock
 from tests.functions.test_withdraw_and_enable import enable, withdraw
 
-__all__ = ["calendar", "leaving"]  # fixtures
+__all__ = ["calendar", "clock", "leaving"]  # fixtures
 
 
 def unattended(stack: Stack, user_ids: list[str], run_id: str) -> dict[str, int]:
@@ -240,3 +242,42 @@ def test_access_is_not_given_back_to_whoever_was_seen_enabled_and_then_disabled_
     assert enabled(portal, "111") == ["N"]
     row = leaving.read_json("runs/enable-1/report.json")["rows"][0]
     assert row["reason_kind"] == ReasonKind.NOT_DISABLED_BY_US
+
+
+def test_a_run_that_is_withdrawn_before_it_has_a_plan_disables_nobody(
+    leaving: Stack, portal: PortalSimulator, clock: Clock
+) -> None:
+    leaving.plan(["115"], "run-1")  # holds the lock
+    assert leaving.plan(LEAVERS, "run-2")["next_step"] == "wait"
+
+    withdraw(leaving, run_id="run-2")
+
+    leaving.work_off("run-1")
+    leaving.report_run("run-1")
+    with pytest.raises(Exception, match="hr stopped this run while it waited"):
+        leaving.plan(LEAVERS, "run-2")
+    assert sent(portal, "PUT") == [115]
+
+
+@pytest.mark.parametrize("what", ["a due run", "a direct DELETE", "a preview", "an enabling"])
+def test_a_run_that_disables_nobody_cannot_be_withdrawn(
+    leaving: Stack,
+    portal: PortalSimulator,
+    calendar: Calendar,
+    set_parameter: SetParameter,
+    what: str,
+) -> None:
+    run(leaving, LEAVERS, "leave")
+    calendar.turn(31)
+    requests: dict[str, dict[str, Any]] = {
+        "a due run": DUE,
+        "a direct DELETE": {"mode": "apply", "source": {"users": ["115"]}},
+        "a preview": {"source": {"users": ["115"]}},
+        "an enabling": {"mode": "apply", "action": "enable", "source": {"users": ["110"]}},
+    }
+    if what == "a direct DELETE":
+        set_parameter("LEAVER_ACTION", "delete")
+    leaving.fetch_user_ids(requests[what], "run-1")
+
+    with pytest.raises(Exception, match="Run run-1 disables nobody: nobody was withdrawn"):
+        withdraw(leaving, run_id="run-1")

@@ -8,6 +8,9 @@ import pytest
 from bulk_user_deletion.models.users import Outcome, ReasonKind
 from local.portal import Fault, PortalSimulator
 from tests.functions.stack import Stack
+from tests.functions.test_waiting import Clock, clock
+
+__all__ = ["clock"]  # a fixture
 
 SetParameter = Callable[[str, str], None]
 
@@ -376,10 +379,11 @@ def test_a_function_that_deletes_does_not_touch_a_batch_to_be_disabled_nor_the_o
 
 
 def test_disabling_does_not_wait_for_a_run_that_deletes(
-    stack: Stack, portal: PortalSimulator
+    stack: Stack, portal: PortalSimulator, clock: Clock
 ) -> None:
     portal.edit(110, enabled="Y", ldap="N")
     stack.plan(["115"], "run-1")  # holds the lock on deleting
+    assert stack.plan(["116"], "run-3")["next_step"] == "wait"
 
     stack.plan(["110"], "run-2", action="disable")
     stack.work_off("run-2")

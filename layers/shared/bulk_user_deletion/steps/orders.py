@@ -5,11 +5,12 @@ from bulk_user_deletion.errors import RequestRefused, StoreUnavailable, UserMana
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.reports import PortalCheck
 from bulk_user_deletion.models.requests import CloseOrder, StopOrder, WithdrawOrder
 from bulk_user_deletion.models.routes import Nothing
-from bulk_user_deletion.models.runs import RunRow, Stop
+from bulk_user_deletion.models.runs import Mode, RunRow, Stop
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.leavers import withdrawn
@@ -50,10 +51,17 @@ def carry_out_withdrawal(
     """
     run_id = ledger.runs.id_of(order.run_id) if order.run_id else ""
     if run_id:
-        if not ledger.runs.withdraw(run_id, reason=order.reason, by=order.by, now=now):
-            raise RequestRefused(f"There is no run {run_id}: nobody was withdrawn.")
         run = ledger.runs.read(run_id)
-        if run and run.is_open and not run.action.deletes:
+        if run is None:
+            raise RequestRefused(f"There is no run {run_id}: nobody was withdrawn.")
+        if run.mode is not Mode.APPLY or (run.plan_sha256 and run.action not in _DISABLE):
+            raise RequestRefused(
+                f"Run {run_id} disables nobody: nobody was withdrawn. To stop a run, press its stop"
+                " button. Whoever must not be deleted is withdrawn by id."
+            )
+        ledger.runs.withdraw(run_id, reason=order.reason, by=order.by, now=now)
+        if run.is_open:
+            # Before it has a plan, nobody knows what it does.
             ledger.runs.press_stop(run_id, reason=order.reason, by=order.by, now=now)
     found = ledger.leavers.read_all(portal_url)
     asked = [leaver for leaver in found if leaver.user_id in order.users or run_id in leaver.runs]
@@ -79,6 +87,7 @@ def carry_out_withdrawal(
     return f"{begin}. {lists or 'The run has disabled nobody'}."
 
 
+_DISABLE = {Action.DISABLE, Action.DISABLE_THEN_DELETE}
 _WITHDRAWN_FROM = {
     LeaverState.DISABLED: "Will stay disabled",
     LeaverState.WAITING: "Will not be deleted",
