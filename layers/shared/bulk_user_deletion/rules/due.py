@@ -54,16 +54,16 @@ def why_held(found: Found) -> Why | None:
     return None if is_same_person(found.leaver, found.user) else _CHANGED
 
 
-def migration_problem(found: Sequence[Found]) -> str:
+def migration_problem(found: Sequence[Found], *, looked_at: int) -> str:
     """Return why nobody is deleted where many leavers changed their names, or an empty string."""
     changed = [one for one in found if why_held(one) is _CHANGED]
-    if len(changed) * 100 <= MOST_CHANGED_PERCENT * len(found) or len(changed) < 2:
+    if len(changed) * 100 <= MOST_CHANGED_PERCENT * looked_at or len(changed) < 2:
         return ""
     return (
-        f"{len(changed)} of {len(found)} leavers no longer have the username or e-mail under which"
+        f"{len(changed)} of {looked_at} leavers no longer have the username or e-mail under which"
         " they were disabled, as after a migration of names, or in another portal. Nobody was"
-        " deleted, and nobody was held for that. Check that this is the portal, then list these"
-        " leavers again, by id."
+        " deleted, and nobody was held. Check that this is the portal, then list these leavers"
+        " again, by id."
     )
 
 

@@ -46,7 +46,7 @@ from bulk_user_deletion.rules.pace import (
     pause,
 )
 from bulk_user_deletion.rules.protection import Protected
-from bulk_user_deletion.steps.endings import Endings, count_held
+from bulk_user_deletion.steps.endings import Endings
 
 _IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
 _NO_ANSWER = {Verdict.TRY_AGAIN, Verdict.REFUSE}
@@ -272,8 +272,7 @@ class ChangeUser(ABC):
         after = seen_enabled(leaver, run_id=self.run_id, now=self.now())
         if after == leaver:
             return False
-        if self.ledger.leavers.change(after, before=leaver) and run.action.deletes:
-            count_held(leaver, after)  # a run that disables goes on, and the time begins anew
+        self.ledger.leavers.change(after, before=leaver)
         return True
 
     def _send(self, run: RunRow, row: UserRow | None, shown: Answer) -> Progress:

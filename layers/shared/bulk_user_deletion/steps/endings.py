@@ -6,7 +6,6 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.runs import RunRow
 from bulk_user_deletion.models.users import Outcome, PortalUser, UserRow, Why
-from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.rules.leavers import (
     after_deleting,
     after_disabling,
@@ -51,7 +50,7 @@ class Endings:
         if after is not None and after != leaver:
             changing = self.ledger.leavers.changing(after, before=leaver)
         disabled = outcome is Outcome.DISABLED
-        is_recorded = self.ledger.users.record_outcome(
+        return self.ledger.users.record_outcome(
             self.run.run_id,
             user.user_id,
             outcome,
@@ -64,9 +63,6 @@ class Endings:
             leaver=changing,
             is_withdrawn=self.run.withdrawal is not None if disabled else None,
         )
-        if is_recorded:
-            count_held(leaver, after)
-        return is_recorded
 
     def take_back(
         self, user: PortalUser, row: UserRow, why: Why, *, leaver: Leaver | None, now: int
@@ -75,16 +71,13 @@ class Endings:
 
         Whoever is withdrawn stays so.
         """
-        after = changing = None
+        changing = None
         if leaver and leaver.state is not LeaverState.WITHDRAWN:
             after = held(leaver, why, run_id=self.run.run_id, now=now)
             changing = self.ledger.leavers.changing(after, before=leaver)
-        is_taken_back = self.ledger.users.take_back_outcome(
+        return self.ledger.users.take_back_outcome(
             self.run.run_id, row, user, reason=why.text, kind=why.kind, now=now, leaver=changing
         )
-        if is_taken_back:
-            count_held(leaver, after)
-        return is_taken_back
 
     def _leaver_after(
         self,
@@ -122,10 +115,3 @@ class Endings:
         if order:
             return withdrawn(after, by=order.by, reason=order.reason, now=now)
         return after
-
-
-def count_held(before: Leaver | None, after: Leaver | None) -> None:
-    """Count a leaver whom a person must decide about from now on, for the alarm."""
-    was_held = before is not None and before.state is LeaverState.HELD
-    if after is not None and after.state is LeaverState.HELD and not was_held:
-        count(Metric.LEAVERS_HELD)

@@ -14,7 +14,6 @@ from bulk_user_deletion.errors import BulkUserDeletionError, StoreUnavailable, T
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience, Seen
 from bulk_user_deletion.losses import find_losses
-from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.runs import RunRow
 from bulk_user_deletion.models.users import PortalUser, ReasonKind, UserRow, UserState, Why
@@ -22,16 +21,12 @@ from bulk_user_deletion.portal import Portal, record_in
 from bulk_user_deletion.rules import switching
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.decisions import End
-from bulk_user_deletion.rules.leavers import held
 from bulk_user_deletion.rules.reporting import ended_as_gone, settle, unfinished, with_doubts
 from bulk_user_deletion.rules.switching import changed_fields, has_access, still
-from bulk_user_deletion.steps.endings import Endings, count_held
+from bulk_user_deletion.steps.endings import Endings
 
 # A list that shows a user whom a look does not show may be cached: then it is read once more.
 _SECONDS_BETWEEN_LISTS = 60
-
-# A person may withdraw a leaver at the same time.
-_TRIES_TO_RECORD = 3
 
 # The function has fifteen minutes, in which it also reads the list and writes the report.
 _SECONDS_FOR_LOOKS = 180
@@ -102,17 +97,15 @@ class LastLook:
             end = self._end(row, seen)
             if row.state is UserState.DONE and end.outcome is row.outcome:
                 continue
-            for _ in range(_TRIES_TO_RECORD):
-                if self._endings.record(
-                    planned[row.user_id],
-                    end.outcome,
-                    Why(end.kind, end.reason),
-                    leaver=self.ledger.leavers.read(self.plan.portal_url, row.user_id),
-                    row=row,
-                    now=int(self.clock()),
-                    is_enabled=bool(seen and seen.user and seen.user.is_enabled),
-                ):
-                    break
+            self._endings.record(
+                planned[row.user_id],
+                end.outcome,
+                Why(end.kind, end.reason),
+                leaver=self.ledger.leavers.read(self.plan.portal_url, row.user_id),
+                row=row,
+                now=int(self.clock()),
+                is_enabled=bool(seen and seen.user and seen.user.is_enabled),
+            )
             self.rows |= self.ledger.users.read(self.run.run_id, [row.user_id])
 
     def _end(self, row: UserRow, seen: Seen | None) -> End:
@@ -239,17 +232,7 @@ class LastLook:
                 now=int(self.clock()),
             )
         self.rows.update(self.ledger.users.read(self.run.run_id, started))
-        for user_id in doubts.keys() - planned.keys():
-            self._open_again(user_id, Why(kind, doubts[user_id]))
         self.plan = with_doubts(self.plan, doubts)
-
-    def _open_again(self, user_id: str, why: Why) -> None:
-        """Hold a leaver whom the plan found gone, and who is not."""
-        leaver = self.ledger.leavers.read(self.plan.portal_url, user_id)
-        if leaver and leaver.state is LeaverState.DONE and leaver.changed_by == self.run.run_id:
-            after = held(leaver, why, run_id=self.run.run_id, now=int(self.clock()))
-            if self.ledger.leavers.change(after, before=leaver):
-                count_held(leaver, after)
 
     @property
     def _endings(self) -> Endings:

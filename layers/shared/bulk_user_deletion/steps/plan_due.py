@@ -13,7 +13,7 @@ from bulk_user_deletion.looks import Looks, Patience, control_looks
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.routes import Nothing
-from bulk_user_deletion.models.runs import Control, Limits, Mode
+from bulk_user_deletion.models.runs import Control, Limits
 from bulk_user_deletion.models.users import Outcome, Why
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
@@ -27,14 +27,13 @@ from bulk_user_deletion.rules.due import (
     why_held,
 )
 from bulk_user_deletion.rules.identity import Directory
-from bulk_user_deletion.rules.leavers import DAY, after_deleting, due_at, seen_enabled
+from bulk_user_deletion.rules.leavers import DAY, after_deleting, due_at
 from bulk_user_deletion.rules.planning import room_today
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.switching import access_problem
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.draft import Draft
-from bulk_user_deletion.steps.endings import count_held
 
 # The function has fifteen minutes, and reading a large list may take some of that time.
 _SECONDS_FOR_LOOKS = 240
@@ -63,6 +62,7 @@ class PlanDue:
             PortalUnavailable, StoreUnavailable: call again.
         """
         leavers = self._leavers()
+        self._keep_plans(leavers)
         listed = self.bucket.read_protected(self.settings.protected_list)
         portal = self.connect()
         directory = Directory(portal.users())
@@ -84,22 +84,20 @@ class PlanDue:
             room=room,
         )
         count(Metric.OVERDUE_DAYS, overdue_days(later, now=self._now(), grace=self.settings.grace))
-        not_seen = len(leavers) - len(found)
         if not entries:
-            return Nothing(self._nobody_due(leavers, later, not_seen))
+            return Nothing(self._nobody_due(leavers, later))
         plan = self.draft.plan(
             self.limits,
             entries,
             portal=portal,
-            distinct=sum(row.outcome is Outcome.WOULD_DELETE for row in entries),
+            distinct=len(entries),
             users=directory.users,
             source_version="",
-            hints=self._of_others(later, not_seen),
+            hints=self._of_later(later),
         )
-        if problem := migration_problem(found):
+        if problem := migration_problem(found, looked_at=len(leavers)):
             return replace(plan, refusal=problem), control
-        if self.draft.request.mode is Mode.APPLY:
-            self._record(found)
+        self._record(found)
         return plan, control
 
     def _leavers(self) -> list[Leaver]:
@@ -131,8 +129,9 @@ class PlanDue:
             if user and is_as_left(leaver, user):
                 found.append(Found(leaver, user))  # the check before the DELETE looks at them
                 continue
-            if not patience.is_over:
-                found.append(self._seen(leaver, looks))
+            if patience.is_over:
+                break
+            found.append(self._seen(leaver, looks))
         return found
 
     def _seen(self, leaver: Leaver, looks: Looks) -> Found:
@@ -143,8 +142,6 @@ class PlanDue:
             case Verdict.OK if seen.user:
                 if problem := access_problem(seen.user):
                     raise PortalAnswerUnusable(problem)
-                if seen.user.is_enabled:
-                    leaver = self._held_at_once(leaver)
                 return Found(leaver, seen.user)
             case _ if seen.is_this_users and looks.api_user_answers():
                 return Found(leaver, None, problem=seen.describe())
@@ -153,68 +150,48 @@ class PlanDue:
 
     def _record(self, found: Iterable[Found]) -> None:
         """Hold whoever is not as they were left, and close the rows of those who are gone."""
+        held = 0
         for one in found:
             if one.leaver.state is not LeaverState.WAITING:
                 continue
-            outcome, why = Outcome.SKIPPED, why_held(one)
-            if one.is_gone:
-                outcome, why = Outcome.ALREADY_ABSENT, Why(one.kind, "gone")
-            if why:
-                after = after_deleting(
-                    one.leaver,
-                    outcome,
-                    why,
-                    action=self.draft.action,
-                    run_id=self.draft.run_id,
-                    now=self._now(),
-                )
-                self._change(one.leaver, after)
+            if why := why_held(one):
+                held += 1
+                self._change(one.leaver, Outcome.SKIPPED, why)
+            elif one.is_gone:
+                self._change(one.leaver, Outcome.ALREADY_ABSENT, Why(one.kind, "gone"))
+        count(Metric.LEAVERS_HELD, held)
 
-    def _held_at_once(self, leaver: Leaver) -> Leaver:
-        """Hold a leaver whom a look saw enabled, whatever becomes of this run, even a preview."""
-        after = seen_enabled(leaver, run_id=self.draft.run_id, now=self._now())
-        if after != leaver:
-            self._change(leaver, after)
-        return after
+    def _change(self, leaver: Leaver, outcome: Outcome, why: Why) -> None:
+        after = after_deleting(
+            leaver,
+            outcome,
+            why,
+            action=self.draft.action,
+            run_id=self.draft.run_id,
+            now=self._now(),
+        )
+        if not self.ledger.leavers.change(after, before=leaver):
+            raise StoreUnavailable(f"Leaver {leaver.user_id} was changed in the meantime.")
 
-    def _change(self, before: Leaver, after: Leaver) -> None:
-        if not self.ledger.leavers.change(after, before=before):
-            raise StoreUnavailable(f"Leaver {before.user_id} was changed in the meantime.")
-        count_held(before, after)
+    def _keep_plans(self, leavers: Iterable[Leaver]) -> None:
+        """Keep the plans that leavers rest on from expiring before they are decided about."""
+        for run_id in dict.fromkeys(run for leaver in leavers for run in leaver.runs):
+            age = self.settings.retention_days * DAY // 2
+            self.bucket.keep(plan_key(run_id), if_older_than=age, now=self.clock())
 
-    def _of_others(self, later: Sequence[Leaver], not_seen: int) -> list[str]:
-        said = []
+    def _of_later(self, later: Sequence[Leaver]) -> list[str]:
+        if not later:
+            return []
+        who = "1 leaver is" if len(later) == 1 else f"{len(later)} leavers are"
+        return [f"{who} due, and the caps leave them for the next run."]
+
+    def _nobody_due(self, leavers: Sequence[Leaver], later: Sequence[Leaver]) -> str:
         if later:
-            who = "1 leaver is" if len(later) == 1 else f"{len(later)} leavers are"
-            said.append(f"{who} due, and the caps leave them for the next run.")
-        if not_seen:
-            who = "1 leaver" if not_seen == 1 else f"{not_seen} leavers"
-            said.append(f"There was no time to look at {who}: the next run does.")
-        return said
-
-    def _nobody_due(self, leavers: Sequence[Leaver], later: Sequence[Leaver], not_seen: int) -> str:
-        if later or not_seen:
-            return " ".join(self._of_others(later, not_seen))
+            return f"{len(later)} leavers are due, and the caps allow nobody today."
+        days = self.settings.grace_days
+        first = min((due_at(row, grace_days=days) for row in leavers if row.due_at), default=0)
         who = "1 leaver waits" if len(leavers) == 1 else f"{len(leavers)} leavers wait"
-        grace = self.settings.grace
-        dates = [
-            due_at(row, grace_days=grace.days)
-            for row in leavers
-            if row.due_at and (row.is_from_preview or not grace.only_previewed)
-        ]
-        if not dates:
-            return f"{who}, and nobody is ever due: no preview showed them (ApplyOnlyPlans)."
-        return f"{who} to be deleted; nobody is due before {iso(min(dates))}."
+        return f"{who} to be deleted; nobody is due before {iso(first)}."
 
     def _now(self) -> int:
         return int(self.clock())
-
-
-def keep_plans(
-    leavers: Iterable[Leaver], *, bucket: Bucket, retention_days: int, now: float
-) -> None:
-    """Keep the plans that open leavers rest on from expiring before they are decided about."""
-    is_open = {LeaverState.WAITING, LeaverState.DELETING, LeaverState.HELD}
-    run_ids = (run for leaver in leavers if leaver.state in is_open for run in leaver.runs)
-    for run_id in dict.fromkeys(run_ids):
-        bucket.keep(plan_key(run_id), if_older_than=retention_days * DAY // 2, now=now)

@@ -23,7 +23,7 @@ from bulk_user_deletion.steps.apply_plan import ApplyPlan
 from bulk_user_deletion.steps.draft import Draft
 from bulk_user_deletion.steps.drops import DropLook
 from bulk_user_deletion.steps.make_plan import MakePlan
-from bulk_user_deletion.steps.plan_due import PlanDue, keep_plans
+from bulk_user_deletion.steps.plan_due import PlanDue
 from bulk_user_deletion.steps.turn import Turn, check_may_apply
 
 
@@ -54,8 +54,6 @@ class StartRun:
         """
         if nothing := self._open():
             return nothing
-        if isinstance(self.source, Source) and self.source.due and not self._waiting():
-            return self._ended(Nothing("Nobody waits to be deleted."))
         action = self._action()
         check_action(action, stack=self.settings.leaver_action)
         if problem := grace_problem(
@@ -64,6 +62,8 @@ class StartRun:
             retention_days=self.settings.retention_days,
         ):
             raise RequestRefused(problem)
+        if isinstance(self.source, Source) and self.source.due and not self._waiting():
+            return self._ended(Nothing("Nobody waits to be deleted."))
         match DropLook(self.request, self.run_id, self.bucket, self.ledger, self.clock()).instead():
             case Wait() as wait:
                 return wait
@@ -104,14 +104,7 @@ class StartRun:
         return self.request.action or self.settings.leaver_action
 
     def _waiting(self) -> bool:
-        """Return whether any leaver waits, and keep the plans that leavers rest on."""
-        leavers = list(self.ledger.leavers.read_all(self.settings.portal_url))
-        keep_plans(
-            leavers,
-            bucket=self.bucket,
-            retention_days=self.settings.retention_days,
-            now=self.clock(),
-        )
+        leavers = self.ledger.leavers.read_all(self.settings.portal_url)
         return any(leaver.state is LeaverState.WAITING for leaver in leavers)
 
     def _ended(self, nothing: Nothing) -> Nothing:
