@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bulk_user_deletion.ledger.users import Users
+from bulk_user_deletion.looks import Patience
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.users import Outcome, ReasonKind
 from local.portal import Fault, PortalSimulator
@@ -281,3 +282,89 @@ def test_a_run_that_disables_nobody_cannot_be_withdrawn(
 
     with pytest.raises(Exception, match="Run run-1 disables nobody: nobody was withdrawn"):
         withdraw(leaving, run_id="run-1")
+
+
+def test_a_stack_that_only_disables_is_quiet_while_nobody_waits(
+    leaving: Stack, portal: PortalSimulator, set_parameter: SetParameter
+) -> None:
+    set_parameter("LEAVER_ACTION", "disable")
+
+    assert due_run(leaving, "due-1") == "Nobody waits to be deleted."
+
+    assert not portal.requests
+
+
+def test_another_portal_at_the_same_address_holds_nobody(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    for user_id in LEAVERS:
+        portal.edit(int(user_id), username=f"other{user_id}", email="", enabled="Y")
+
+    with pytest.raises(Exception, match="3 of 3 leavers no longer have the username or e-mail"):
+        leaving.fetch_user_ids(DUE, "due-1")
+
+    assert {leaver(leaving, user_id).state for user_id in LEAVERS} == {LeaverState.WAITING}
+
+
+def test_a_migration_is_noticed_on_a_slow_portal_too(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    leavers = [str(user_id) for user_id in range(110, 126)]
+    run(leaving, leavers)
+    for user_id in leavers:
+        portal.edit(int(user_id), email=f"new{user_id}@example.com")
+    calendar.turn(31)
+
+    with pytest.MonkeyPatch.context() as patch:
+        before = looks(portal, leavers)
+        patch.setattr(Patience, "is_over", property(lambda _: looks(portal, leavers) >= before + 3))
+        with pytest.raises(Exception, match="3 of 3 leavers no longer have the username"):
+            leaving.fetch_user_ids(DUE, "due-31")
+
+    assert {leaver(leaving, user_id).state for user_id in leavers} == {LeaverState.WAITING}
+
+
+def looks(portal: PortalSimulator, user_ids: list[str]) -> int:
+    return sum(str(user_id) in user_ids for user_id in sent(portal, "GET"))
+
+
+def test_whoever_there_was_no_time_to_look_at_is_told_and_keeps_nobody_else(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    portal.remove(110)
+    portal.remove(111)
+    with pytest.MonkeyPatch.context() as patch:
+        before = looks(portal, ["110"])
+        patch.setattr(Patience, "is_over", property(lambda _: looks(portal, ["110"]) > before))
+        leaving.fetch_user_ids(DUE, "due-31")
+    leaving.work_off("due-31")
+
+    assert leaving.report_run("due-31")["counts"] == {"deleted": 1, "already_absent": 1}
+    report = leaving.read_json("runs/due-31/report.json")
+    said = "1 leaver is due, and this run had no time to look: the next one does."
+    assert said in report["warnings"]
+    assert leaver(leaving, "111").state is LeaverState.WAITING
+
+
+def test_whoever_may_not_be_deleted_without_a_preview_is_told_and_alarmed(
+    leaving: Stack,
+    portal: PortalSimulator,
+    calendar: Calendar,
+    set_parameter: SetParameter,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(leaving, ["110"])
+    set_parameter("APPLY_ONLY_PLANS", "true")
+    calendar.turn(35)
+    capsys.readouterr()
+
+    said = due_run(leaving, "due-35")
+
+    assert said == (
+        "1 leaver is due whom no preview has shown, and ApplyOnlyPlans is on: preview by id, and"
+        " apply that. Ids: 110."
+    )
+    assert '"OverdueDays":[5.0]' in capsys.readouterr().out.replace(" ", "")

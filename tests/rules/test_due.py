@@ -95,12 +95,12 @@ def test_a_migration_is_more_than_a_fifth_with_another_name() -> None:
     as_left = [found(number, days=40) for number in range(101, 109)]
     renamed = [found(number, days=40, seen="renamed") for number in (201, 202)]
 
-    assert not migration_problem([*as_left, *renamed], looked_at=10)
-    assert migration_problem([*as_left[:7], *renamed], looked_at=9)
+    assert not migration_problem([*as_left, *renamed])
+    assert migration_problem([*as_left[:7], *renamed])
 
 
 def test_one_rename_is_no_migration_however_few_there_are() -> None:
-    assert not migration_problem([found(101, days=40, seen="renamed")], looked_at=1)
+    assert not migration_problem([found(101, days=40, seen="renamed")])
 
 
 def test_the_backlog_is_told_in_days() -> None:

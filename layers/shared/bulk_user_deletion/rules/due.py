@@ -1,7 +1,7 @@
 """Which leavers are deleted today: still as they were left, and within the caps."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.plans import Entry, PlannedEntry
@@ -49,18 +49,21 @@ def why_held(found: Found) -> Why | None:
     """Return why a person must decide about a leaver, or None."""
     if found.user is None:
         return None
-    if found.user.is_enabled:
-        return _ENABLED
-    return None if is_same_person(found.leaver, found.user) else _CHANGED
+    if not is_same_person(found.leaver, found.user):
+        return _CHANGED
+    return _ENABLED if found.user.is_enabled else None
 
 
-def migration_problem(found: Sequence[Found], *, looked_at: int) -> str:
-    """Return why nobody is deleted where many leavers changed their names, or an empty string."""
+def migration_problem(found: Sequence[Found]) -> str:
+    """Return why nobody is deleted where many leavers changed their names, or an empty string.
+
+    Leavers whom there was no time to look at prove nothing, and do not count.
+    """
     changed = [one for one in found if why_held(one) is _CHANGED]
-    if len(changed) * 100 <= MOST_CHANGED_PERCENT * looked_at or len(changed) < 2:
+    if len(changed) * 100 <= MOST_CHANGED_PERCENT * len(found) or len(changed) < 2:
         return ""
     return (
-        f"{len(changed)} of {looked_at} leavers no longer have the username or e-mail under which"
+        f"{len(changed)} of {len(found)} leavers no longer have the username or e-mail under which"
         " they were disabled, as after a migration of names, or in another portal. Nobody was"
         " deleted, and nobody was held. Check that this is the portal, then list these leavers"
         " again, by id."
@@ -112,6 +115,19 @@ def due_entries(
             )
         )
     return tuple(entries), later
+
+
+def due_without_preview(found: Sequence[Found], *, now: int, grace: Grace) -> list[Leaver]:
+    """Return the leavers who would be due if a preview had shown them."""
+    anyhow = replace(grace, only_previewed=False)
+    return [
+        one.leaver
+        for one in found
+        if is_due(one.leaver, now=now, grace=anyhow)
+        and not is_due(one.leaver, now=now, grace=grace)
+        and not one.is_gone
+        and not why_held(one)
+    ]
 
 
 def overdue_days(later: Sequence[Leaver], *, now: int, grace: Grace) -> int:

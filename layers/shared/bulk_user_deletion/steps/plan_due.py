@@ -21,13 +21,14 @@ from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.due import (
     Found,
     due_entries,
+    due_without_preview,
     is_as_left,
     migration_problem,
     overdue_days,
     why_held,
 )
 from bulk_user_deletion.rules.identity import Directory
-from bulk_user_deletion.rules.leavers import DAY, after_deleting, due_at
+from bulk_user_deletion.rules.leavers import DAY, after_deleting, due_at, is_due
 from bulk_user_deletion.rules.planning import room_today
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.reporting import iso
@@ -37,6 +38,41 @@ from bulk_user_deletion.steps.draft import Draft
 
 # The function has fifteen minutes, and reading a large list may take some of that time.
 _SECONDS_FOR_LOOKS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The leavers who are due and wait on, by what they wait for."""
+
+    over_caps: Sequence[Leaver]
+    unseen: Sequence[Leaver]
+    unapproved: Sequence[Leaver]
+
+    @property
+    def leavers(self) -> list[Leaver]:
+        """All of them."""
+        return [*self.over_caps, *self.unseen, *self.unapproved]
+
+    def describe(self) -> list[str]:
+        """Return a sentence about each kind of which there are any, by id."""
+        ids = ", ".join(leaver.user_id for leaver in self.unapproved[:20])
+        unapproved = (
+            "due whom no preview has shown, and ApplyOnlyPlans is on: preview by id, and apply"
+            f" that. Ids: {ids}."
+        )
+        said = (
+            (self.over_caps, "due, and the caps leave them for the next run."),
+            (self.unseen, "due, and this run had no time to look: the next one does."),
+            (
+                self.unapproved,
+                unapproved,
+            ),
+        )
+        return [
+            f"{'1 leaver is' if len(those) == 1 else f'{len(those)} leavers are'} {what}"
+            for those, what in said
+            if those
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +104,7 @@ class PlanDue:
         directory = Directory(portal.users())
         control = control_looks(portal, directory.users)
         self.draft.remember(directory.users)
-        found = self._look_at(leavers, directory, Looks(portal, control))
+        found, unseen = self._look_at(leavers, directory, Looks(portal, control))
         room = room_today(
             portal_users=len(directory.users),
             last_day=self.ledger.users.count_intents(self.draft.action, since=self._now() - DAY),
@@ -83,9 +119,17 @@ class PlanDue:
             keep=lambda user: protected.reason_to_keep(user, today=today),
             room=room,
         )
-        count(Metric.OVERDUE_DAYS, overdue_days(later, now=self._now(), grace=self.settings.grace))
+        left = Left(
+            over_caps=later,
+            unseen=[one for one in unseen if self._is_due(one)],
+            unapproved=due_without_preview(found, now=self._now(), grace=self.settings.grace),
+        )
+        count(
+            Metric.OVERDUE_DAYS,
+            overdue_days(left.leavers, now=self._now(), grace=self.settings.grace),
+        )
         if not entries:
-            return Nothing(self._nobody_due(leavers, later))
+            return Nothing(" ".join(left.describe()) or self._nobody_due(leavers))
         plan = self.draft.plan(
             self.limits,
             entries,
@@ -93,9 +137,9 @@ class PlanDue:
             distinct=len(entries),
             users=directory.users,
             source_version="",
-            hints=self._of_later(later),
+            hints=left.describe(),
         )
-        if problem := migration_problem(found, looked_at=len(leavers)):
+        if problem := migration_problem(found):
             return replace(plan, refusal=problem), control
         self._record(found)
         return plan, control
@@ -119,20 +163,26 @@ class PlanDue:
 
     def _look_at(
         self, leavers: Sequence[Leaver], directory: Directory, looks: Looks
-    ) -> list[Found]:
-        """Return what is found of each leaver. A list says whom to look at; looks decide."""
+    ) -> tuple[list[Found], list[Leaver]]:
+        """Return what is found of each leaver, and those whom there was no time to look at.
+
+        A list says whom to look at; looks decide.
+        """
         listed = {user.user_id: user for user in directory.users}
         patience = Patience(_SECONDS_FOR_LOOKS)
-        found = []
+        found, unseen = [], []
         for leaver in leavers:
             user = listed.get(leaver.user_id)
             if user and is_as_left(leaver, user):
                 found.append(Found(leaver, user))  # the check before the DELETE looks at them
-                continue
-            if patience.is_over:
-                break
-            found.append(self._seen(leaver, looks))
-        return found
+            elif patience.is_over:
+                unseen.append(leaver)
+            else:
+                found.append(self._seen(leaver, looks))
+        return found, unseen
+
+    def _is_due(self, leaver: Leaver) -> bool:
+        return is_due(leaver, now=self._now(), grace=self.settings.grace)
 
     def _seen(self, leaver: Leaver, looks: Looks) -> Found:
         seen = looks.at(leaver.user_id)
@@ -179,15 +229,7 @@ class PlanDue:
             age = self.settings.retention_days * DAY // 2
             self.bucket.keep(plan_key(run_id), if_older_than=age, now=self.clock())
 
-    def _of_later(self, later: Sequence[Leaver]) -> list[str]:
-        if not later:
-            return []
-        who = "1 leaver is" if len(later) == 1 else f"{len(later)} leavers are"
-        return [f"{who} due, and the caps leave them for the next run."]
-
-    def _nobody_due(self, leavers: Sequence[Leaver], later: Sequence[Leaver]) -> str:
-        if later:
-            return f"{len(later)} leavers are due, and the caps allow nobody today."
+    def _nobody_due(self, leavers: Sequence[Leaver]) -> str:
         days = self.settings.grace_days
         first = min((due_at(row, grace_days=days) for row in leavers if row.due_at), default=0)
         who = "1 leaver waits" if len(leavers) == 1 else f"{len(leavers)} leavers wait"

@@ -54,6 +54,8 @@ class StartRun:
         """
         if nothing := self._open():
             return nothing
+        if isinstance(self.source, Source) and self.source.due and not self._waiting():
+            return self._ended(Nothing("Nobody waits to be deleted."))
         action = self._action()
         check_action(action, stack=self.settings.leaver_action)
         if problem := grace_problem(
@@ -62,8 +64,6 @@ class StartRun:
             retention_days=self.settings.retention_days,
         ):
             raise RequestRefused(problem)
-        if isinstance(self.source, Source) and self.source.due and not self._waiting():
-            return self._ended(Nothing("Nobody waits to be deleted."))
         match DropLook(self.request, self.run_id, self.bucket, self.ledger, self.clock()).instead():
             case Wait() as wait:
                 return wait
