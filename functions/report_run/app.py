@@ -25,6 +25,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         execution_arn=event["execution_arn"],
         failure=event["failure"],
         look=event["look"],
+        portal_url=ours.settings.portal_url,
         ledger=ours.ledger,
         bucket=ours.bucket,
         topic=ours.topic,

@@ -368,3 +368,53 @@ def test_whoever_may_not_be_deleted_without_a_preview_is_told_and_alarmed(
         " apply that. Ids: 110."
     )
     assert '"OverdueDays":[5.0]' in capsys.readouterr().out.replace(" ", "")
+
+
+HELD_METRIC = '"LeaversHeld":[1.0]'
+
+
+@pytest.mark.parametrize("when", ["planning", "the look before the DELETE", "the last look"])
+def test_whoever_is_held_is_told_and_alarmed_whatever_held_them(
+    leaving: Stack,
+    portal: PortalSimulator,
+    calendar: Calendar,
+    capsys: pytest.CaptureFixture[str],
+    when: str,
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    if when == "planning":
+        portal.edit(111, enabled="Y")
+    leaving.fetch_user_ids(DUE, "due-31")
+    if when == "the look before the DELETE":
+        portal.edit(111, enabled="Y")
+    if when == "the last look":
+        set_knobs(portal, delete_mode="ignored")
+        key = leaving.next_batch(run_id="due-31")["key"]
+        leaving.change_user("delete_user", 111, key, run_id="due-31")
+        leaving.ledger.runs.press_stop("due-31", reason="x", by="y", now=time.time())
+    leaving.work_off("due-31")
+    capsys.readouterr()
+
+    leaving.report_run("due-31")
+
+    assert leaver(leaving, "111").state is LeaverState.HELD
+    report = leaving.read_json("runs/due-31/report.json")
+    said = "1 leaver is held since this run, not deleted until a person decides: 111."
+    assert said in report["warnings"]
+    assert HELD_METRIC in capsys.readouterr().out.replace(" ", "")
+
+
+def test_a_leaver_whom_a_run_could_not_disable_again_is_told_as_held(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(1)
+    portal.edit(111, enabled="Y")
+    portal.faults.script(Fault.FORBIDDEN, method="PUT", user_id=111)
+
+    assert run(leaving, LEAVERS, "run-2") == {"disabled": 2, "failed": 1}
+
+    report = leaving.read_json("runs/run-2/report.json")
+    said = "1 leaver is held since this run, not deleted until a person decides: 111."
+    assert said in report["warnings"]

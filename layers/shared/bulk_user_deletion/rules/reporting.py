@@ -112,6 +112,13 @@ def access_warnings(rows: Sequence[ReportRow]) -> list[str]:
     return [f"{who} still enabled, as the last look at each shows{ids}. Disable by hand."]
 
 
+def held_warning(user_ids: Sequence[str]) -> str:
+    """Return who is held since this run, by id."""
+    who = "1 leaver is" if len(user_ids) == 1 else f"{len(user_ids)} leavers are"
+    ids = ", ".join(user_ids[:20]) + (", …" if len(user_ids) > 20 else "")
+    return f"{who} held since this run, not deleted until a person decides: {ids}."
+
+
 def run_status(
     counts: Mapping[str, int],
     *,

@@ -200,16 +200,13 @@ class PlanDue:
 
     def _record(self, found: Iterable[Found]) -> None:
         """Hold whoever is not as they were left, and close the rows of those who are gone."""
-        held = 0
         for one in found:
             if one.leaver.state is not LeaverState.WAITING:
                 continue
             if why := why_held(one):
-                held += 1
                 self._change(one.leaver, Outcome.SKIPPED, why)
             elif one.is_gone:
                 self._change(one.leaver, Outcome.ALREADY_ABSENT, Why(one.kind, "gone"))
-        count(Metric.LEAVERS_HELD, held)
 
     def _change(self, leaver: Leaver, outcome: Outcome, why: Why) -> None:
         after = after_deleting(

@@ -17,6 +17,7 @@ from bulk_user_deletion.errors import (
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.mails import mail
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.reports import Report, Summary
 from bulk_user_deletion.models.runs import Mode, RunRow, RunStatus
@@ -31,6 +32,7 @@ from bulk_user_deletion.rules.reporting import (
     access_warnings,
     count_outcomes,
     first_the_urgent,
+    held_warning,
     iso,
     report_row,
     run_status,
@@ -97,6 +99,7 @@ class ReportRun:
     execution_arn: str
     failure: Mapping[str, str] | None
     look: bool
+    portal_url: str
     ledger: Ledger
     bucket: Bucket
     topic: Topic
@@ -131,6 +134,9 @@ class ReportRun:
                     return NotYet(self.run_id, last.wait_seconds, list_doubted=True)
                 plan, rows, losses = last.plan, last.rows, last.losses
                 warnings += _loss_warnings(last)
+            if run and (held := self._held()):
+                count(Metric.LEAVERS_HELD, len(held))
+                warnings.append(held_warning(held))
             report = self._report(run, plan, digest, rows, losses, warnings)
         said = summary(report, report_address=self._address("json"))
         if not run or run.execution_arn == self.execution_arn:
@@ -147,6 +153,14 @@ class ReportRun:
             error=self._error_name(report.status),
             cause=f"{report.sentence} Report: {said.report}",
         )
+
+    def _held(self) -> list[str]:
+        """Return the ids of the leavers whom this run has left to a person's decision."""
+        return [
+            leaver.user_id
+            for leaver in self.ledger.leavers.read_all(self.portal_url)
+            if leaver.state is LeaverState.HELD and leaver.changed_by == self.run_id
+        ]
 
     def _plan(self, run: RunRow | None) -> tuple[Plan | None, str]:
         """Return the run's plan and its hash; a plan that was not sealed only if it was refused."""
