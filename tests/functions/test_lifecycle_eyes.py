@@ -418,3 +418,64 @@ def test_a_leaver_whom_a_run_could_not_disable_again_is_told_as_held(
     report = leaving.read_json("runs/run-2/report.json")
     said = "1 leaver is held since this run, not deleted until a person decides: 111."
     assert said in report["warnings"]
+
+
+@pytest.mark.parametrize("run_id", ["due-31", "run-1"])
+def test_a_withdrawal_during_the_last_look_leaves_nobody_without_an_outcome(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, run_id: str
+) -> None:
+    if run_id == "due-31":
+        run(leaving, LEAVERS)
+        calendar.turn(31)
+        leaving.fetch_user_ids(DUE, run_id)
+        function, method = "delete_user", "DELETE"
+        order: dict[str, Any] = {"users": ["110"]}
+    else:
+        leaving.plan(LEAVERS)
+        function, method = "switch_user", "PUT"
+        order = {"run_id": "run-1"}
+    key = leaving.next_batch(run_id=run_id)["key"]
+    portal.faults.script(Fault.RESET_AFTER, method=method, user_id=110)
+    portal.faults.script(Fault.SERVER_ERROR, method="GET", user_id=110, nth=2)
+    leaving.change_user(function, 110, key, run_id=run_id)
+    record = Users.record_outcome
+    withdrawn: list[str] = []
+
+    def withdrawn_before(*given: Any, **more: Any) -> bool:
+        if not withdrawn:
+            withdrawn.append(withdraw(leaving, **order))
+        return record(*given, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Users, "record_outcome", withdrawn_before)
+        counts = leaving.report_run(run_id)["counts"]
+
+    done = "deleted" if run_id == "due-31" else "disabled"
+    assert counts == {done: 1, "not_attempted": 2}
+    row = leaving.row(110, run_id)
+    assert row
+    assert row.outcome == done
+    state = LeaverState.DONE if run_id == "due-31" else LeaverState.WITHDRAWN
+    assert leaver(leaving, "110").state is state
+
+
+def test_a_leaver_who_changes_during_the_last_look_does_not_keep_an_outcome_that_it_contradicts(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    leaving.plan(LEAVERS)
+    leaving.work_off()
+    portal.edit(111, enabled="Y")
+    take_back = Users.take_back_outcome
+    withdrawn: list[str] = []
+
+    def withdrawn_before(*given: Any, **more: Any) -> bool:
+        if not withdrawn:
+            withdrawn.append(withdraw(leaving, users=["111"]))
+        return take_back(*given, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Users, "take_back_outcome", withdrawn_before)
+        counts = leaving.report_run()["counts"]
+
+    assert counts == {"disabled": 2, "unknown": 1}
+    assert leaver(leaving, "111").state is LeaverState.WITHDRAWN

@@ -28,6 +28,9 @@ from bulk_user_deletion.steps.endings import Endings
 # A list that shows a user whom a look does not show may be cached: then it is read once more.
 _SECONDS_BETWEEN_LISTS = 60
 
+# A person may withdraw somebody between a read and a write; more than once is no coincidence.
+_TRIES_TO_RECORD = 3
+
 # The function has fifteen minutes, in which it also reads the list and writes the report.
 _SECONDS_FOR_LOOKS = 180
 
@@ -97,16 +100,24 @@ class LastLook:
             end = self._end(row, seen)
             if row.state is UserState.DONE and end.outcome is row.outcome:
                 continue
-            self._endings.record(
-                planned[row.user_id],
+            is_enabled = bool(seen and seen.user and seen.user.is_enabled)
+            self._record(planned[row.user_id], row, end, is_enabled=is_enabled)
+            self.rows |= self.ledger.users.read(self.run.run_id, [row.user_id])
+
+    def _record(self, user: PortalUser, row: UserRow, end: End, *, is_enabled: bool) -> None:
+        """Record an outcome, again if the leaver or the run is being withdrawn at the same time."""
+        for _ in range(_TRIES_TO_RECORD):
+            if self._endings.record(
+                user,
                 end.outcome,
                 Why(end.kind, end.reason),
                 leaver=self.ledger.leavers.read(self.plan.portal_url, row.user_id),
                 row=row,
                 now=int(self.clock()),
-                is_enabled=bool(seen and seen.user and seen.user.is_enabled),
-            )
-            self.rows |= self.ledger.users.read(self.run.run_id, [row.user_id])
+                is_enabled=is_enabled,
+            ):
+                return
+            self.run = self.ledger.runs.read(self.run.run_id) or self.run
 
     def _end(self, row: UserRow, seen: Seen | None) -> End:
         is_gone = seen is not None and seen.verdict is Verdict.GONE
@@ -224,13 +235,15 @@ class LastLook:
         for user_id in started:
             row = self.rows[user_id]
             reason = f"{doubts[user_id]}; it was {row.outcome}: {row.reason}"
-            self._endings.take_back(
-                planned[user_id],
-                row,
-                Why(kind, reason),
-                leaver=self.ledger.leavers.read(self.plan.portal_url, user_id),
-                now=int(self.clock()),
-            )
+            for _ in range(_TRIES_TO_RECORD):
+                if self._endings.take_back(
+                    planned[user_id],
+                    row,
+                    Why(kind, reason),
+                    leaver=self.ledger.leavers.read(self.plan.portal_url, user_id),
+                    now=int(self.clock()),
+                ):
+                    break
         self.rows.update(self.ledger.users.read(self.run.run_id, started))
         self.plan = with_doubts(self.plan, doubts)
 
