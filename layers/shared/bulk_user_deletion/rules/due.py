@@ -65,8 +65,8 @@ def migration_problem(found: Sequence[Found]) -> str:
     return (
         f"{len(changed)} of {len(found)} leavers no longer have the username or e-mail under which"
         " they were disabled, as after a migration of names, or in another portal. Nobody was"
-        " deleted, and nobody was held. Check that this is the portal, then list these leavers"
-        " again, by id."
+        " deleted, and nobody was held for that. Check that this is the portal, then list these"
+        " leavers again, by id."
     )
 
 

@@ -14,6 +14,7 @@ from bulk_user_deletion.errors import BulkUserDeletionError, StoreUnavailable, T
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience, Seen
 from bulk_user_deletion.losses import find_losses
+from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.runs import RunRow
 from bulk_user_deletion.models.users import PortalUser, ReasonKind, UserRow, UserState, Why
@@ -21,6 +22,7 @@ from bulk_user_deletion.portal import Portal, record_in
 from bulk_user_deletion.rules import switching
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.decisions import End
+from bulk_user_deletion.rules.leavers import held
 from bulk_user_deletion.rules.reporting import ended_as_gone, settle, unfinished, with_doubts
 from bulk_user_deletion.rules.switching import changed_fields, has_access, still
 from bulk_user_deletion.steps.endings import Endings
@@ -245,7 +247,16 @@ class LastLook:
                 ):
                     break
         self.rows.update(self.ledger.users.read(self.run.run_id, started))
+        for user_id in doubts.keys() - planned.keys():
+            self._open_again(user_id, Why(kind, doubts[user_id]))
         self.plan = with_doubts(self.plan, doubts)
+
+    def _open_again(self, user_id: str, why: Why) -> None:
+        """Hold a leaver whom the plan found gone, and who is not."""
+        leaver = self.ledger.leavers.read(self.plan.portal_url, user_id)
+        if leaver and leaver.state is LeaverState.DONE and leaver.changed_by == self.run.run_id:
+            after = held(leaver, why, run_id=self.run.run_id, now=int(self.clock()))
+            self.ledger.leavers.change(after, before=leaver)
 
     @property
     def _endings(self) -> Endings:

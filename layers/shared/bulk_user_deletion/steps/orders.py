@@ -82,7 +82,9 @@ def carry_out_withdrawal(
             " them into the protected list."
         )
     lists = ". ".join(f"{what}: {', '.join(user_ids)}" for what, user_ids in said.items())
-    return f"Withdrawn by {order.by}. {lists or 'The run has disabled nobody'}."
+    kept = not {*said} <= {"Deleted before", "No leavers"}
+    begin = f"Withdrawn by {order.by}" if kept or not said else "Nobody was withdrawn"
+    return f"{begin}. {lists or 'The run has disabled nobody'}."
 
 
 _DISABLE = {Action.DISABLE, Action.DISABLE_THEN_DELETE}

@@ -13,7 +13,7 @@ from bulk_user_deletion.looks import Looks, Patience, control_looks
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.routes import Nothing
-from bulk_user_deletion.models.runs import Control, Limits
+from bulk_user_deletion.models.runs import Control, Limits, Mode
 from bulk_user_deletion.models.users import Outcome, Why
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
@@ -28,7 +28,14 @@ from bulk_user_deletion.rules.due import (
     why_held,
 )
 from bulk_user_deletion.rules.identity import Directory
-from bulk_user_deletion.rules.leavers import DAY, after_deleting, due_at, is_due
+from bulk_user_deletion.rules.leavers import (
+    DAY,
+    after_deleting,
+    due_at,
+    is_due,
+    is_same_person,
+    seen_enabled,
+)
 from bulk_user_deletion.rules.planning import room_today
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.reporting import iso
@@ -98,7 +105,6 @@ class PlanDue:
             PortalUnavailable, StoreUnavailable: call again.
         """
         leavers = self._leavers()
-        self._keep_plans(leavers)
         listed = self.bucket.read_protected(self.settings.protected_list)
         portal = self.connect()
         directory = Directory(portal.users())
@@ -134,14 +140,15 @@ class PlanDue:
             self.limits,
             entries,
             portal=portal,
-            distinct=len(entries),
+            distinct=sum(row.outcome is Outcome.WOULD_DELETE for row in entries),
             users=directory.users,
             source_version="",
             hints=left.describe(),
         )
         if problem := migration_problem(found):
             return replace(plan, refusal=problem), control
-        self._record(found)
+        if self.draft.request.mode is Mode.APPLY:
+            self._record(found)
         return plan, control
 
     def _leavers(self) -> list[Leaver]:
@@ -192,6 +199,8 @@ class PlanDue:
             case Verdict.OK if seen.user:
                 if problem := access_problem(seen.user):
                     raise PortalAnswerUnusable(problem)
+                if seen.user.is_enabled and is_same_person(leaver, seen.user):
+                    leaver = self._held_at_once(leaver)
                 return Found(leaver, seen.user)
             case _ if seen.is_this_users and looks.api_user_answers():
                 return Found(leaver, None, problem=seen.describe())
@@ -208,6 +217,12 @@ class PlanDue:
             elif one.is_gone:
                 self._change(one.leaver, Outcome.ALREADY_ABSENT, Why(one.kind, "gone"))
 
+    def _held_at_once(self, leaver: Leaver) -> Leaver:
+        """Hold a leaver whom a look saw enabled, whatever becomes of this run, even a preview."""
+        after = seen_enabled(leaver, run_id=self.draft.run_id, now=self._now())
+        self._write(leaver, after)
+        return after
+
     def _change(self, leaver: Leaver, outcome: Outcome, why: Why) -> None:
         after = after_deleting(
             leaver,
@@ -217,14 +232,11 @@ class PlanDue:
             run_id=self.draft.run_id,
             now=self._now(),
         )
-        if not self.ledger.leavers.change(after, before=leaver):
-            raise StoreUnavailable(f"Leaver {leaver.user_id} was changed in the meantime.")
+        self._write(leaver, after)
 
-    def _keep_plans(self, leavers: Iterable[Leaver]) -> None:
-        """Keep the plans that leavers rest on from expiring before they are decided about."""
-        for run_id in dict.fromkeys(run for leaver in leavers for run in leaver.runs):
-            age = self.settings.retention_days * DAY // 2
-            self.bucket.keep(plan_key(run_id), if_older_than=age, now=self.clock())
+    def _write(self, before: Leaver, after: Leaver) -> None:
+        if after != before and not self.ledger.leavers.change(after, before=before):
+            raise StoreUnavailable(f"Leaver {before.user_id} was changed in the meantime.")
 
     def _nobody_due(self, leavers: Sequence[Leaver]) -> str:
         days = self.settings.grace_days
@@ -234,3 +246,13 @@ class PlanDue:
 
     def _now(self) -> int:
         return int(self.clock())
+
+
+def keep_plans(
+    leavers: Iterable[Leaver], *, bucket: Bucket, retention_days: int, now: float
+) -> None:
+    """Keep the plans that open leavers rest on from expiring before they are decided about."""
+    is_open = {LeaverState.WAITING, LeaverState.DELETING, LeaverState.HELD}
+    run_ids = (run for leaver in leavers if leaver.state in is_open for run in leaver.runs)
+    for run_id in dict.fromkeys(run_ids):
+        bucket.keep(plan_key(run_id), if_older_than=retention_days * DAY // 2, now=now)

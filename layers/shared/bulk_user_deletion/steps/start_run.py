@@ -23,7 +23,7 @@ from bulk_user_deletion.steps.apply_plan import ApplyPlan
 from bulk_user_deletion.steps.draft import Draft
 from bulk_user_deletion.steps.drops import DropLook
 from bulk_user_deletion.steps.make_plan import MakePlan
-from bulk_user_deletion.steps.plan_due import PlanDue
+from bulk_user_deletion.steps.plan_due import PlanDue, keep_plans
 from bulk_user_deletion.steps.turn import Turn, check_may_apply
 
 
@@ -104,7 +104,14 @@ class StartRun:
         return self.request.action or self.settings.leaver_action
 
     def _waiting(self) -> bool:
-        leavers = self.ledger.leavers.read_all(self.settings.portal_url)
+        """Return whether any leaver waits, and keep the plans that leavers rest on."""
+        leavers = list(self.ledger.leavers.read_all(self.settings.portal_url))
+        keep_plans(
+            leavers,
+            bucket=self.bucket,
+            retention_days=self.settings.retention_days,
+            now=self.clock(),
+        )
         return any(leaver.state is LeaverState.WAITING for leaver in leavers)
 
     def _ended(self, nothing: Nothing) -> Nothing:

@@ -18,9 +18,11 @@ from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Lock, Stop
 from bulk_user_deletion.rules.deletion import leases_left
 
-# How often a waiting run checks whether it is its turn: one that deletes, and one that switches.
+# How often a waiting run checks whether it is its turn. A run that switches access does so sooner,
+# for the first hour: an execution's history ends at 25,000 events.
 LOOK_AGAIN_SECONDS = 300
 _LOOK_AGAIN_SOON_SECONDS = 30
+_SOON_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +58,21 @@ class Turn:
                 " reads it."
             )
         lock, wait_seconds = self._lock(run_id, action)
-        if not wait_seconds:
+        if lock.execution_arn == self.execution_arn:
             if has_waited:
                 self.ledger.turns.wait_for(self.run_id, "", now=self._now())
             return None
         hours = self.max_wait_hours
         started_at = self.executions.started_at(self.execution_arn) or self.clock()
-        if self.clock() >= started_at + hours * 3600:
+        waited = self.clock() - started_at
+        if waited >= hours * 3600:
             raise PortalBusy(
                 f"This run has waited {hours} h for its turn (MaxWaitHours), and run {lock.run_id}"
                 f" is still {'deleting' if action.deletes else 'switching'} users of this portal."
                 " When that has ended, send the request again."
             )
         self.ledger.turns.wait_for(self.run_id, lock.run_id, now=self._now())
-        return Wait(wait_seconds)
+        return Wait(wait_seconds or seconds_between_looks(action, waited=waited))
 
     def _is_replaced(self, request: Request) -> bool:
         """Check what may have happened to a run while it waited."""
@@ -87,7 +90,7 @@ class Turn:
         return not self.bucket.is_current(source.s3)
 
     def _lock(self, run_id: str, action: Action) -> tuple[Lock, int]:
-        """Return who holds the portal's lock, and how long to wait for it: 0 if it is ours."""
+        """Return who holds the portal's lock, and how long a dead holder must be outlasted."""
         portal = self.ledger.portal
         lock = portal.take_lock(action, run_id, self.execution_arn)
         holder = lock.execution_arn
@@ -95,9 +98,7 @@ class Turn:
             if lock.run_id != run_id and (wait_seconds := self._outlast(lock)):
                 return lock, wait_seconds
             lock = portal.take_lock(action, run_id, self.execution_arn, instead_of=holder)
-        if lock.execution_arn == self.execution_arn:
-            return lock, 0
-        return lock, LOOK_AGAIN_SECONDS if action.deletes else _LOOK_AGAIN_SOON_SECONDS
+        return lock, 0
 
     def _outlast(self, lock: Lock) -> int:
         """Return for how long a function of a dead execution may still be changing a user.
@@ -114,6 +115,12 @@ class Turn:
 
     def _now(self) -> int:
         return int(self.clock())
+
+
+def seconds_between_looks(action: Action, *, waited: float) -> int:
+    """Return how long a run that has `waited` for its turn waits before it looks again."""
+    is_soon = not action.deletes and waited < _SOON_SECONDS
+    return _LOOK_AGAIN_SOON_SECONDS if is_soon else LOOK_AGAIN_SECONDS
 
 
 def check_may_apply(*, is_sealed: bool, apply_only_plans: bool, ledger: Ledger) -> None:
