@@ -479,3 +479,26 @@ def test_a_leaver_who_changes_during_the_last_look_does_not_keep_an_outcome_that
 
     assert counts == {"disabled": 2, "unknown": 1}
     assert leaver(leaving, "111").state is LeaverState.WITHDRAWN
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_put_waits_for_a_delete_under_way_but_not_for_a_run_that_has_ended(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, is_open: bool
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    leaving.fetch_user_ids(DUE, "due-31")
+    set_knobs(portal, delete_mode="ignored")
+    key = leaving.next_batch(run_id="due-31")["key"]
+    leaving.change_user("delete_user", 110, key, run_id="due-31")
+    portal.edit(110, enabled="Y")
+    if not is_open:
+        leaving.end("due-31")  # without an outcome for this user
+    leaving.plan(["110"], "run-2")
+    key = leaving.next_batch(run_id="run-2")["key"]
+
+    leaving.change_user("switch_user", 110, key, run_id="run-2")  # sees the user enabled
+    waits = leaving.change_user("switch_user", 110, key, run_id="run-2")
+
+    assert waits["finished"] is not is_open
+    assert enabled(portal, "110") == ["Y" if is_open else "N"]

@@ -91,6 +91,11 @@ class SwitchUser(ChangeUser):
         return seen.verdict is Verdict.OK or (was_sent and seen.verdict is Verdict.REFUSE)
 
     def must_wait(self) -> int:
-        """Return for how many seconds a run that deletes the user must have its way first."""
-        is_being_deleted = self.leaver and self.leaver.state is LeaverState.DELETING
-        return _SECONDS_FOR_A_DELETE if is_being_deleted else 0
+        """Return for how many seconds a run that deletes the user must have its way first.
+
+        Once that run is closed, nothing of it is under way.
+        """
+        if self.leaver is None or self.leaver.state is not LeaverState.DELETING:
+            return 0
+        deleting = self.ledger.runs.read(self.leaver.changed_by)
+        return _SECONDS_FOR_A_DELETE if deleting and deleting.is_open else 0
