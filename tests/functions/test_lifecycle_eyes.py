@@ -502,3 +502,23 @@ def test_a_put_waits_for_a_delete_under_way_but_not_for_a_run_that_has_ended(
 
     assert waits["finished"] is not is_open
     assert enabled(portal, "110") == ["Y" if is_open else "N"]
+
+
+def test_a_run_that_waits_to_disable_for_three_days_fits_the_history_of_its_execution(
+    leaving: Stack, clock: Clock, set_parameter: SetParameter
+) -> None:
+    set_parameter("MAX_WAIT_HOURS", "72")
+    leaving.plan(["110"], "run-1")
+    checks = 0
+    while clock.passed < 72 * 3600:
+        planned = leaving.plan(["111"], "run-2")
+        assert planned["next_step"] == "wait"
+        if clock.passed < 3600:
+            assert planned["wait_seconds"] == 30
+        step = planned["wait_seconds"]
+        many = 1 if clock.passed == 0 else 60  # not each of them
+        clock.passed += many * step
+        checks += many
+
+    events_of_a_check = 9  # entered, scheduled, started, succeeded, left; a choice and a wait
+    assert checks * events_of_a_check < 25_000
