@@ -122,25 +122,26 @@ def test_a_withdrawal_between_two_puts_holds_before_the_second_one(
 def test_a_withdrawal_outlives_an_outcome_that_is_taken_back_and_a_resume(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:
-    leaving.plan(["111"])
-    key = leaving.next_batch()["key"]
-    portal.faults.script(Fault.SERVER_ERROR, method="GET", user_id=111, nth=2)
-    leaving.change_user("switch_user", 111, key)
-    withdraw(leaving, run_id="run-1")
-    leaving.change_until_finished("switch_user", 111, key)
-    assert leaver(leaving, "111").state is LeaverState.WITHDRAWN
-    portal.edit(111, enabled="Y")
-    assert leaving.report_run()["counts"] == {"unknown": 1}
+    run(leaving, ["111"])
     calendar.turn(1)
+    portal.edit(111, enabled="Y")
+    leaving.plan(["111"], "run-2")
+    key = leaving.next_batch(run_id="run-2")["key"]
+    leaving.change_user("switch_user", 111, key, run_id="run-2")  # sees the user enabled
+    portal.faults.script(Fault.SERVER_ERROR, method="GET", user_id=111, nth=2)
+    leaving.change_user("switch_user", 111, key, run_id="run-2")
+    withdraw(leaving, users=["111"])
+    leaving.change_until_finished("switch_user", 111, key, "run-2")
+    portal.edit(111, enabled="Y")
+    assert leaving.report_run("run-2")["counts"] == {"unknown": 1}
+    calendar.turn(2)
 
-    leaving.fetch_user_ids({"mode": "apply", "resume": "run-1"}, "again")
-    leaving.work_off()
-    leaving.report_run()
+    leaving.fetch_user_ids({"mode": "apply", "resume": "run-2"}, "again")
+    leaving.work_off("run-2")
 
-    assert sent(portal, "PUT") == [111]
+    assert leaving.report_run("run-2")["counts"] == {"skipped": 1}
+    assert enabled(portal, "111") == ["Y"]
     assert leaver(leaving, "111").state is LeaverState.WITHDRAWN
-    calendar.turn(60)
-    assert due_run(leaving, "due-60") == "Nobody waits to be deleted."
 
 
 def test_the_preview_of_a_list_to_disable_does_not_approve_that_anybody_is_deleted(
@@ -522,3 +523,27 @@ def test_a_run_that_waits_to_disable_for_three_days_fits_the_history_of_its_exec
 
     events_of_a_check = 9  # entered, scheduled, started, succeeded, left; a choice and a wait
     assert checks * events_of_a_check < 25_000
+
+
+def test_a_user_whose_puts_were_all_refused_is_named_as_still_enabled(
+    leaving: Stack, portal: PortalSimulator
+) -> None:
+    for _ in range(5):
+        portal.faults.script(Fault.DEADLOCK, method="PUT", user_id=111)
+
+    assert run(leaving, LEAVERS) == {"disabled": 2, "failed": 1}
+
+    report = leaving.read_json("runs/run-1/report.json")
+    assert report["warnings"][0].startswith("User 111 is still enabled")
+
+
+def test_a_run_that_was_withdrawn_is_not_resumed(leaving: Stack, portal: PortalSimulator) -> None:
+    leaving.plan(LEAVERS)
+    withdraw(leaving, run_id="run-1")
+    leaving.work_off()
+    assert leaving.report_run()["counts"] == {"not_attempted": 3}
+
+    with pytest.raises(Exception, match="Run run-1 was withdrawn by hr: on leave"):
+        leaving.fetch_user_ids({"mode": "apply", "resume": "run-1"}, "again")
+
+    assert not sent(portal, "PUT")

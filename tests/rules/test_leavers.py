@@ -278,6 +278,18 @@ def test_a_decision_is_found_by_id_username_or_email(
     assert (why is not None) == is_skipped
 
 
+@given(st.permutations([0, 1, 2]))
+def test_rule_10_the_last_decision_about_a_name_counts(order: list[int]) -> None:
+    decisions = [
+        withdrawn(a_leaver(user_id=str(200 + days)), by="hr", reason="stays", now=NOW + days * DAY)
+        for days in order
+    ]
+    anew = PortalUser("300", "jdoe", "jdoe@example.com", "regular")
+
+    assert Decided(decisions).reason_to_skip(anew, since=NOW + 2 * DAY)
+    assert not Decided(decisions).reason_to_skip(anew, since=NOW + 3 * DAY)
+
+
 @pytest.mark.parametrize(("grace", "retention", "fits"), [(30, 60, True), (31, 60, False)])
 def test_what_is_kept_must_outlive_the_grace_time(grace: int, retention: int, fits: bool) -> None:
     problem = grace_problem(Action.DISABLE_THEN_DELETE, grace_days=grace, retention_days=retention)

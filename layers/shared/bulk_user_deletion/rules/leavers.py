@@ -164,7 +164,7 @@ class Decided:
 
     def __init__(self, leavers: Iterable[Leaver]) -> None:
         self._by_key: dict[str, Leaver] = {}
-        for leaver in leavers:
+        for leaver in sorted(leavers, key=lambda leaver: leaver.changed_at):  # the last one counts
             if leaver.state in _DECIDED:
                 for key in (leaver.user_id, leaver.username_hash, leaver.email_hash):
                     if key:

@@ -132,6 +132,10 @@ class ChangeUser(ABC):
         """Return how long a token must last for the request."""
         return 0
 
+    def refused_kind(self, run: RunRow) -> ReasonKind:  # noqa: ARG002
+        """Return the kind of an outcome of a user whose request the portal refused to the end."""
+        return ReasonKind.NONE
+
     def must_wait(self) -> int:
         """Return for how many seconds another run must have its way with the user first."""
         return 0
@@ -332,7 +336,7 @@ class ChangeUser(ABC):
                 wait = retry_wait(sent.attempts_this_round, answer.retry_after)
                 if wait is None:
                     reason = f"refused {sent.attempts_this_round} times, last {said}"
-                    return self._end(run, sent, Outcome.FAILED, reason)
+                    return self._end(run, sent, Outcome.FAILED, reason, self.refused_kind(run))
                 return Progress(
                     finished=False, wait_seconds=wait, tries=int(answer.retry_after is not None)
                 )
@@ -454,10 +458,15 @@ class ChangeUser(ABC):
             )
         run = self._rows_at_start[0]
         deletes = self.request is Call.DELETE
-        if found.action is not run.action or found.action.deletes is not deletes:
+        if found.action is not run.action:
             raise PlanEdited(
                 f"User {self.user_id} in {self.batch_key} is to be changed by {found.action}, and"
                 f" run {self.run_id} is one to {run.action}. Nobody else is touched."
+            )
+        if found.action.deletes is not deletes:
+            raise PlanEdited(
+                f"Run {self.run_id} is one to {run.action}, and its execution was started before"
+                " the stack was updated: it cannot do that. Nobody was touched. Resume the run."
             )
         return found
 

@@ -82,6 +82,11 @@ class ResumeRun:
                 f"The plan of run {run_id} is not the one that was made: somebody edited it. Find"
                 " out who did, then start a new run."
             )
+        if order := run.withdrawal:
+            raise RequestRefused(
+                f"Run {run_id} was withdrawn by {order.by}: {order.reason.rstrip('.')}. Nobody else"
+                " of it is disabled. If that is wrong, start a new preview."
+            )
         check_portal_url(plan, self.settings.portal_url)
         check_action(plan.action, stack=self.settings.leaver_action)
         check_may_apply(

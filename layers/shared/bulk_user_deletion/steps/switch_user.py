@@ -90,6 +90,10 @@ class SwitchUser(ChangeUser):
         was_sent = row is not None and bool(row.attempts)
         return seen.verdict is Verdict.OK or (was_sent and seen.verdict is Verdict.REFUSE)
 
+    def refused_kind(self, run: RunRow) -> ReasonKind:
+        """Return that the user's access is as it was."""
+        return switching.still(run.action)
+
     def must_wait(self) -> int:
         """Return for how many seconds a run that deletes the user must have its way first.
 
