@@ -547,3 +547,32 @@ def test_a_run_that_was_withdrawn_is_not_resumed(leaving: Stack, portal: PortalS
         leaving.fetch_user_ids({"mode": "apply", "resume": "run-1"}, "again")
 
     assert not sent(portal, "PUT")
+
+
+def test_a_user_whom_the_list_shows_enabled_and_no_look_shows_is_not_called_disabled(
+    leaving: Stack, portal: PortalSimulator
+) -> None:
+    leaving.plan(LEAVERS)
+    leaving.work_off()
+    portal.edit(111, enabled="Y")
+    portal.faults.rate(Fault.SERVER_ERROR, 1, method="GET", user_id=111)
+
+    first = leaving.report_run()
+
+    assert first["wait_seconds"] == 60
+    assert leaving.report_run(list_doubted=True)["counts"] == {"disabled": 2, "unknown": 1}
+    assert leaver(leaving, "111").state is LeaverState.HELD
+
+
+def test_without_a_list_the_last_look_is_at_each_user_who_was_disabled(
+    leaving: Stack, portal: PortalSimulator
+) -> None:
+    leaving.plan(LEAVERS)
+    leaving.work_off()
+    portal.edit(111, enabled="Y")
+    portal.faults.script(Fault.SERVER_ERROR, method="GET", user_id=None)
+
+    assert leaving.report_run()["counts"] == {"disabled": 2, "unknown": 1}
+    row = leaving.row(111)
+    assert row
+    assert row.reason_kind is ReasonKind.STILL_ENABLED

@@ -206,27 +206,42 @@ class LastLook:
                 for user_id in gone
                 if user_id not in listed and self._still_there(user_id, looks)
             }
+        undone = {} if self.plan.action.deletes else self._undone(there, looks, uncertain)
         if uncertain and not self.list_doubted:
             self.wait_seconds = _SECONDS_BETWEEN_LISTS
         else:
             doubts |= uncertain
         self._take_back(doubts, ReasonKind.LISTED_AGAIN)
-        if not self.plan.action.deletes:
-            self._take_back(self._undone(there or {}, looks), still(self.plan.action))
+        self._take_back(undone, still(self.plan.action))
 
-    def _undone(self, there: Mapping[str, PortalUser], looks: Looks) -> dict[str, str]:
-        """Return the evidence about users whose access is not as their outcome says, by id."""
+    def _undone(
+        self,
+        there: Mapping[str, PortalUser] | None,
+        looks: Looks,
+        uncertain: dict[str, str],
+    ) -> dict[str, str]:
+        """Return the evidence about users whose access is not as their outcome says, by id.
+
+        Looks decide about those whom the list shows so, or about all if there is no list or a short
+        one. Whom the list shows so and no look shows is added to `uncertain`.
+        """
         action = self.plan.action
-        return {
-            user_id: f"the portal lists this user as not {action.done}, and a look shows it"
-            for user_id, row in self.rows.items()
-            if row.outcome is action.done
-            and user_id in there
-            and not has_access(action, there[user_id])
-            and (seen := self._look(user_id, looks))
-            and seen.user
-            and not has_access(action, seen.user)
-        }
+        undone = {}
+        for user_id in [key for key, row in self.rows.items() if row.outcome is action.done]:
+            listed = (there or {}).get(user_id)
+            if listed and has_access(action, listed):
+                continue
+            if not listed and there is not None and not self.list_is_short:
+                continue
+            seen = self._look(user_id, looks)
+            if seen and seen.user and seen.user.user_id == user_id:
+                if not has_access(action, seen.user):
+                    undone[user_id] = f"not {action.done}, as a look shows"
+            elif listed and not (seen and seen.verdict is Verdict.GONE):
+                uncertain[user_id] = (
+                    f"the portal lists this user as not {action.done}, and a look showed nothing"
+                )
+        return undone
 
     def _take_back(self, doubts: dict[str, str], kind: ReasonKind) -> None:
         """Change outcomes that are not true to `unknown`; `doubts` has the evidence by id."""
