@@ -20,6 +20,8 @@ from bulk_user_deletion.models.requests import (
     SealedPlan,
     Source,
     StopOrder,
+    Trigger,
+    WithdrawOrder,
 )
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
@@ -414,6 +416,12 @@ def test_every_sample_asks_for_what_its_name_says(path: Path) -> None:
         assert asked == CloseOrder("NAME-OF-THE-EXECUTION-THAT-ENDED")
     elif word == "check":
         assert asked == CheckOrder()
+    elif word == "withdraw":
+        assert isinstance(asked, WithdrawOrder)
+        assert bool(asked.users) != bool(asked.run_id)
+    elif word == "due.json":
+        assert isinstance(asked, Request)
+        assert (asked.mode, asked.trigger) == (Mode.APPLY, Trigger.DUE)
     else:
         assert isinstance(asked, Request)
         assert asked.source.describe()
@@ -426,6 +434,7 @@ def test_every_sample_asks_for_what_its_name_says(path: Path) -> None:
         (Source(dataset_id=42), "dataset 42"),
         (Source(s3=S3Object("data", "inbox/x.csv", "v1")), "s3://data/inbox/x.csv"),
         (Source(users=("jdoe", "118")), "a list of 2 users in the request"),
+        (Source(due=True), "leavers who are due"),
     ],
 )
 def test_rule_6_a_source_is_described_without_any_names(source: Source, said: str) -> None:

@@ -25,6 +25,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         owner=context.aws_request_id,
         lease_until=int(time.time() + context.get_remaining_time_in_millis() / 1000) + 1,
         portal_url=ours.settings.portal_url,
+        stack_action=ours.settings.leaver_action,
         protected_list=ours.settings.protected_list,
         ledger=ours.ledger,
         bucket=ours.bucket,

@@ -22,20 +22,19 @@ FIRST_DAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
 class Calendar:
     """The days of a test: `turn` goes on to a day, counted from the first."""
 
-    def __init__(self, portal: PortalSimulator, traveller: time_machine.Traveller) -> None:
-        self._portal, self._traveller = portal, traveller
+    def __init__(self, traveller: time_machine.Traveller) -> None:
+        self._traveller = traveller
         self._day = 0.0
 
     def turn(self, day: float) -> None:
-        self._portal.jump((day - self._day) * 24 * 3600)
         self._traveller.shift(timedelta(days=day - self._day))
         self._day = day
 
 
 @pytest.fixture
-def calendar(portal: PortalSimulator) -> Iterator[Calendar]:
+def calendar() -> Iterator[Calendar]:
     with time_machine.travel(FIRST_DAY, tick=True) as traveller:
-        yield Calendar(portal, traveller)
+        yield Calendar(traveller)
 
 
 @pytest.fixture
@@ -468,3 +467,30 @@ def test_whoever_is_on_leave_is_not_due_when_a_later_list_only_disables(
     calendar.turn(130.1)
     assert due_run(leaving, "due-130") == {"deleted": 1}
     assert {111, 112} <= portal.user_ids()
+
+
+def test_rule_11_a_stack_that_becomes_more_careful_while_a_run_deletes_stops_it(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, set_parameter: SetParameter
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    leaving.fetch_user_ids(DUE, "due-31")
+    key = leaving.next_batch(run_id="due-31")["key"]
+    leaving.change_until_finished("delete_user", 110, key, "due-31")
+
+    set_parameter("LEAVER_ACTION", "disable")
+    with pytest.raises(Exception, match="LeaverAction of this stack is disable"):
+        leaving.change_user("delete_user", 111, key, run_id="due-31")
+
+    assert sent(portal, "DELETE") == [110]
+    assert leaving.report_run("due-31")["counts"] == {"deleted": 1, "not_attempted": 2}
+
+
+def test_leavers_are_found_with_and_without_a_slash_at_the_end_of_the_address(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, set_parameter: SetParameter
+) -> None:
+    run(leaving, LEAVERS)
+    set_parameter("PORTAL_URL", portal.url + "/")
+    calendar.turn(31)
+
+    assert due_run(leaving, "due-31") == {"deleted": 3}

@@ -389,3 +389,20 @@ def test_disabling_does_not_wait_for_a_run_that_deletes(
     stack.work_off("run-2")
 
     assert stack.report_run("run-2")["counts"] == {"disabled": 1}
+
+
+def test_users_who_need_nothing_do_not_use_up_the_canaries(
+    disabling: Stack, portal: PortalSimulator, set_parameter: SetParameter
+) -> None:
+    set_parameter("CANARY_USERS", "2")
+    set_parameter("MAX_DISABLE_PERCENT", "100")
+    set_parameter("MAX_DISABLE_PERCENT_PER_DAY", "100")
+    users = [str(user_id) for user_id in range(110, 130)]
+    for user_id in users[2:]:
+        portal.edit(int(user_id), enabled="N")
+    disabling.plan(users)
+    portal.edit(110, username="another")  # the first canary changed since the plan
+
+    disabling.work_off()
+
+    assert disabling.report_run()["counts"] == {"disabled": 19, "skipped": 1}

@@ -70,7 +70,7 @@ def intent_key(action: Action, at: int, run_id: str, user_id: str) -> Key:
 
 def leaver_prefix(portal_url: str) -> str:
     """Return what the sort keys of a portal's leavers start with: ids are a portal's own."""
-    return f"{_hash(portal_url)[:16]}#"
+    return f"{_hash(portal_url.rstrip('/'))[:16]}#"
 
 
 def leaver_key(portal_url: str, user_id: str) -> Key:

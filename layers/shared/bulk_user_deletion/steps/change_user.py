@@ -45,6 +45,7 @@ from bulk_user_deletion.rules.pace import (
     patience_problem,
     pause,
 )
+from bulk_user_deletion.rules.planning import check_action
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.steps.endings import Endings
 
@@ -87,6 +88,7 @@ class ChangeUser(ABC):
     owner: str
     lease_until: int
     portal_url: str
+    stack_action: Action
     protected_list: str
     ledger: Ledger
     bucket: Bucket
@@ -280,6 +282,7 @@ class ChangeUser(ABC):
         return True
 
     def _send(self, run: RunRow, row: UserRow | None, shown: Answer) -> Progress:
+        check_action(run.action, stack=self.stack_action)
         if seconds := self.must_wait():
             return Progress(finished=False, wait_seconds=seconds)
         is_first = row is None or not row.attempts_this_round

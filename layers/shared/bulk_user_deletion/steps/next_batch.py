@@ -93,16 +93,20 @@ class NextBatch:
         return Batch(number, len(chosen), key, switches=not plan.action.deletes)
 
     def _canaries(self, users: list[PortalUser], action: Action, *, wanted: int) -> Canaries:
-        if not action.deletes:  # only a user who needs a PUT can prove something
-            wanted = min(wanted, sum(not has_access(action, user) for user in users))
-        first = users[: min(self.number, wanted + MOST_REPLACEMENTS + 1)]
+        able = len(users)
+        if not action.deletes:  # only a user who needs a PUT can prove something: they come first
+            able = sum(not has_access(action, user) for user in users)
+        first = users[: min(self.number, wanted + MOST_REPLACEMENTS + 1, able)]
         rows = self.ledger.users.read(self.run_id, [user.user_id for user in first])
-        return canaries(
+        judged = canaries(
             [rows.get(user.user_id) for user in first],
             action=action,
-            handed_out=self.number,
-            wanted=wanted,
+            handed_out=min(self.number, able),
+            wanted=min(wanted, able),
         )
+        if judged.problem or judged.is_enough or self.number < able or action.deletes:
+            return judged
+        return Canaries(able, is_enough=True)  # nobody is left who could prove anything
 
     def _stopped_without_progress(self, users: list[PortalUser], *, singles: int) -> bool:
         """Stop the run if no user at the end of the last batch was started.
