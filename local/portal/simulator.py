@@ -42,6 +42,8 @@ class Request:
     `at` is seconds of the monotonic clock, `status` 0 if the connection was cut, `token` the
     ordinal of the token that was sent (0 for none, or one that was never issued), `fault` the
     injected fault. `when` is the portal's time of its arrival, in seconds of the epoch: it jumps.
+    `sent` are the fields that a PUT asks for, `told` is the user whom a look shows, if its answer
+    arrives as the portal gives it.
     """
 
     at: float
@@ -54,6 +56,8 @@ class Request:
     seconds: float
     fault: Fault | None = None
     when: float = 0
+    sent: Mapping[str, Any] | None = None
+    told: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,7 @@ class PortalSimulator:
             seconds=0,
             fault=fault,
             when=self.now(),
+            sent=_fields(body) if method == "PUT" else None,
         )
         with self._lock:
             position = len(self.requests)
@@ -229,16 +234,21 @@ class PortalSimulator:
             )
         except _CutError:
             answer = None
-        self._log(request, position, status=answer.status if answer else 0)
+        is_look = method == "GET" and user_id is not None and fault is None
+        told = _user_in(answer) if answer and is_look else None
+        self._log(request, position, status=answer.status if answer else 0, told=told)
         if answer and answer.status >= 300 and self.knobs.retry_after is not None:
             given = ("Retry-After", self.knobs.retry_after)
             others = [item for item in answer.headers if item[0] != given[0]]
             answer = replace(answer, headers=(*others, given))
         return answer, fault
 
-    def _log(self, request: Request, position: int, *, status: int) -> None:
+    def _log(
+        self, request: Request, position: int, *, status: int, told: Mapping[str, Any] | None
+    ) -> None:
         """Complete a request's entry, which is in the log since the request arrived."""
-        complete = replace(request, status=status, seconds=time.monotonic() - request.at)
+        seconds = time.monotonic() - request.at
+        complete = replace(request, status=status, seconds=seconds, told=told)
         with self._lock:
             if self.requests[position : position + 1] == [request]:  # or the log was cleared
                 self.requests[position] = complete
@@ -593,3 +603,12 @@ def _fields(body: bytes) -> dict[str, Any] | None:
 def _user_id(path: str) -> int | None:
     number = path.removeprefix("/api/user/id/").strip("/")
     return int(number) if path.startswith("/api/user/id/") and number.isdecimal() else None
+
+
+def _user_in(answer: Answer) -> Mapping[str, Any] | None:
+    """Return the user that an answer to a look holds, if it holds one."""
+    if answer.status != 200:
+        return None
+    body = json.loads(answer.body)
+    user = body.get("user", body) if isinstance(body, dict) else None
+    return user if isinstance(user, dict) and "username" in user else None

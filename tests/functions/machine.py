@@ -65,21 +65,26 @@ class Trouble:
                 return call(*args, **kwargs)
             number, self.calls = self.calls, self.calls + 1
             if number == self.nth and not self.after:
-                raise self.strike()
+                self.happen()
             result = call(*args, **kwargs)
-            if number == self.nth:
-                raise self.strike()
+            if number == self.nth and self.after:
+                self.happen()
             return result
 
         return struck
 
+    def happen(self) -> None:
+        """Do to the call, or beside it, whatever this trouble does."""
+        raise self.strike()
+
 
 @dataclass
 class Machine:
-    """Executions over a stack, one at a time."""
+    """Executions over a stack, one at a time. `wait` is a Wait state of so many seconds."""
 
     stack: Stack
     trouble: Trouble = field(default_factory=Trouble)
+    wait: Callable[[int], None] = lambda seconds: None
 
     def execute(self, request: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Run an execution to its end; return its output.
@@ -91,6 +96,7 @@ class Machine:
         try:
             planned = self._step(lambda: self.stack.fetch_user_ids(request, name))
             if planned["next_step"] == "wait":  # for content under the key of an empty drop
+                self.wait(planned["wait_seconds"])
                 planned = self._step(lambda: self.stack.fetch_user_ids(request, name))
             assert planned["next_step"] != "wait", "nobody else is there to wait for"
             run_id = planned["run_id"]
@@ -103,13 +109,15 @@ class Machine:
                 "Error": type(error).__name__,
                 "Cause": json.dumps({"errorMessage": str(error)}),
             }
-        said: dict[str, Any] = {"list_doubted": False, "wait_seconds": -1}
-        while said["wait_seconds"]:  # a Wait state of the machine
-            doubted = said["list_doubted"]
+        doubted = False
+        while True:
             said = self._step(
                 lambda: self.stack.report_run(run_id, failure, list_doubted=doubted)  # noqa: B023
             )
-        return said
+            if not said["wait_seconds"]:
+                return said
+            self.wait(said["wait_seconds"])
+            doubted = said["list_doubted"]
 
     def _hand_out(self, run_id: str) -> None:
         number = 0
@@ -121,16 +129,24 @@ class Machine:
             if not batch["users"]:
                 return
             number = batch["number"]
+            function = "switch_user" if batch["switches"] else "delete_user"
             for user in self.stack.read_json(batch["key"]):
-                self._delete(user["user_id"], batch["key"], run_id)
+                self._change(function, user["user_id"], batch["key"], run_id)
 
-    def _delete(self, user_id: str, batch_key: str, run_id: str) -> None:
+    def _change(self, function: str, user_id: str, batch_key: str, run_id: str) -> None:
         tries = 0
         try:
             while True:
                 progress = self._step(
-                    lambda: self.stack.delete_user(user_id, batch_key, tries=tries, run_id=run_id)  # noqa: B023
+                    lambda: self.stack.change_user(
+                        function,
+                        user_id,
+                        batch_key,
+                        tries=tries,  # noqa: B023
+                        run_id=run_id,
+                    )
                 )
+                self.wait(progress["wait_seconds"])
                 if progress["finished"]:
                     return
                 tries = progress["tries"]
