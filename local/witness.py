@@ -26,23 +26,23 @@ DEFINITE_REFUSALS = {
 }
 
 
+Person = tuple[int, str, str]  # id, username and e-mail
+
+
 @dataclass
 class _Seen:
-    """What looks have shown of a user, and what was decided.
+    """What looks have shown of a person.
 
-    `disabled_at` is since when each look shows this very person disabled. `put_sent` and `is_ours`
-    say that a PUT of ours to disable the user was sent, and that a look after it showed the effect.
-    `rehired` says that somebody enabled the user since.
+    `disabled_at` is since when each look shows them disabled. `put_sent` and `is_ours` say that a
+    PUT of ours to disable them was sent, and that a look after it showed the effect. `rehired` says
+    that a look has shown them enabled since they were disabled.
     """
 
-    person: tuple[str, str] = ("", "")
-    access: str = ""
     disabled_at: float | None = None
     grace_days: float = 0
     put_sent: bool = False
     is_ours: bool = False
     rehired: bool = False
-    withdrawn: bool = False
 
 
 @dataclass
@@ -55,7 +55,9 @@ class Witness:
     disabled_though_withdrawn: set[int] = field(default_factory=set)
     enabled_not_ours: set[int] = field(default_factory=set)  # by a PUT, though we did not disable
     put_unseen: set[int] = field(default_factory=set)  # no look right before showed it was needed
-    _users: dict[int, _Seen] = field(default_factory=dict)
+    _people: dict[Person, _Seen] = field(default_factory=dict)
+    _last: dict[int, tuple[Person, str]] = field(default_factory=dict)  # who, and Y or N
+    _withdrawn: set[int] = field(default_factory=set)
 
     def follow(
         self, requests: Iterable[Request], *, direct: bool = False, heard: bool = True
@@ -68,44 +70,41 @@ class Witness:
         for request in requests:
             if request.user_id is None:
                 continue
-            seen = self._users.setdefault(request.user_id, _Seen())
             match request.method:
-                case "GET" if request.status == 404 and not request.fault:
-                    self._users[request.user_id] = _Seen(withdrawn=seen.withdrawn)
                 case "GET" if request.told:
-                    self._look(seen, request, request.told, heard=heard)
+                    self._look(request, request.user_id, request.told, heard=heard)
                 case "PUT" if request.sent:
-                    self._put(seen, request, request.user_id, request.sent)
+                    self._put(request, request.user_id, request.sent)
                 case "DELETE" if not direct:
-                    self._delete(seen, request, request.user_id)
+                    self._delete(request, request.user_id)
 
     def changed_grace(self, days: float) -> None:
         """Take note of another `GraceDays`: whoever waits already has the longer one."""
         self.grace_days = days
-        for seen in self._users.values():
+        for seen in self._people.values():
             seen.grace_days = min(seen.grace_days, days)
 
     def withdrawn(self, user_ids: Iterable[int]) -> None:
         """Take note of who must not be deleted, until a person names the user by id."""
-        for user_id in user_ids:
-            self._users.setdefault(user_id, _Seen()).withdrawn = True
+        self._withdrawn.update(user_ids)
 
     def named(self, user_ids: Iterable[int]) -> None:
         """Take note of whom a person names by id."""
-        for user_id in user_ids:
-            seen = self._users.setdefault(user_id, _Seen())
-            seen.withdrawn = seen.rehired = False
+        named = set(user_ids)
+        self._withdrawn -= named
+        for person, seen in self._people.items():
+            seen.rehired = seen.rehired and person[0] not in named
 
     def access(self, user_id: int) -> str:
         """Return what the last look at a user showed of their access: Y, N, or nothing."""
-        return self._users.get(user_id, _Seen()).access
+        return self._last[user_id][1] if user_id in self._last else ""
 
-    def _look(self, seen: _Seen, request: Request, told: Any, *, heard: bool) -> None:
-        person = (str(told["username"]).casefold(), str(told["email"]).casefold())
-        seen.access = str(told["enabled"]).upper()
-        if person != seen.person:
-            seen.person, seen.disabled_at, seen.is_ours = person, None, False
-        if seen.access == "N":
+    def _look(self, request: Request, user_id: int, told: Any, *, heard: bool) -> None:
+        person = (user_id, str(told["username"]).casefold(), str(told["email"]).casefold())
+        access = str(told["enabled"]).upper()
+        self._last[user_id] = person, access
+        seen = self._people.setdefault(person, _Seen())
+        if access == "N":
             if seen.disabled_at is None:
                 seen.disabled_at, seen.grace_days = request.when, self.grace_days
             seen.is_ours = seen.is_ours or seen.put_sent
@@ -113,20 +112,24 @@ class Witness:
         elif seen.disabled_at is not None and heard:
             seen.disabled_at, seen.is_ours, seen.rehired = None, False, True
 
-    def _put(self, seen: _Seen, request: Request, user_id: int, asked: Any) -> None:
-        if seen.access == asked["enabled"] or not seen.access:
+    def _put(self, request: Request, user_id: int, asked: Any) -> None:
+        if user_id not in self._last or self.access(user_id) == asked["enabled"]:
             self.put_unseen.add(user_id)
+            return
+        seen = self._people[self._last[user_id][0]]
         if asked["enabled"] == "Y":
             if not seen.is_ours:
                 self.enabled_not_ours.add(user_id)
             return
-        if seen.withdrawn:
+        if user_id in self._withdrawn:
             self.disabled_though_withdrawn.add(user_id)
         seen.rehired = False
         seen.put_sent = seen.put_sent or request.fault not in DEFINITE_REFUSALS
 
-    def _delete(self, seen: _Seen, request: Request, user_id: int) -> None:
-        if seen.withdrawn or seen.rehired:
+    def _delete(self, request: Request, user_id: int) -> None:
+        person, access = self._last.get(user_id, ((user_id, "", ""), ""))
+        seen = self._people.get(person, _Seen())
+        if user_id in self._withdrawn or seen.rehired or access != "N":
             self.taken_back.add(user_id)
             return
         days = max(self.grace_days, seen.grace_days)

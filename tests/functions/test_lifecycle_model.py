@@ -108,6 +108,7 @@ class Months(RuleBasedStateMachine):
             "MAX_DISABLE_PERCENT": "100",
             "MAX_DISABLE_USERS_PER_DAY": "1000",
             "MAX_DISABLE_PERCENT_PER_DAY": "100",
+            "MAX_NOT_FOUND_PERCENT": "100",
         }
         for name, value in {**Stack.environment(self.portal.url), **parameters}.items():
             self.patch.setenv(name, value)
@@ -125,7 +126,7 @@ class Months(RuleBasedStateMachine):
         self.wrong: list[str] = []
         self.names = 0
         self.nights = 0
-        self.runs: list[str] = []
+        self.runs: list[str] = []  # those that have a plan and a report
         self.previews: list[str] = []
         self.named: dict[str, set[int]] = {}  # whom each preview names by id
         self.withdrawn_runs: set[str] = set()
@@ -179,17 +180,21 @@ class Months(RuleBasedStateMachine):
         sealed = {"run_id": run_id, "sha256": self.stack.plan_sha256(run_id)}
         self._execute({"mode": "apply", "plan": sealed}, trouble)
 
-    @rule(trouble=troubles, again=st.booleans())
-    def the_daily_run(self, trouble: Any, again: bool) -> None:
-        """The schedule fires, or its event is delivered again."""
-        self.nights += not again
-        self._execute({"scheduled_time": f"night {self.nights}", "request": DUE}, trouble)
+    @rule(days=st.sampled_from([0, 1, 29, 31]), trouble=troubles)
+    def days_pass_until_the_daily_run(self, days: float, trouble: Any) -> None:
+        self.traveller.shift(timedelta(days=days))
+        self.nights += 1
+        self._the_daily_run(trouble)
 
-    @precondition(lambda self: self.runs)
+    @rule(trouble=troubles)
+    def the_daily_run_is_delivered_again(self, trouble: Any) -> None:
+        self._the_daily_run(trouble)
+
+    @precondition(lambda self: self._open_runs())
     @rule(which=st.integers(0, 9), trouble=troubles)
     def a_run_is_resumed(self, which: int, trouble: Any) -> None:
-        run_id = self.runs[which % len(self.runs)]
-        self._execute({"mode": "apply", "resume": run_id}, trouble)
+        open_runs = self._open_runs()
+        self._execute({"mode": "apply", "resume": open_runs[which % len(open_runs)]}, trouble)
 
     @rule(users=lists)
     def users_are_withdrawn(self, users: list[int]) -> None:
@@ -204,14 +209,9 @@ class Months(RuleBasedStateMachine):
     def access_is_given_back(self, users: list[int], trouble: Any) -> None:
         self._execute(self._list(users, True, "enable", 0), trouble)
 
-    @rule(pressed=st.booleans())
-    def the_stop_button(self, pressed: bool) -> None:
-        word = "stop" if pressed else "lift"
-        self._execute({word: {"reason": "upgrade", "by": "platform team"}}, None)
-
     # What happens meanwhile
 
-    @rule(days=st.sampled_from([0.5, 5, 29, 31]))
+    @rule(days=st.sampled_from([0.5, 5]))
     def days_pass(self, days: float) -> None:
         self.traveller.shift(timedelta(days=days))
 
@@ -230,14 +230,21 @@ class Months(RuleBasedStateMachine):
     def somebody_switches_access(self, user_id: int, enabled: str) -> None:
         self._edit(user_id, enabled=enabled)
 
-    @rule(user_id=one_user, field=st.sampled_from(["username", "email"]), back=st.booleans())
-    def somebody_renames(self, user_id: int, field: str, back: bool) -> None:
-        name = f"user{user_id:04}" if back else f"renamed{user_id:04}"
-        self._edit(user_id, **{field: name if field == "username" else f"{name}@example.com"})
-
-    @rule(user_id=one_user, promoted=st.booleans())
-    def somebody_promotes(self, user_id: int, promoted: bool) -> None:
-        self._edit(user_id, type="administrator" if promoted else "regular")
+    @rule(
+        user_id=one_user,
+        change=st.sampled_from(
+            [
+                {"username": "renamed{:04}"},
+                {"username": "user{:04}"},
+                {"email": "renamed{:04}@example.com"},
+                {"email": "user{:04}@example.com"},
+                {"type": "administrator"},
+                {"type": "regular"},
+            ]
+        ),
+    )
+    def somebody_edits(self, user_id: int, change: dict[str, str]) -> None:
+        self._edit(user_id, **{name: value.format(user_id) for name, value in change.items()})
 
     @rule(user_id=one_user, anew=st.booleans())
     def somebody_removes(self, user_id: int, anew: bool) -> None:
@@ -274,6 +281,16 @@ class Months(RuleBasedStateMachine):
         )
 
     # How it is carried out
+
+    def _the_daily_run(self, trouble: Any) -> None:
+        self._execute({"scheduled_time": f"night {self.nights}", "request": DUE}, trouble)
+
+    def _open_runs(self) -> list[str]:
+        """Return the runs that a resume may do more of."""
+        reports = {
+            run_id: self.stack.read_json(f"runs/{run_id}/report.json") for run_id in self.runs
+        }
+        return [run_id for run_id, report in reports.items() if OPEN & set(report["counts"])]
 
     def _list(
         self, users: list[int], by_id: bool, action: str | None, canaries: int
@@ -381,7 +398,7 @@ class Months(RuleBasedStateMachine):
         if "resume" in request:
             run = self.stack.ledger.runs.read(self.stack.ledger.runs.id_of(request["resume"]))
             return run is not None and run.action is Action.DELETE
-        return request.get("request", request) != DUE
+        return bool(request.get("request", request) != DUE)
 
     def _note_who_is_named(self, request: dict[str, Any]) -> None:
         """Tell the witness whom a person names by id, who is then no longer taken back."""
@@ -402,7 +419,7 @@ class Months(RuleBasedStateMachine):
         if f"runs/{run_id}/report.json" not in set(self.stack.keys()) or run is None:
             assert not writes
             return
-        if run.mode == "apply" and run_id not in self.runs:
+        if run.mode == "apply" and run.plan_sha256 and run_id not in self.runs:
             self.runs.append(run_id)
         report = self.stack.read_json(f"runs/{run_id}/report.json")
         rows = report["rows"]
@@ -471,16 +488,12 @@ class Months(RuleBasedStateMachine):
             put="synchronous", delete="synchronous", answer="user"
         )
         for user_id in USERS:
-            self.somebody_promotes(user_id=user_id, promoted=False)
+            self._edit(user_id, type="regular")
         self.leaver_action_changes(action="delete")
-        self.the_stop_button(pressed=False)
-        for run_id in list(self.runs):
-            report = self.stack.read_json(f"runs/{run_id}/report.json")
-            if OPEN & set(report["counts"]) and report["status"] != "REFUSED":
-                self._execute({"mode": "apply", "resume": run_id}, None)
-        self.days_pass(days=61)
-        for _ in range(2):
-            self.the_daily_run(trouble=None, again=False)
+        for run_id in self._open_runs():
+            self._execute({"mode": "apply", "resume": run_id}, None)
+        self.days_pass_until_the_daily_run(days=61, trouble=None)
+        self.days_pass_until_the_daily_run(days=1, trouble=None)
         self.nobody_was_touched_against_the_rules()
         for leaver in self.stack.ledger.leavers.read_all(self.portal.url):
             assert leaver.state is not LeaverState.DELETING, leaver
