@@ -25,7 +25,7 @@ from tests.functions.test_due import (
     leaver,
     leaving,
 )
-from tests.functions.test_switch_user import enabled, run, sent
+from tests.functions.test_switch_user import enabled, run, sent, set_knobs
 from tests.functions.test_withdraw_and_enable import enable, withdraw
 from tests.rules.test_leavers import NOW, USER, a_leaver
 
@@ -350,3 +350,69 @@ def test_whoever_is_gone_or_held_does_not_count_towards_the_caps_of_an_applied_p
     leaving.work_off("run-31")
 
     assert leaving.report_run("run-31")["counts"]["deleted"] == 2
+
+
+# A look that saw a leaver enabled voids the time that has passed, in whatever state the row is
+
+
+def test_a_last_look_that_sees_a_leaver_enabled_keeps_a_resume_from_deleting(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    set_knobs(portal, delete_mode="ignored")
+    leaving.fetch_user_ids(DUE, "due-31")
+    leaving.work_off("due-31")
+    portal.edit(111, enabled="Y")
+    leaving.report_run("due-31")
+    portal.edit(111, enabled="N")
+    set_knobs(portal, delete_mode="synchronous")
+
+    leaving.fetch_user_ids({"mode": "apply", "resume": "due-31"}, "again")
+    leaving.work_off("due-31")
+    leaving.report_run("due-31")
+
+    assert 111 in portal.user_ids()
+    assert leaver(leaving, "111").state is LeaverState.HELD
+
+
+def test_a_look_that_sees_a_held_leaver_enabled_keeps_a_resume_from_deleting(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    set_knobs(portal, delete_mode="ignored")
+    due_run(leaving, "due-31")
+    set_knobs(portal, delete_mode="synchronous")
+    leaving.plan(LEAVERS, "run-2")
+    portal.edit(111, enabled="Y")
+    leaving.work_off("run-2")  # skips 111, who is enabled again since the plan
+    leaving.report_run("run-2")
+    portal.edit(111, enabled="N")
+
+    leaving.fetch_user_ids({"mode": "apply", "resume": "due-31"}, "again")
+    leaving.work_off("due-31")
+    leaving.report_run("due-31")
+
+    assert 111 in portal.user_ids()
+
+
+# A withdrawal holds for every run that has the user by then
+
+
+def test_whoever_is_withdrawn_twice_is_not_disabled_by_a_run_in_between(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    withdraw(leaving, users=["111"])
+    portal.edit(111, enabled="Y")
+    calendar.turn(1)
+    leaving.plan(LEAVERS, "run-2")  # names 111 by id
+    calendar.turn(1.1)
+
+    withdraw(leaving, users=["111"])
+    leaving.work_off("run-2")
+
+    assert leaving.report_run("run-2")["counts"] == {"disabled": 2, "skipped": 1}
+    assert enabled(portal, "111") == ["Y"]
+    assert leaver(leaving, "111").state is LeaverState.WITHDRAWN

@@ -124,12 +124,14 @@ def after_enabling(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
 def seen_enabled(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
     """Return a leaver's row once a look saw the user enabled.
 
-    The time that passed is void, and whoever disables the user now, it was not our PUT.
+    The time that passed is void in whatever state the row is, and whoever disables the user now, it
+    was not our PUT.
     """
+    void = replace(leaver, by_our_put=False, seen_disabled_at=0)
     if leaver.state is not LeaverState.WAITING:
-        return replace(leaver, by_our_put=False)
+        return void
     why = Why(ReasonKind.ENABLED_AGAIN, "enabled_again: a look saw the user enabled")
-    return held(leaver, why, run_id=run_id, now=now)
+    return held(void, why, run_id=run_id, now=now)
 
 
 def reason_to_skip(leaver: Leaver) -> Why | None:
@@ -235,9 +237,10 @@ def after_deleting(
 ) -> Leaver:
     """Return a leaver's row once a run that deletes has an outcome for the user.
 
-    Only a run of those who are due lets somebody wait again: another one may have been sent for
-    whoever was withdrawn or held, and did not care about a date.
+    Only a run of those who are due lets somebody wait again, unless a look saw the user enabled:
+    another run may have been sent for whoever was withdrawn or held, and did not care about a date.
     """
+    may_wait = action is Action.DELETE_DUE and leaver.seen_disabled_at > 0
     match outcome:
         case Outcome.DELETED | Outcome.ALREADY_ABSENT:
             state = LeaverState.DONE
@@ -246,7 +249,7 @@ def after_deleting(
         case Outcome.SKIPPED if why.kind in _HOLDS:
             state = LeaverState.HELD
         case _ if leaver.state is LeaverState.DELETING:
-            state = LeaverState.WAITING if action is Action.DELETE_DUE else LeaverState.HELD
+            state = LeaverState.WAITING if may_wait else LeaverState.HELD
         case _:
             return leaver
     if leaver.state in {LeaverState.WITHDRAWN, LeaverState.DONE} and state is not LeaverState.DONE:
@@ -278,11 +281,12 @@ def held(leaver: Leaver, why: Why, *, run_id: str, now: int) -> Leaver:
 
 
 def is_held_by(leaver: Leaver, run_id: str) -> bool:
-    """Return whether a leaver is held because this run sent a DELETE that did not delete."""
+    """Return whether a leaver is held only because this run sent a DELETE that did not delete."""
     undecided = {ReasonKind.ENABLED_AGAIN, ReasonKind.CHANGED_SINCE_PLAN}
     return (
         leaver.state is LeaverState.HELD
         and leaver.changed_by == run_id
+        and leaver.seen_disabled_at > 0
         and leaver.reason_kind not in undecided
     )
 

@@ -16,6 +16,9 @@ from bulk_user_deletion.rules.leavers import (
     withdrawn,
 )
 
+# A person may withdraw somebody between a read and a write; more than once is no coincidence.
+TRIES_TO_RECORD = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Endings:
@@ -63,6 +66,16 @@ class Endings:
             leaver=changing,
             is_withdrawn=self.run.withdrawal is not None if disabled else None,
         )
+
+    def note_enabled(self, user: PortalUser, *, now: int) -> None:
+        """Record that a look saw a user enabled, if the user is a leaver, whatever the outcome."""
+        for _ in range(TRIES_TO_RECORD):
+            leaver = self.ledger.leavers.read(self.portal_url, user.user_id)
+            after = leaver and seen_enabled(leaver, run_id=self.run.run_id, now=now)
+            if after is None or after == leaver:
+                return
+            if self.ledger.leavers.change(after, before=leaver):
+                return
 
     def take_back(
         self, user: PortalUser, row: UserRow, why: Why, *, leaver: Leaver | None, now: int

@@ -25,13 +25,10 @@ from bulk_user_deletion.rules.decisions import End
 from bulk_user_deletion.rules.leavers import held
 from bulk_user_deletion.rules.reporting import ended_as_gone, settle, unfinished, with_doubts
 from bulk_user_deletion.rules.switching import changed_fields, has_access, still
-from bulk_user_deletion.steps.endings import Endings
+from bulk_user_deletion.steps.endings import TRIES_TO_RECORD, Endings
 
 # A list that shows a user whom a look does not show may be cached: then it is read once more.
 _SECONDS_BETWEEN_LISTS = 60
-
-# A person may withdraw somebody between a read and a write; more than once is no coincidence.
-_TRIES_TO_RECORD = 3
 
 # The function has fifteen minutes, in which it also reads the list and writes the report.
 _SECONDS_FOR_LOOKS = 180
@@ -102,13 +99,12 @@ class LastLook:
             end = self._end(row, seen)
             if row.state is UserState.DONE and end.outcome is row.outcome:
                 continue
-            is_enabled = bool(seen and seen.user and seen.user.is_enabled)
-            self._record(planned[row.user_id], row, end, is_enabled=is_enabled)
+            self._record(planned[row.user_id], row, end)
             self.rows |= self.ledger.users.read(self.run.run_id, [row.user_id])
 
-    def _record(self, user: PortalUser, row: UserRow, end: End, *, is_enabled: bool) -> None:
+    def _record(self, user: PortalUser, row: UserRow, end: End) -> None:
         """Record an outcome, again if the leaver or the run is being withdrawn at the same time."""
-        for _ in range(_TRIES_TO_RECORD):
+        for _ in range(TRIES_TO_RECORD):
             if self._endings.record(
                 user,
                 end.outcome,
@@ -116,7 +112,6 @@ class LastLook:
                 leaver=self.ledger.leavers.read(self.plan.portal_url, row.user_id),
                 row=row,
                 now=int(self.clock()),
-                is_enabled=is_enabled,
             ):
                 return
             self.run = self.ledger.runs.read(self.run.run_id) or self.run
@@ -139,6 +134,8 @@ class LastLook:
         seen = looks.at(user_id)
         if seen.verdict is Verdict.RENEW_TOKEN:
             looks.portal.raise_for(seen.verdict, seen.answer, f"looked at user {user_id}")
+        if seen.user and seen.user.is_enabled:
+            self._endings.note_enabled(seen.user, now=int(self.clock()))
         return seen
 
     def _still_there(self, user_id: str, looks: Looks | None) -> bool | None:
@@ -252,7 +249,7 @@ class LastLook:
         for user_id in started:
             row = self.rows[user_id]
             reason = f"{doubts[user_id]}; it was {row.outcome}: {row.reason}"
-            for _ in range(_TRIES_TO_RECORD):
+            for _ in range(TRIES_TO_RECORD):
                 if self._endings.take_back(
                     planned[user_id],
                     row,

@@ -67,7 +67,8 @@ def carry_out_withdrawal(
     asked = [leaver for leaver in found if leaver.user_id in order.users or run_id in leaver.runs]
     said: dict[str, list[str]] = {}
     for leaver in asked:
-        if leaver.state not in {LeaverState.WITHDRAWN, LeaverState.DONE}:
+        if leaver.state is not LeaverState.DONE:
+            # Whoever is withdrawn already is again: a later run may have them, named by id.
             after = withdrawn(leaver, by=order.by, reason=order.reason, now=int(now))
             if not ledger.leavers.change(after, before=leaver):
                 raise StoreUnavailable(f"Leaver {leaver.user_id} is being changed. Send it again.")
