@@ -92,7 +92,9 @@ class Application:
                 )
 
     def jump(self, *, days: float) -> None:
-        """Let days pass at once, for AWS, the functions and the portal."""
+        """Let days pass at once, for AWS, the functions and the portal, once nothing runs."""
+        for arn in self.executions():
+            self.wait(arn)
         self.aws.jump(days * 86_400)
 
     def fill_credentials(self, **changes: str) -> None:

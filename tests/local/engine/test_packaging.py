@@ -46,6 +46,7 @@ def test_only_runtimes_layers_and_addresses_of_files_are_changed(packaged: dict[
         "RefreshTokenFunction",
         "NextBatchFunction",
         "DeleteUserFunction",
+        "SwitchUserFunction",
         "CheckLossesFunction",
         "ReportRunFunction",
     ]
