@@ -24,8 +24,8 @@ class Leaver:
     `username_hash` and `email_hash` are of the folded names. `runs` are the runs that named the
     user, the newest one last, and `plan_sha256` is the newest one's plan; `is_from_preview` says
     that a plan was applied that a preview had shown. `seen_disabled_at` is when a look of ours saw
-    the user disabled, and no look has seen the user enabled since. `due_at` is when the user may be
-    deleted, 0 for never. `by_our_put` says that our PUT disabled the user, whom a look had seen
+    the user disabled. `due_at` is when the user may be deleted, 0 for never: a look that sees the
+    user enabled voids it. `by_our_put` says that our PUT disabled the user, whom a look had seen
     enabled. `reason_kind`, `reason`, `by` and `changed_at` are about the last change of `state`, in
     the run `changed_by`, if it was one.
     """

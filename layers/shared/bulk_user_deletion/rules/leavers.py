@@ -127,7 +127,7 @@ def seen_enabled(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
     The time that passed is void in whatever state the row is, and whoever disables the user now, it
     was not our PUT.
     """
-    void = replace(leaver, by_our_put=False, seen_disabled_at=0)
+    void = replace(leaver, by_our_put=False, due_at=0)
     if leaver.state is not LeaverState.WAITING:
         return void
     why = Why(ReasonKind.ENABLED_AGAIN, "enabled_again: a look saw the user enabled")
@@ -240,7 +240,7 @@ def after_deleting(
     Only a run of those who are due lets somebody wait again, unless a look saw the user enabled:
     another run may have been sent for whoever was withdrawn or held, and did not care about a date.
     """
-    may_wait = action is Action.DELETE_DUE and leaver.seen_disabled_at > 0
+    may_wait = action is Action.DELETE_DUE and leaver.due_at > 0
     match outcome:
         case Outcome.DELETED | Outcome.ALREADY_ABSENT:
             state = LeaverState.DONE
@@ -286,7 +286,7 @@ def is_held_by(leaver: Leaver, run_id: str) -> bool:
     return (
         leaver.state is LeaverState.HELD
         and leaver.changed_by == run_id
-        and leaver.seen_disabled_at > 0
+        and leaver.due_at > 0
         and leaver.reason_kind not in undecided
     )
 
