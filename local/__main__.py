@@ -10,7 +10,7 @@ from local.jump import jump_command
 from local.portal.cli import portal_command
 from local.rehearse import rehearse_command
 from local.run import run_command
-from local.soak import soak_command
+from local.soak.cli import soak_command
 from local.up import up_command
 
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)

@@ -487,8 +487,9 @@ class Months(RuleBasedStateMachine):
         self.the_portal_behaves_in_another_way(
             put="synchronous", delete="synchronous", answer="user"
         )
-        for user_id in USERS:
-            self._edit(user_id, type="regular")
+        for user_id in USERS:  # whom nobody protects any more, and no migration of names
+            name = f"user{user_id:04}"
+            self._edit(user_id, type="regular", username=name, email=f"{name}@example.com")
         self.leaver_action_changes(action="delete")
         for run_id in self._open_runs():
             self._execute({"mode": "apply", "resume": run_id}, None)
