@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import cold_start, cost, limit, planning, scale, vendor
+from benchmarks import cold_start, cost, disabling, limit, planning, scale, vendor
 from benchmarks.figures import Figure, save, show
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "cost": cost.run,
     "planning": planning.run,
     "scale": scale.run,
+    "disabling": disabling.run,
     "limit": limit.run,
     "vendor": vendor.run,
 }

@@ -23,6 +23,10 @@ _NO_CAPS = {
     "MaxPercent": "100",
     "MaxUsersPerDay": "100000",
     "MaxPercentPerDay": "100",
+    "MaxDisableUsers": "100000",
+    "MaxDisablePercent": "100",
+    "MaxDisableUsersPerDay": "100000",
+    "MaxDisablePercentPerDay": "100",
 }
 
 _names = count(1)
@@ -32,12 +36,14 @@ _names = count(1)
 class Run:
     """An ended run: the data of its execution, its report and the portal's log.
 
-    `requests` are those that the portal received during the run, for its users or for none.
+    `requests` are those that the portal received during the run, for its users or for none;
+    `started` is on the clock of their `at`.
     """
 
     arn: str
     name: str
     status: str
+    started: float
     seconds: float
     report: dict[str, Any]
     requests: list[Request]
@@ -83,8 +89,8 @@ class Application:
             SecretId=self.outputs["CredentialsSecretArn"], SecretString=json.dumps(credentials)
         )
 
-    def delete(self, user_ids: Sequence[int]) -> Run:
-        """Delete these users, all in one dataset, and wait for the end."""
+    def apply(self, user_ids: Sequence[int], **request: str) -> Run:
+        """Delete these users, all in one dataset, or what `request` asks for; wait for the end."""
         ids = ", ".join(map(str, user_ids))
         dataset = self._portal.add_dataset(
             f"SELECT user_id FROM user WHERE user_id IN ({ids})"  # noqa: S608 -- our own ids
@@ -93,7 +99,7 @@ class Application:
         arn = self._sfn.start_execution(
             stateMachineArn=self.outputs["StateMachineArn"],
             name=f"bench-{next(_names)}",
-            input=json.dumps({"mode": "apply", "source": {"dataset_id": dataset}}),
+            input=json.dumps({"mode": "apply", "source": {"dataset_id": dataset}, **request}),
         )["executionArn"]
         while (execution := self._sfn.describe_execution(executionArn=arn))["status"] == "RUNNING":
             time.sleep(0.2)
@@ -102,6 +108,7 @@ class Application:
             arn=arn,
             name=execution["name"],
             status=execution["status"],
+            started=started,
             seconds=time.monotonic() - started,
             report=self._report(execution["name"]),
             requests=[

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.application import Application
 from benchmarks.figures import Figure
-from benchmarks.functions import PROJECT, Invocation, delete_events, environment, invoke, with_token
+from benchmarks.functions import PROJECT, Invocation, environment, invoke, user_events, with_token
 from local.engine import Engine
 from local.portal import Fault, PortalSimulator
 
@@ -76,7 +76,7 @@ def _memory() -> Iterator[Figure]:
         request = {"mode": "apply", "source": {"users": users}}
         _expect(with_token("fetch_user_ids", {**run, "request": request}, variables))
         [batch] = invoke("next_batch", [{**run, "batch": {"number": 0}}], variables)
-        events = delete_events(run, batch, users)
+        events = user_events(run, batch, users)
         [usual] = invoke("delete_user", events[:1], variables)
         portal.faults.script(Fault.HUGE_BODY)
         [huge] = invoke("delete_user", events[1:], variables)

@@ -1,5 +1,7 @@
 """What a thousand users cost, at a minute a DELETE: counted calls times list prices.
 
+Deleted directly, and in two steps: disabled first, at two seconds a PUT, and deleted when due.
+
 Counted: transitions, invocations, and each function's calls to AWS. Modelled: billed time, from the
 portal's minute and the CPU time of a warm invocation, of which a function of 128 MB gets a
 fourteenth; token renewals, from the token's lifetime; KMS, as one request for each request to S3
@@ -8,23 +10,24 @@ and Secrets Manager, which is more than are sent.
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
 from benchmarks.application import PROJECT, Application
 from benchmarks.figures import Figure
-from benchmarks.functions import Invocation, delete_events, environment, invoke, renew, with_token
+from benchmarks.functions import Invocation, environment, invoke, renew, user_events, with_token
+from bulk_user_deletion.ledger.rows import LEAVERS
 from bulk_user_deletion.rules import prices
 from bulk_user_deletion.rules.batches import BATCH_SIZE
+from bulk_user_deletion.rules.leavers import DAY
 from local.engine import Engine
 from local.engine.packaging import load_template
 from local.portal import PortalSimulator
 
 _USERS = 1_000
 _SAMPLE = 20
-_SECONDS_PER_DELETE = 60
-_WAIT = 60
-_TOKEN_SECONDS = 900 - 30 - _SECONDS_PER_DELETE  # when it is renewed early
+_TOKEN_SECONDS = 900 - 30
 
 # AWS gives a function one processor for 1,769 MB.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
@@ -36,62 +39,115 @@ _TRANSITIONS_PER_BATCH = 3  # NextBatch, AnyUsersLeft?, DeleteUsers
 _TRANSITIONS_PER_RUN = 12
 
 
+@dataclass(frozen=True)
+class Phase:
+    """What a run does to each user: the function, and the seconds of its request and its pause."""
+
+    function: str
+    seconds: int
+    wait: int
+
+
+_DELETE = Phase("DeleteUser", seconds=60, wait=60)
+_DISABLE = Phase("SwitchUser", seconds=2, wait=0)
+
+Counted = dict[str, list[Invocation]]
+
+
 def run() -> Iterator[Figure]:
-    """Count one run of a few users, and extrapolate to a thousand."""
+    """Count runs of a few users, and extrapolate each to a thousand."""
     template = load_template(PROJECT / "template.yaml")
     with Engine() as aws, PortalSimulator(users=400) as portal:
-        counted = _count(aws, portal)
-    usd = _usd(counted, template)
-    waiting = _USERS * _SECONDS_PER_DELETE * _gb(template, "DeleteUser") * prices.LAMBDA_GB_SECOND
+        bench = _Bench(aws, portal)
+        direct = bench.count(_DELETE, "bench", [*range(110, 110 + _SAMPLE + 1)])
+        leavers = [*range(210, 210 + _SAMPLE + 1)]
+        for user_id in leavers:
+            portal.edit(user_id, enabled="Y")
+        disabled = bench.count(_DISABLE, "disable", leavers, action="disable_then_delete")
+        bench.age_leavers()
+        due = bench.count(_DELETE, "due", leavers, source={"due": True})
+    usd = _usd(direct, _DELETE, template)
     total = sum(usd.values())
     for service, part in usd.items():
-        yield Figure("cost", f"{service}, {_USERS:,} users", part, "USD", how="modelled")
-    yield Figure(
-        "cost", f"all, {_USERS:,} users at 60 s", total, "USD", target=0.25, how="modelled"
-    )
-    yield Figure(
-        "cost", "of which not waiting for the portal", total - waiting, "USD", 0.15, how="modelled"
-    )
-    yield Figure("cost", "fixed, a month", _fixed(template), "USD", how="modelled")
+        yield _figure(f"{service}, {_USERS:,} users", part)
+    yield _figure(f"all, {_USERS:,} users at 60 s", total, 0.25)
+    yield _figure("of which not waiting for the portal", total - _waiting(_DELETE, template), 0.15)
+    first = sum(_usd(disabled, _DISABLE, template).values())
+    then = sum(_usd(due, _DELETE, template).values())
+    waiting = _waiting(_DISABLE, template) + _waiting(_DELETE, template)
+    yield _figure(f"disabling {_USERS:,} users first, at 2 s", first)
+    yield _figure(f"deleting {_USERS:,} users who are due, at 60 s", then, 0.25)
+    yield _figure("both phases", first + then)
+    yield _figure("of which not waiting for the portal, both phases", first + then - waiting, 0.25)
+    yield _figure("fixed, a month", _fixed(template))
 
 
-def _count(aws: Engine, portal: PortalSimulator) -> dict[str, list[Invocation]]:
-    application = Application(aws, "bench", portal, CanaryUsers="0")
-    variables = environment(aws, application)
-    run: dict[str, Any] = {
-        "run_id": "bench",
-        "execution_arn": "arn:aws:states:us-east-1:000000000000:execution:bench:bench",
-    }
-    users = [str(user_id) for user_id in range(110, 110 + _SAMPLE + 1)]
-    request = {"mode": "apply", "source": {"users": users}}
-    planned = with_token("fetch_user_ids", {**run, "request": request}, variables)
-    [batch] = invoke("next_batch", [{**run, "batch": {"number": 0}}], variables)
-    events = delete_events(run, batch, users)
-    cold, *warm = invoke("delete_user", events, variables)
-    portal.expire_tokens()
-    report = {**run, "failure": None, "look": True, "token": events[0]["token"]}
-    [rejected] = invoke("report_run", [report], variables)
-    renewal = renew("bench", rejected.message, variables)
-    reported = with_token("report_run", report, variables)
-    for invocation in (planned, batch, cold, *warm, renewal, reported):
-        if invocation.error:
-            raise RuntimeError(invocation.error)
-    return {
-        "FetchUserIds": [planned],
-        "NextBatch": [batch],
-        "DeleteUser": warm,
-        "RefreshToken": [renewal],
-        "ReportRun": [reported],
-    }
+def _figure(what: str, usd: float, target: float | None = None) -> Figure:
+    return Figure("cost", what, usd, "USD", target, how="modelled")
 
 
-def _usd(counted: dict[str, list[Invocation]], template: dict[str, Any]) -> dict[str, float]:
-    renewals = _USERS * (_SECONDS_PER_DELETE + _WAIT) / _TOKEN_SECONDS
+class _Bench:
+    """A stack whose functions are invoked one after the other, as its state machine would."""
+
+    def __init__(self, aws: Engine, portal: PortalSimulator) -> None:
+        self._aws, self._portal = aws, portal
+        self._application = Application(aws, "bench", portal, CanaryUsers="0")
+        self._variables = environment(aws, self._application)
+
+    def count(self, phase: Phase, run_id: str, user_ids: list[int], **request: Any) -> Counted:
+        """Carry out a run of one batch; the first user's function is cold, and is left out."""
+        variables = self._variables
+        run: dict[str, Any] = {
+            "run_id": run_id,
+            "execution_arn": f"arn:aws:states:us-east-1:000000000000:execution:bench:{run_id}",
+        }
+        users = [str(user_id) for user_id in user_ids]
+        request = {"mode": "apply", "source": {"users": users}, **request}
+        planned = with_token("fetch_user_ids", {**run, "request": request}, variables)
+        [batch] = invoke("next_batch", [{**run, "batch": {"number": 0}}], variables)
+        events = user_events(run, batch, users)
+        name = {"DeleteUser": "delete_user", "SwitchUser": "switch_user"}[phase.function]
+        cold, *warm = invoke(name, events, variables)
+        self._portal.expire_tokens()
+        report = {**run, "failure": None, "look": True, "token": events[0]["token"]}
+        [rejected] = invoke("report_run", [report], variables)
+        renewal = renew(run_id, rejected.message, variables)
+        reported = with_token("report_run", report, variables)
+        for invocation in (planned, batch, cold, *warm, renewal, reported):
+            if invocation.error:
+                raise RuntimeError(invocation.error)
+        if not reported.result["succeeded"]:
+            raise RuntimeError(reported.result["sentence"])
+        return {
+            "FetchUserIds": [planned],
+            "NextBatch": [batch],
+            phase.function: warm,
+            "RefreshToken": [renewal],
+            "ReportRun": [reported],
+        }
+
+    def age_leavers(self) -> None:
+        """Make everybody who was disabled be due: their grace time is over."""
+        table = self._application.outputs["LedgerTableName"]
+        dynamodb = self._aws.client("dynamodb")
+        for item in dynamodb.scan(TableName=table)["Items"]:
+            if item["pk"]["S"] == LEAVERS:
+                dynamodb.update_item(
+                    TableName=table,
+                    Key={"pk": item["pk"], "sk": item["sk"]},
+                    UpdateExpression="ADD due_at :seconds, seen_disabled_at :seconds",
+                    ExpressionAttributeValues={":seconds": {"N": str(-365 * DAY)}},
+                )
+
+
+def _usd(counted: Counted, phase: Phase, template: dict[str, Any]) -> dict[str, float]:
+    token_seconds = _TOKEN_SECONDS - phase.seconds  # when it is renewed early
+    renewals = _USERS * (phase.seconds + phase.wait) / token_seconds
     batches = _USERS / BATCH_SIZE
     times = {
         "FetchUserIds": 2,
         "NextBatch": batches + 1,
-        "DeleteUser": _USERS + renewals,
+        phase.function: _USERS + renewals,
         "RefreshToken": renewals + 1,
         "ReportRun": 1,
     }
@@ -103,8 +159,8 @@ def _usd(counted: dict[str, list[Invocation]], template: dict[str, Any]) -> dict
         slower = _MB_PER_PROCESSOR / (memory * 1024)
         cpu = mean(invocation.cpu_seconds for invocation in invocations)
         waited = mean(invocation.seconds for invocation in invocations) - cpu
-        if function == "DeleteUser":
-            seconds += _USERS * _SECONDS_PER_DELETE * memory
+        if function == phase.function:
+            seconds += _USERS * phase.seconds * memory
         seconds += often * (cpu * max(1.0, slower) + waited) * memory
         writes += often * mean(invocation.writes for invocation in invocations)
         reads += often * mean(invocation.reads for invocation in invocations)
@@ -129,6 +185,11 @@ def _usd(counted: dict[str, list[Invocation]], template: dict[str, Any]) -> dict
         "KMS": (puts + gets + secrets) * prices.KMS_REQUEST,
         "SNS": prices.SNS_PUBLISH,
     }
+
+
+def _waiting(phase: Phase, template: dict[str, Any]) -> float:
+    gb_seconds = _USERS * phase.seconds * _gb(template, phase.function)
+    return gb_seconds * prices.LAMBDA_GB_SECOND
 
 
 def _gb(template: dict[str, Any], function: str) -> float:

@@ -73,10 +73,10 @@ def renew(run_id: str, cause: str, variables: Mapping[str, str]) -> Invocation:
     return renewed
 
 
-def delete_events(
+def user_events(
     run: Mapping[str, Any], batch: Invocation, users: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return DeleteUser's event for each of these users of a batch that NextBatch handed out."""
+    """Return the event of DeleteUser or SwitchUser for each of these users of a batch."""
     return [
         {
             **run,

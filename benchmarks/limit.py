@@ -40,7 +40,7 @@ def _measure(case: Case) -> Figure:
         application = Application(
             aws, "bench", portal, Pacing="adaptive", Concurrency=str(case.concurrency)
         )
-        ended = application.delete(range(110, 110 + USERS))
+        ended = application.apply(range(110, 110 + USERS))
     # From the first look to the last DELETE's answer, including the canaries one by one.
     first = next(request.at for request in ended.requests if request.user_id is not None)
     took = max(request.at + request.seconds for request in ended.deletes) - first

@@ -38,10 +38,10 @@ def run(*, sizes: tuple[int, ...] = SIZES) -> Iterator[Figure]:
             CanaryUsers="0",
         )
         first, times = 110, []
-        application.delete(range(first, first + 10))  # warm functions
+        application.apply(range(first, first + 10))  # warm functions
         first += 10
         for size in sizes:
-            ended = application.delete(range(first, first + size))
+            ended = application.apply(range(first, first + size))
             first += size
             times.append(_seconds_per_user(ended))
             yield from _describe(application, ended, size)

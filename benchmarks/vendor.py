@@ -64,7 +64,7 @@ def run(*, paces: tuple[int, ...] = (5, 30, 60, 120), users: int = USERS) -> Ite
         }
         ids = list(range(110, 110 + 3 * users * len(paces) + 6))
         for application in ours.values():  # warm functions, as in the middle of a run
-            application.delete([ids.pop(), ids.pop()])
+            application.apply([ids.pop(), ids.pop()])
         for seconds in paces:
             portal.knobs = Knobs(
                 seconds_per_delete=seconds * SCALE, token_life_seconds=TOKEN_LIFE * SCALE
@@ -76,7 +76,7 @@ def run(*, paces: tuple[int, ...] = (5, 30, 60, 120), users: int = USERS) -> Ite
             with ThreadPoolExecutor(3) as together:
                 loop = together.submit(vendors_loop, portal, parts["vendor"], SCALE)
                 jobs = [
-                    together.submit(application.delete, parts[name])
+                    together.submit(application.apply, parts[name])
                     for name, application in ours.items()
                 ]
                 loop.result()
