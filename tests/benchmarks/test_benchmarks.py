@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import planning, scale
+from benchmarks import disabling, planning, scale
 from benchmarks.application import good_deletes, largest_payload, seconds_per_user, transitions
 from benchmarks.figures import Figure, save
 from benchmarks.vendor import vendors_loop
@@ -93,3 +93,11 @@ def test_planning_and_scale_run_at_the_smallest_size() -> None:
     assert figures["planning", "peak memory"].reached
     assert figures["scale, 3 users", "users deleted"].value == 3
     assert figures["scale, 3 users", "portal requests per user"].reached
+
+
+def test_disabling_runs_at_the_smallest_size() -> None:
+    figures = {row.what: row for row in disabling.run(leavers=4, scale=0.05)}
+
+    assert figures["leavers disabled"].value == 4
+    assert figures["portal requests per leaver"].value == 3
+    assert figures["time per leaver"].value >= 2
