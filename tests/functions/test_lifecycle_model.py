@@ -8,6 +8,7 @@ Days pass, and the stack's parameters change. What must hold is read from the po
 and its table.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -27,7 +28,7 @@ from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.reporting import iso
-from local.portal import Fault, PortalSimulator
+from local.portal import Fault, PortalSimulator, Request
 from local.witness import DEFINITE_REFUSALS, Witness
 from tests.functions.machine import AbortedError, KilledError, Machine, Trouble, refusing
 from tests.functions.memory_table import keep_in_memory
@@ -70,7 +71,7 @@ troubles = st.one_of(
     st.tuples(
         st.just("meddles"),
         moments,
-        st.sampled_from(["enable", "disable", "rename", "remove", "withdraw", "stop"]),
+        st.sampled_from(["enable", "disable", "rename", "remove", "withdraw", "stop", "run"]),
         one_user,
     ),
 )
@@ -121,9 +122,9 @@ class Months(RuleBasedStateMachine):
         self.stack.remaining_seconds = -2
         self.action, self.grace_days = Action.DISABLE_THEN_DELETE, 30
         self.witness = Witness(self.grace_days)
+        self.in_between: list[range] = []  # requests of runs that were carried out in another one
         self.followed = 0  # how much of the request log the witness has seen
         self.is_direct = False  # whether the run in progress deletes whoever its list names
-        self.wrong: list[str] = []
         self.names = 0
         self.nights = 0
         self.runs: list[str] = []  # those that have a plan and a report
@@ -301,15 +302,20 @@ class Months(RuleBasedStateMachine):
             request["action"] = action
         return {**request, "options": {"canary_users": canaries}}
 
-    def _execute(self, request: dict[str, Any], trouble: Any) -> dict[str, Any]:
-        """Carry out one execution, and the closing if it is aborted; hold it to the rules."""
+    def _execute(
+        self, request: dict[str, Any], trouble: Any, *, patience: int | None = None
+    ) -> dict[str, Any]:
+        """Carry out one execution, and the closing if it is aborted; hold it to the rules.
+
+        After `patience` waits it is aborted.
+        """
         self._wait(2)
         self.names += 1
         name = f"execution-{self.names}"
         started, before = datetime.now(UTC).timestamp(), len(self.portal.requests)
         outer, self.is_direct = self.is_direct, self._is_direct(request)
         self._note_who_is_named(request)
-        machine = Machine(self.stack, self._trouble(trouble), self._wait)
+        machine = Machine(self.stack, self._trouble(trouble), self._waits(patience))
         promoted = self._administrators()
         try:
             with machine.trouble.may_strike():
@@ -320,8 +326,13 @@ class Months(RuleBasedStateMachine):
             output = closing.execute({"close": name}, f"{name}-closing")
         self._follow()
         self.is_direct = outer
+        requests = [
+            request
+            for number, request in enumerate(self.portal.requests[before:], start=before)
+            if not any(number in others for others in self.in_between)
+        ]
         if "counts" in output:
-            self._hold_to_the_rules(output, started, before, promoted)
+            self._hold_to_the_rules(output, started, requests, promoted)
         return output
 
     def _trouble(self, trouble: Any) -> Trouble:
@@ -353,6 +364,27 @@ class Months(RuleBasedStateMachine):
             case "stop":
                 stop = {"run_id": f"execution-{self.names}", "reason": "x", "by": "y"}
                 Machine(self.stack).execute({"stop": stop}, "stop")
+            case "run":
+                self._carry_out_in_between(user_id)
+
+    def _carry_out_in_between(self, user_id: int) -> None:
+        """Carry out a run of the other kind: they do not wait for each other."""
+        before = len(self.portal.requests)
+        lock = self.stack.ledger.portal.lock(Action.DELETE)
+        request = self._list([user_id], True, "disable", 0) if lock.run_id else DUE
+        if lock.run_id or self.stack.ledger.portal.lock(Action.DISABLE).run_id:
+            self._execute(request, None, patience=20)
+            self.in_between.append(range(before, len(self.portal.requests)))
+
+    def _waits(self, patience: int | None) -> Callable[[int], None]:
+        waited = itertools.count(1)
+
+        def wait(seconds: int) -> None:
+            self._wait(seconds)
+            if seconds and patience and next(waited) > patience:
+                raise AbortedError
+
+        return wait
 
     def _wait(self, seconds: int) -> None:
         self.traveller.shift(timedelta(seconds=seconds))
@@ -410,10 +442,13 @@ class Months(RuleBasedStateMachine):
         self.witness.named(int(user) for user in users if user.isdecimal())
 
     def _hold_to_the_rules(
-        self, output: dict[str, Any], started: float, before: int, promoted: set[int]
+        self,
+        output: dict[str, Any],
+        started: float,
+        requests: list[Request],
+        promoted: set[int],
     ) -> None:
         run_id = output["run_id"]
-        requests = self.portal.requests[before:]
         run = self.stack.ledger.runs.read(run_id)
         writes = [r for r in requests if r.method in {"PUT", "DELETE"}]
         if f"runs/{run_id}/report.json" not in set(self.stack.keys()) or run is None:
@@ -446,7 +481,7 @@ class Months(RuleBasedStateMachine):
         if run.action is Action.ENABLE or run_id in self.withdrawn_runs:
             self.witness.withdrawn(done)
 
-    def _puts(self, requests: list[Any]) -> None:
+    def _puts(self, requests: list[Request]) -> None:
         """An execution is one round of one run."""
         puts = [r for r in requests if r.method == "PUT"]
         sent = Counter(r.user_id for r in puts if r.fault not in DEFINITE_REFUSALS)
@@ -501,10 +536,20 @@ class Months(RuleBasedStateMachine):
             assert leaver.state is not LeaverState.WAITING or not leaver.due_at, leaver
 
 
-Months.TestCase.settings = settings(
-    max_examples=12,
-    stateful_step_count=12,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-TestMonths = Months.TestCase
+class AFewMonths(Months):
+    """The short form."""
+
+
+def _examples(number: int, *, steps: int) -> settings:
+    return settings(
+        max_examples=number,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+AFewMonths.TestCase.settings = _examples(6, steps=10)
+TestAFewMonths = AFewMonths.TestCase
+Months.TestCase.settings = _examples(30, steps=20)
+TestMonths = pytest.mark.thorough(Months.TestCase)
