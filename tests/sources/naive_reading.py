@@ -151,6 +151,9 @@ def _values(text: str) -> list[Any]:
     if others or not isinstance(first, list | dict):
         return values
     if isinstance(first, dict):
+        lists = [value for value in first.values() if isinstance(value, list)]
+        if "users" not in first and lists and not any(_of_value(first)):
+            return lists[0]
         return list(first.get("users", values))
     return first
 

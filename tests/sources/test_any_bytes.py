@@ -126,6 +126,7 @@ def test_whatever_happens_to_a_file_on_its_way(content: bytes) -> None:
 
 
 @settings(max_examples=200)
+@example(b'{"": {}, "rows": []}')
 @given(st.binary() | st.text().map(str.encode) | st.text('[]{}":,;\n\r1e.u').map(str.encode))
 def test_whatever_the_bytes(content: bytes) -> None:
     check(content)

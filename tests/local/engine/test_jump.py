@@ -232,9 +232,9 @@ def test_a_function_that_was_idle_for_weeks_has_been_woken_when_the_time_is_over
     aws.refuse_invocations("asleep", "Lambda.ResourceNotReadyException", seconds=600)
 
     assert invoke(aws, "asleep")["errorType"] == "Lambda.ResourceNotReadyException"
-    aws.jump(599)
+    aws.jump(500)
     assert invoke(aws, "asleep")["errorType"] == "Lambda.ResourceNotReadyException"
-    aws.jump(2)
+    aws.jump(101)
     assert "times" in invoke(aws, "asleep")
 
 
