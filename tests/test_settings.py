@@ -36,6 +36,8 @@ ENVIRONMENT = {
     "MAX_UNEXPLAINED_LOSSES": "3",
     "LEAVER_ACTION": "disable_then_delete",
     "GRACE_DAYS": "30",
+    "ROSTER_MIN_MATCH_PERCENT": "80",
+    "ROSTER_MAX_SHRINK_PERCENT": "10",
     "MAX_DISABLE_USERS": "100",
     "MAX_DISABLE_PERCENT": "15",
     "MAX_DISABLE_USERS_PER_DAY": "400",
@@ -90,6 +92,8 @@ def test_every_variable_of_the_template_is_read() -> None:
         ),
         leaver_action=Action.DISABLE_THEN_DELETE,
         grace_days=30,
+        roster_min_match_percent=80.0,
+        roster_max_shrink_percent=10.0,
     )
 
 

@@ -96,6 +96,8 @@ class Stack:
             "MAX_UNEXPLAINED_LOSSES": "3",
             "LEAVER_ACTION": "delete",
             "GRACE_DAYS": "30",
+            "ROSTER_MIN_MATCH_PERCENT": "50",
+            "ROSTER_MAX_SHRINK_PERCENT": "10",
             "MAX_DISABLE_USERS": "50",
             "MAX_DISABLE_PERCENT": "80",
             "MAX_DISABLE_USERS_PER_DAY": "100",

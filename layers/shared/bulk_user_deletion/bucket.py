@@ -19,12 +19,14 @@ from bulk_user_deletion.bucket_keys import (
     record_key,
     report_key,
     result_key,
+    roster_key,
 )
 from bulk_user_deletion.errors import PlanEdited, RequestRefused, StoreUnavailable
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan, PlannedUser
 from bulk_user_deletion.models.reports import PortalCheck
 from bulk_user_deletion.models.requests import S3Object
+from bulk_user_deletion.models.rosters import NamedUsers
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.plan_files import (
     batch_from_json,
@@ -223,6 +225,23 @@ class Bucket:
     def read_users(self, key: str) -> dict[str, PortalUser]:
         """Return stored users, keyed by id."""
         return _by_id(self._get(key) or b"[]")
+
+    def write_named(self, run_id: str, named: NamedUsers) -> None:
+        """Store whom a roster names."""
+        ids = {"now": sorted(named.now, key=int), "ever": sorted(named.ever, key=int)}
+        self._put(roster_key(run_id), json.dumps(ids).encode(), "application/json")
+
+    def read_named(self, run_id: str) -> NamedUsers:
+        """Return whom an accepted roster names.
+
+        Raises:
+            StoreUnavailable: it is missing, although the roster was accepted.
+        """
+        body = self._get(roster_key(run_id))
+        if not body:
+            raise StoreUnavailable(f"s3://{self.name}/{roster_key(run_id)} is missing.")
+        ids: dict[str, list[str]] = json.loads(body)
+        return NamedUsers(frozenset(ids["now"]), frozenset(ids["ever"]))
 
     def read_report(self, run_id: str, suffix: str) -> bytes:
         """Return a run's report in one of its formats, or an empty string if there is none."""

@@ -4,6 +4,7 @@ The template's policies and lifecycle rules use the same prefixes.
 """
 
 INBOX = "inbox/"  # a file that is dropped here starts a run
+ROSTERS = "roster/"  # a file that is dropped here is a list of everybody who stays
 UPLOADS = "uploads/"  # outside the inbox, where a file would start another run
 
 LONGEST_KEY = 1_024  # bytes, by S3's documentation
@@ -22,6 +23,11 @@ def open_users_key(run_id: str, round_number: int) -> str:
 def users_before_key(run_id: str, round_number: int = 1) -> str:
     """Return the key of the portal's users as they were before a round of a run."""
     return f"runs/{run_id}/users-before{f'-{round_number}' if round_number > 1 else ''}.json"
+
+
+def roster_key(run_id: str) -> str:
+    """Return the key of the users, by id, whom an accepted roster names."""
+    return f"runs/{run_id}/roster.json"
 
 
 def report_key(run_id: str, suffix: str) -> str:

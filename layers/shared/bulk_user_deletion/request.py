@@ -13,6 +13,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificationEvent
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
+from bulk_user_deletion.bucket_keys import ROSTERS
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.actions import LEAVER_ACTIONS, Action
 from bulk_user_deletion.models.requests import (
@@ -31,9 +32,22 @@ from bulk_user_deletion.models.requests import (
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.rules.drops import nothing_in
 from bulk_user_deletion.rules.identity import is_user_id
+from bulk_user_deletion.rules.rosters import stated_rows
 
 _WHOLE = "the request"
 _RUN_ID = {"type": "string", "minLength": 1, "maxLength": 80}
+
+_DATASET_ID = {"type": "integer", "minimum": 1}
+_S3_OBJECT: dict[str, Any] = {
+    "type": "object",
+    "required": ["bucket", "key"],
+    "additionalProperties": False,
+    "properties": {
+        "bucket": {"type": "string", "minLength": 1},
+        "key": {"type": "string", "minLength": 1},
+        "version_id": {"type": "string"},
+    },
+}
 
 REQUEST_SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
@@ -57,23 +71,23 @@ REQUEST_SCHEMA: dict[str, Any] = {
             "maxProperties": 1,
             "additionalProperties": False,
             "properties": {
-                "dataset_id": {"type": "integer", "minimum": 1},
-                "s3": {
-                    "type": "object",
-                    "required": ["bucket", "key"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "bucket": {"type": "string", "minLength": 1},
-                        "key": {"type": "string", "minLength": 1},
-                        "version_id": {"type": "string"},
-                    },
-                },
+                "dataset_id": _DATASET_ID,
+                "s3": _S3_OBJECT,
                 "users": {
                     "type": "array",
                     "minItems": 1,
                     "items": {"type": ["string", "integer"]},
                 },
                 "due": {"enum": [True]},
+                "roster": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "dataset_id": _DATASET_ID,
+                        "s3": _S3_OBJECT,
+                        "rows": {"type": "integer", "minimum": 1},
+                    },
+                },
             },
         },
         "action": {"enum": [action.value for action in (*LEAVER_ACTIONS, Action.ENABLE)]},
@@ -280,6 +294,11 @@ def _from_document(document: Any, *, trigger: Trigger) -> Request:
     if named != ["source"] and mode is not Mode.APPLY:
         raise RequestRefused(f'With {named[0]} the request needs "mode": "apply".')
     source = _source(document)
+    if isinstance(source, Source) and source.is_roster and mode is Mode.APPLY:
+        raise RequestRefused(
+            "The request was refused at mode: a roster is only previewed. Read the preview, then"
+            " apply its plan."
+        )
     return Request(
         mode=mode,
         trigger=trigger,
@@ -308,11 +327,30 @@ def _action(
             " preview."
         )
     action = Action(given) if given else None
+    if isinstance(source, Source) and source.is_roster and action in {Action.DELETE, Action.ENABLE}:
+        raise RequestRefused(
+            "The request was refused at action: whoever a roster lacks is disabled, and deleted"
+            " later if the stack does so. Leave the action out, or make it disable."
+        )
     if action is Action.ENABLE and trigger is not Trigger.CONSOLE:
         raise RequestRefused(
             "The request was refused at action: only a person may enable users. Start it by hand."
         )
     return action
+
+
+def _roster(roster: dict[str, Any]) -> Source:
+    if ("dataset_id" in roster) is ("s3" in roster):
+        raise RequestRefused(
+            "The request was refused at source.roster: it must have exactly one of dataset_id, s3."
+        )
+    dataset_id, s3_object = roster.get("dataset_id"), roster.get("s3")
+    return Source(
+        dataset_id=int(dataset_id) if dataset_id else None,
+        s3=S3Object(**s3_object) if s3_object else None,
+        is_roster=True,
+        rows=int(roster["rows"]) if "rows" in roster else None,
+    )
 
 
 def _withdraw_order(order: dict[str, Any]) -> WithdrawOrder:
@@ -337,6 +375,8 @@ def _source(document: dict[str, Any]) -> Source | SealedPlan | Resume:
     if "resume" in document:
         return Resume(document["resume"])
     source = document["source"]
+    if "roster" in source:
+        return _roster(source["roster"])
     dataset_id = source.get("dataset_id")
     s3_object = source.get("s3")
     users = source.get("users")
@@ -364,7 +404,10 @@ def _from_object_created(event: dict[str, Any], mode: Mode) -> Request | None:
         etag=str(dropped.get("etag") or ""),
         written_by=str(event["detail"].get("reason") or ""),
     )
-    request = Request(mode=mode, trigger=Trigger.S3, source=Source(s3=s3_object))
+    is_roster = key.startswith(ROSTERS)
+    source = Source(s3=s3_object, is_roster=is_roster, rows=stated_rows(key) if is_roster else None)
+    # Whatever FileDropMode says, a roster is only previewed.
+    request = Request(mode=Mode.PREVIEW if is_roster else mode, trigger=Trigger.S3, source=source)
     which = s3_object.version_id or s3_object.etag
     sequencer = dropped.get("sequencer") or ""
     return _with_fingerprint(request, f"s3 {s3_object.bucket} {key} {which} {sequencer}")

@@ -35,6 +35,8 @@ class Settings:
     switch_limits: Limits
     leaver_action: Action
     grace_days: int
+    roster_min_match_percent: float
+    roster_max_shrink_percent: float
 
     @property
     def grace(self) -> Grace:
@@ -93,4 +95,6 @@ class Settings:
             ),
             leaver_action=Action(environment["LEAVER_ACTION"]),
             grace_days=int(environment["GRACE_DAYS"]),
+            roster_min_match_percent=float(environment["ROSTER_MIN_MATCH_PERCENT"]),
+            roster_max_shrink_percent=float(environment["ROSTER_MAX_SHRINK_PERCENT"]),
         )

@@ -12,6 +12,7 @@ Every guarantee about crashes and retries depends on the write conditions in thi
 | `switch`     | `TIME#…`       | the same of PUTs that switch a user's access       | `users`    |
 | `deleted#…`  | `deleted`      | a deleted user, by hash of id, username or e-mail  | `users`    |
 | `leaver`     | `PORTAL#ID`    | a user whom a run disabled, and when it is due     | `leavers`  |
+| `roster`     | `PORTAL#RUN`   | an accepted roster: when, and how many it named    | `rosters`  |
 | `run#NAME`   | `turn`         | the run that an execution of this name waits for   | `turns`    |
 | `event#…`    | `event`        | a trigger's fingerprint: the run that took it      | `triggers` |
 | `event#…`    | `drop`         | a dropped key: hash of its last content, its run   | `triggers` |
@@ -24,6 +25,7 @@ Every guarantee about crashes and retries depends on the write conditions in thi
 
 from bulk_user_deletion.ledger.leavers import Leavers
 from bulk_user_deletion.ledger.portal import PortalState
+from bulk_user_deletion.ledger.rosters import Rosters
 from bulk_user_deletion.ledger.runs import Runs
 from bulk_user_deletion.ledger.table import Table
 from bulk_user_deletion.ledger.triggers import Triggers
@@ -42,6 +44,7 @@ class Ledger:
         self.runs = Runs(table)
         self.users = Users(table)
         self.leavers = Leavers(table)
+        self.rosters = Rosters(table)
         self.turns = Turns(table)
         self.triggers = Triggers(table)
         self.portal = PortalState(table)

@@ -39,7 +39,7 @@ class Leavers:
     def read_all(self, portal_url: str) -> Iterator[Leaver]:
         """Yield the rows of all users of a portal, whatever their state."""
         found = self._table.query(
-            "Reading the leavers", rows.LEAVERS, prefix=rows.leaver_prefix(portal_url)
+            "Reading the leavers", rows.LEAVERS, prefix=rows.portal_prefix(portal_url)
         )
         return map(rows.leaver_of, found)
 

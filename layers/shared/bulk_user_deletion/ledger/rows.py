@@ -8,6 +8,7 @@ from bulk_user_deletion.ledger.table import Condition, Item, Key
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.requests import S3Object
+from bulk_user_deletion.models.rosters import Roster
 from bulk_user_deletion.models.runs import Control, DropRow, Lock, Mode, Pace, RunRow, Stop
 from bulk_user_deletion.models.users import Outcome, PastOutcome, ReasonKind, UserRow, UserState
 
@@ -26,6 +27,7 @@ USER = "user#"
 RENEWAL = "renewal#"
 INTENTS = {True: "intent", False: "switch"}
 LEAVERS = "leaver"
+ROSTERS = "roster"
 
 
 def run_partition(run_id: str) -> str:
@@ -68,14 +70,19 @@ def intent_key(action: Action, at: int, run_id: str, user_id: str) -> Key:
     return INTENTS[action.deletes], f"{moment(at)}#{run_id}#{user_id}"
 
 
-def leaver_prefix(portal_url: str) -> str:
-    """Return what the sort keys of a portal's leavers start with: ids are a portal's own."""
+def portal_prefix(portal_url: str) -> str:
+    """Return what the sort keys of a portal's rows start with: ids are a portal's own."""
     return f"{_hash(portal_url.rstrip('/'))[:16]}#"
+
+
+def roster_key(portal_url: str, run_id: str) -> Key:
+    """Return the key of an accepted roster."""
+    return ROSTERS, f"{portal_prefix(portal_url)}{run_id}"
 
 
 def leaver_key(portal_url: str, user_id: str) -> Key:
     """Return the key of a leaver's row."""
-    return LEAVERS, f"{leaver_prefix(portal_url)}{user_id}"
+    return LEAVERS, f"{portal_prefix(portal_url)}{user_id}"
 
 
 def moment(at: int) -> str:
@@ -187,6 +194,11 @@ def user_of(item: Item) -> UserRow:
         reason_kind=ReasonKind(item.get("reason_kind", "")),
         portal_message=item.get("portal_message", ""),
     )
+
+
+def roster_of(item: Item) -> Roster:
+    """Return an accepted roster from its row."""
+    return Roster(item["run_id"], int(item["accepted_ms"]) / 1000, int(item["entries"]))
 
 
 def leaver_of(item: Item) -> Leaver:

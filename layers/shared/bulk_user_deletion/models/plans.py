@@ -65,6 +65,8 @@ class Plan:
     Depending on `action`, its users are disabled or enabled instead. With `disable_then_delete`
     they are due to be deleted `grace_days` after that.
 
+    `roster_run` is the run that read the roster which this plan comes from, empty for a list.
+
     `portal_url` is the portal of these users: in another portal the same ids are other people,
     who must stay. `distinct` counts the different requested entries, before anything was
     trimmed, `portal_users` all users in the portal at that time, and `last_day` the DELETEs of
@@ -95,6 +97,7 @@ class Plan:
     action: Action = Action.DELETE
     grace_days: int = 0
     enabled_users: int = 0
+    roster_run: str = ""
 
     @property
     def users(self) -> list[PortalUser]:

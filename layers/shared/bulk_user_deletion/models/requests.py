@@ -19,24 +19,28 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the entries come from: exactly one of the four is set.
+    """Where the entries come from: exactly one of the first four is set.
 
-    `due` are the leavers in the ledger whose grace time is over.
+    `due` are the leavers in the ledger whose grace time is over. A roster is a list of everybody
+    who stays, of `rows` entries if its sender says so.
     """
 
     dataset_id: int | None = None
     s3: "S3Object | None" = None
     users: tuple[str, ...] | None = None
     due: bool = False
+    is_roster: bool = False
+    rows: int | None = None
 
     def describe(self) -> str:
         """Describe the source without naming anyone in it."""
         if self.due:
             return "leavers who are due"
+        kind = "roster " if self.is_roster else ""
         if self.dataset_id is not None:
-            return f"dataset {self.dataset_id}"
+            return f"{kind}dataset {self.dataset_id}"
         if self.s3 is not None:
-            return f"s3://{self.s3.bucket}/{self.s3.key}"
+            return f"{kind}s3://{self.s3.bucket}/{self.s3.key}"
         return f"a list of {len(self.users or ())} users in the request"
 
     def version(self) -> str:

@@ -44,6 +44,7 @@ class ReasonKind(StrEnum):
     ENABLED_AGAIN = "enabled_again"  # since a run of ours disabled the user
     WITHDRAWN = "withdrawn"  # a person decided that the user is not deleted
     HELD = "held"  # a person must decide
+    NAMED_BY_ROSTER = "named_by_roster"  # a leaver who stays after all
     NOT_DUE = "not_due"
     NOT_DISABLED_BY_US = "not_disabled_by_us"
     # Entries that do not name exactly one user

@@ -264,6 +264,23 @@ def check_hints(hints: Iterable[Hint], request: Request, *, today: date) -> tupl
     return (*against, *to_know)
 
 
+def check_stayers(hints: Iterable[Hint]) -> None:
+    """Refuse a roster whose other columns say of some, and not of others, that they stay.
+
+    Raises:
+        RequestRefused: naming the column.
+    """
+    mixed = {Meaning.STATUS, Meaning.IS_THERE, Meaning.IS_GONE, Meaning.ACTION}
+    for hint in hints:
+        if hint.meaning in mixed and hint.staying < hint.rows:
+            column = f"Column {hint.column}" if hint.column else "A key of the file"
+            raise RequestRefused(
+                f"{column} of the roster holds a status, and only {hint.staying} of {hint.rows} are"
+                " staying by it. Nobody is planned, and the roster before it counts. Leave only"
+                " those in the roster who stay."
+            )
+
+
 @lru_cache(maxsize=256)
 def _stays(meaning: Meaning, text: str) -> bool:
     word = letters(text)

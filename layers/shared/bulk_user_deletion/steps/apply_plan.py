@@ -15,6 +15,7 @@ from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.planning import check_portal_url, narrowed, strictest
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.rosters import check_newest
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.draft import Draft
 
@@ -66,6 +67,7 @@ class ApplyPlan:
                 f"The plan of run {sealed.run_id} is one to {plan.action}, and the ledger says"
                 f" {self.draft.action}. Nobody was touched. Start a new preview."
             )
+        check_newest(plan, self.draft.ledger.rosters.newest(self.settings.portal_url))
         portal = self.connect()
         users = Directory(portal.users()).users
         control = control_looks(portal, users)
@@ -82,6 +84,7 @@ class ApplyPlan:
             again,
             source=plan.source,
             applies=digest,
+            roster_run=plan.roster_run,
             grace_days=max(again.grace_days, plan.grace_days),
         )
         return self.draft.limited(again), control

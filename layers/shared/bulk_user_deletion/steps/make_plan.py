@@ -25,15 +25,9 @@ from bulk_user_deletion.rules.planning import (
 )
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.switching import access_problem
-from bulk_user_deletion.sources import (
-    LARGEST_FILE,
-    Reading,
-    entries_from_dataset,
-    entries_from_list,
-    read_file,
-)
 from bulk_user_deletion.sources.hints import check_hints
 from bulk_user_deletion.steps.draft import Draft
+from bulk_user_deletion.steps.reading import read_at_hand, read_dataset
 
 # The function has fifteen minutes, and reading a large list may take some of that time.
 _SECONDS_FOR_LOOKS = 240
@@ -64,14 +58,11 @@ class MakePlan:
         """
         # The portal comes last: a malformed list is refused before it is called.
         today = datetime.fromtimestamp(int(self.clock()), UTC).date()
-        reading = self._read_at_hand()
+        reading = read_at_hand(self.source, self.bucket)
         hints = check_hints(reading.hints if reading else (), self.draft.request, today=today)
         listed = self.bucket.read_protected(self.protected_list)
         portal = self.connect()
-        if reading:
-            entries = reading.entries
-        else:
-            entries = entries_from_dataset(portal.dataset_rows(self.source.dataset_id or 0))
+        entries = reading.entries if reading else read_dataset(self.source, portal)
         directory = Directory(portal.users())
         control = control_looks(portal, directory.users)
         self.draft.remember(directory.users)
@@ -133,13 +124,6 @@ class MakePlan:
                 case verdict:
                     looks.portal.raise_for(verdict, seen.answer, f"looked at user {user_id}")
         return replace(plan, entries=with_looks(plan.entries, refused))
-
-    def _read_at_hand(self) -> Reading | None:
-        if self.source.users is not None:
-            return Reading(entries_from_list(self.source.users))
-        if self.source.s3 is not None:
-            return read_file(self.bucket.read(self.source.s3, limit=LARGEST_FILE))
-        return None
 
     def _deleted_before(self, entries: list[Entry], directory: Directory) -> set[str]:
         """Return the keys of entries recorded as deleted; an id that is listed needs no record."""

@@ -27,6 +27,7 @@ from bulk_user_deletion.rules.planning import (
     stricter,
     strictest,
 )
+from bulk_user_deletion.rules.rosters import check_newest
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.turn import Turn, check_may_apply
 
@@ -89,6 +90,7 @@ class ResumeRun:
             )
         check_portal_url(plan, self.settings.portal_url)
         check_action(plan.action, stack=self.settings.leaver_action)
+        check_newest(plan, self.ledger.rosters.newest(self.settings.portal_url))
         check_may_apply(
             is_sealed=bool(plan.applies) or plan.action is Action.DELETE_DUE,
             apply_only_plans=self.settings.apply_only_plans,

@@ -24,6 +24,7 @@ from bulk_user_deletion.steps.draft import Draft
 from bulk_user_deletion.steps.drops import DropLook
 from bulk_user_deletion.steps.make_plan import MakePlan
 from bulk_user_deletion.steps.plan_due import PlanDue, keep_plans
+from bulk_user_deletion.steps.plan_roster import PlanRoster
 from bulk_user_deletion.steps.turn import Turn, check_may_apply
 
 
@@ -101,7 +102,10 @@ class StartRun:
         if isinstance(self.source, SealedPlan):
             previewed = self.ledger.runs.read(self.source.run_id)
             return previewed.action if previewed else Action.DELETE
-        return self.request.action or self.settings.leaver_action
+        action = self.request.action or self.settings.leaver_action
+        if self.source.is_roster and action is Action.DELETE:
+            return Action.DISABLE_THEN_DELETE  # whoever a roster lacks is never deleted at once
+        return action
 
     def _waiting(self) -> bool:
         """Return whether any leaver waits, and keep the plans that leavers rest on."""
@@ -157,6 +161,17 @@ class StartRun:
         if self.source.due:
             return PlanDue(
                 draft,
+                limits,
+                settings=self.settings,
+                ledger=self.ledger,
+                bucket=self.bucket,
+                connect=self.connect,
+                clock=self.clock,
+            ).make()
+        if self.source.is_roster:
+            return PlanRoster(
+                draft,
+                self.source,
                 limits,
                 settings=self.settings,
                 ledger=self.ledger,

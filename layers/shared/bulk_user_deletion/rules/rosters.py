@@ -1,0 +1,154 @@
+"""A roster names everybody who stays: whom it names, whether it is believed, and who has left."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.models.names import fold, fold_loosely
+from bulk_user_deletion.models.plans import Entry, Plan
+from bulk_user_deletion.models.rosters import Roster
+from bulk_user_deletion.models.users import PortalUser
+
+# The largest accepted roster of so many days is what a new one is compared with: slow cuts add up.
+COMPARED_DAYS = 90
+
+_ROWS = re.compile(r"(?:^|[^0-9A-Za-z])rows[-_=]?([0-9]{1,9})(?![0-9A-Za-z])", re.IGNORECASE)
+_SERVICE = re.compile(
+    r"(?:^|[._+@ -])(?:svc|service|srv|system|sys|api|app|bot|robot|batch|cron|etl|sync|integration"
+    r"|automation|admin|root|test|demo|guest|shared|team|group|info|support|help|helpdesk|contact"
+    r"|office|noreply|no-reply|donotreply|mailbox|public|kiosk|dashboard|tv)(?:$|[._+@ 0-9-])"
+)
+
+
+def stated_rows(key: str) -> int | None:
+    """Return how many rows a roster has by its name, as in `roster/people.rows-5120.csv`."""
+    found = _ROWS.findall(key)
+    return int(found[-1]) if found else None
+
+
+class Names:
+    """Everybody whom a roster names, by any of its columns, compared strictly or loosely."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._names: set[str] = set()
+        self._local_parts: set[str] = set()
+        for entry in entries:
+            for value in values_of(entry):
+                self._names |= {fold(value), fold_loosely(value)}
+                self._local_parts.add(_local_part(value))
+
+    def names(self, user: PortalUser) -> bool:
+        """Return whether the roster names a user: then the user stays."""
+        values = (user.user_id, user.username, user.email)
+        return any(
+            fold(value) in self._names or fold_loosely(value) in self._names
+            for value in values
+            if value.strip()
+        )
+
+    def almost_names(self, user: PortalUser) -> bool:
+        """Return whether only what follows the @ differs: perhaps the domain was renamed."""
+        return any(
+            _local_part(value) in self._local_parts
+            for value in (user.username, user.email)
+            if value.strip()
+        )
+
+
+def values_of(entry: Entry) -> list[str]:
+    """Return the filled columns of an entry."""
+    values = (entry.bare, entry.user_id, entry.username, entry.email)
+    return [value for value in values if value.strip()]
+
+
+def _local_part(value: str) -> str:
+    return fold_loosely(value).partition("@")[0]
+
+
+def check_roster(
+    *,
+    entries: int,
+    rows: int | None,
+    stated: int | None,
+    matched: int,
+    users: int,
+    earlier: Iterable[Roster],
+    now: int,
+    min_match_percent: float,
+    max_shrink_percent: float,
+) -> None:
+    """Refuse a roster that may lack people: whoever it lacks would be taken for a leaver.
+
+    `entries` are different ones, `rows` all that were read, `stated` how many its sender says there
+    are. `matched` of the `users`, the portal's enabled and unprotected ones, are named by it.
+
+    Raises:
+        RequestRefused: naming both figures.
+    """
+    tail = " Nobody is planned, and the roster before it counts. Send the whole list again."
+    if entries == 0:
+        raise RequestRefused(f"The roster is empty.{tail}")
+    if stated is not None and stated != rows:
+        raise RequestRefused(f"The roster has {rows} rows, and its sender says {stated}.{tail}")
+    if not matched * 100 >= min_match_percent * users or not users:
+        raise RequestRefused(
+            f"The roster names {matched} of the portal's {users} enabled and unprotected users, and"
+            f" RosterMinMatchPercent demands {min_match_percent:g} %.{tail}"
+        )
+    recent = [one for one in earlier if now - one.accepted_at <= COMPARED_DAYS * 24 * 3600]
+    largest = max((roster.entries for roster in recent), default=0)
+    if not entries * 100 >= (100 - max_shrink_percent) * largest:
+        raise RequestRefused(
+            f"The roster has {entries} different entries, and one of the last {COMPARED_DAYS} days"
+            f" had {largest}: RosterMaxShrinkPercent allows it to shrink by"
+            f" {max_shrink_percent:g} %.{tail}"
+        )
+
+
+def check_newest(plan: Plan, newest: Roster | None) -> None:
+    """Refuse the plan of a roster that a newer one has replaced.
+
+    Raises:
+        RequestRefused: naming the newer run.
+    """
+    if plan.roster_run and newest and newest.run_id != plan.roster_run:
+        raise RequestRefused(
+            f"The plan comes from the roster of run {plan.roster_run}, and that of run"
+            f" {newest.run_id} was accepted after it. Nobody was touched. Apply the plan of the"
+            " newer one."
+        )
+
+
+def strangers(users: Iterable[PortalUser], names: Names) -> Mapping[str, list[str]]:
+    """Group users whom no roster ever named, by what they look like: ids by what is said."""
+    groups: dict[str, list[str]] = {}
+    for user in users:
+        if names.almost_names(user):
+            what = "have an e-mail that differs from one in the roster by its domain alone"
+        elif any(_SERVICE.search(fold_loosely(value)) for value in (user.username, user.email)):
+            what = "look like service or shared accounts"
+        else:
+            what = "match nothing in it"
+        groups.setdefault(what, []).append(user.user_id)
+    return groups
+
+
+def remarks(
+    *, entries: int, matched: int, users: int, is_first: bool, groups: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Return what a reader of a roster's preview should know, in sentences."""
+    named = f"names {matched} of the portal's {users} enabled and unprotected users"
+    said = [f"The roster has {entries} different entries, and {named}."]
+    if is_first:
+        said.append(
+            "It is the first roster of this portal, and so the baseline: whoever a later one lacks"
+            " and this one names has left."
+        )
+    for what, user_ids in groups.items():
+        who = "1 user" if len(user_ids) == 1 else f"{len(user_ids)} users"
+        shown = ", ".join(user_ids[:20]) + (", …" if len(user_ids) > 20 else "")
+        said.append(
+            f"No roster ever named {who} (not planned: list them to have them go) who {what}:"
+            f" {shown}."
+        )
+    return said

@@ -1,0 +1,213 @@
+"""Plans to disable whom a roster lacks, and an earlier one named. No user is touched here."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.errors import RequestRefused, StoreUnavailable
+from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.looks import control_looks
+from bulk_user_deletion.models.leavers import Leaver, LeaverState
+from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
+from bulk_user_deletion.models.requests import Source
+from bulk_user_deletion.models.rosters import NamedUsers, Roster
+from bulk_user_deletion.models.runs import Control, Limits
+from bulk_user_deletion.models.users import PortalUser, ReasonKind, Why
+from bulk_user_deletion.observability import Metric, count
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.identity import Directory
+from bulk_user_deletion.rules.leavers import held, name_hash
+from bulk_user_deletion.rules.planning import distinct_entries, narrowed, plan_entries
+from bulk_user_deletion.rules.protection import Protected
+from bulk_user_deletion.rules.rosters import (
+    Names,
+    check_roster,
+    remarks,
+    strangers,
+    values_of,
+)
+from bulk_user_deletion.settings import Settings
+from bulk_user_deletion.sources.hints import check_stayers
+from bulk_user_deletion.steps.draft import Draft
+from bulk_user_deletion.steps.reading import read_at_hand, read_dataset
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRoster:
+    """One plan, of the users whom the roster in `source` lacks."""
+
+    draft: Draft
+    source: Source
+    limits: Limits
+    settings: Settings
+    ledger: Ledger
+    bucket: Bucket
+    connect: Callable[[], Portal]
+    clock: Callable[[], float] = time.time
+
+    def make(self) -> tuple[Plan, Control]:
+        """Compare the portal's users with the roster; return the plan and the control looks.
+
+        A roster that is not refused is accepted: it holds the leavers whom it names, and the plans
+        of earlier ones are void.
+
+        Raises:
+            RequestRefused: the source is malformed.
+            TokenRejected: renew the token, then call again.
+            PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
+            PortalUnavailable, StoreUnavailable: call again.
+        """
+        reading = read_at_hand(self.source, self.bucket)
+        if reading:
+            check_stayers(reading.hints)
+        listed = self.bucket.read_protected(self.settings.protected_list)
+        portal = self.connect()
+        entries = reading.entries if reading else read_dataset(self.source, portal)
+        directory = Directory(portal.users())
+        control = control_looks(portal, directory.users)
+        people = self._people(entries, directory, Protected(portal.user, listed, control.self_ids))
+        try:
+            self._check(entries, people)
+        except RequestRefused as error:
+            plan = self._plan((), people, portal)
+            return replace(plan, refusal=str(error)), control
+        plan = self._limited(self._plan(self._planned(people), people, portal))
+        if not plan.refusal:
+            self._accept(entries, people)
+        return plan, control
+
+    def _people(
+        self, entries: Sequence[Entry], directory: Directory, protected: Protected
+    ) -> "_People":
+        before = self.ledger.rosters.newest(self.settings.portal_url, besides=self.draft.run_id)
+        earlier = self.bucket.read_named(before.run_id) if before else NamedUsers()
+        names, today = Names(entries), datetime.fromtimestamp(self._now(), UTC).date()
+        asked = [
+            user
+            for user in directory.users
+            if user.is_enabled and not protected.reason_to_keep(user, today=today)
+        ]
+        return _People(
+            directory=directory,
+            protected=protected,
+            names=names,
+            named=frozenset(user.user_id for user in directory.users if names.names(user)),
+            asked=asked,
+            earlier=earlier,
+            entries=distinct_entries(entries),
+            is_first=before is None,
+        )
+
+    def _check(self, entries: Sequence[Entry], people: "_People") -> None:
+        rosters = self.ledger.rosters.read_all(self.settings.portal_url)
+        check_roster(
+            entries=people.entries,
+            rows=len(entries),
+            stated=self.source.rows,
+            matched=people.matched,
+            users=len(people.asked),
+            earlier=(roster for roster in rosters if roster.run_id != self.draft.run_id),
+            now=self._now(),
+            min_match_percent=self.settings.roster_min_match_percent,
+            max_shrink_percent=self.settings.roster_max_shrink_percent,
+        )
+
+    def _planned(self, people: "_People") -> tuple[PlannedEntry, ...]:
+        """Return an entry for whoever an earlier roster named and this one does not."""
+        left = [user for user in people.unnamed if user.user_id in people.earlier.ever]
+        leavers = list(self.ledger.leavers.read_all(self.settings.portal_url))
+        planned = plan_entries(
+            [Entry(number, user_id=user.user_id) for number, user in enumerate(left, start=1)],
+            people.directory,
+            protected=people.protected,
+            today=datetime.fromtimestamp(self._now(), UTC).date(),
+            deleted_before=(),
+            action=self.draft.action,
+            leavers=leavers,
+        )
+        # The ids are ours, not a person's: whoever was withdrawn or is held is left alone.
+        return narrowed(planned, leavers, since=0)
+
+    def _plan(self, planned: tuple[PlannedEntry, ...], people: "_People", portal: Portal) -> Plan:
+        strange = [user for user in people.unnamed if user.user_id not in people.earlier.ever]
+        plan = self.draft.plan(
+            self.limits,
+            planned,
+            portal=portal,
+            distinct=len(planned),
+            users=people.directory.users,
+            source_version=self.source.version(),
+            hints=remarks(
+                entries=people.entries,
+                matched=people.matched,
+                users=len(people.asked),
+                is_first=people.is_first,
+                groups=strangers(strange, people.names),
+            ),
+        )
+        return replace(plan, roster_run=self.draft.run_id)
+
+    def _limited(self, plan: Plan) -> Plan:
+        return self.draft.limited(plan) if plan.entries else plan
+
+    def _accept(self, entries: Sequence[Entry], people: "_People") -> None:
+        """Hold the leavers whom the roster names, and record that it was accepted.
+
+        In this order: when it counts, nobody whom it names is due.
+        """
+        hashes = {name_hash(value) for entry in entries for value in values_of(entry)}
+        self._hold(
+            leaver
+            for leaver in self.ledger.leavers.read_all(self.settings.portal_url)
+            if leaver.state is LeaverState.WAITING
+            and (
+                leaver.user_id in people.named
+                or people.names.names(PortalUser(leaver.user_id, "", "", ""))
+                or {leaver.username_hash, leaver.email_hash} & hashes
+            )
+        )
+        ever = people.earlier.ever | people.named
+        self.bucket.write_named(self.draft.run_id, NamedUsers(people.named, ever))
+        self.ledger.rosters.accept(
+            self.settings.portal_url, Roster(self.draft.run_id, self.clock(), people.entries)
+        )
+
+    def _hold(self, leavers: Iterable[Leaver]) -> None:
+        run_id, number = self.draft.run_id, 0
+        why = Why(ReasonKind.NAMED_BY_ROSTER, f"named_by_roster: the roster of run {run_id}")
+        for leaver in leavers:
+            after = held(leaver, why, run_id=run_id, now=self._now())
+            if not self.ledger.leavers.change(after, before=leaver):
+                raise StoreUnavailable(f"Leaver {leaver.user_id} was changed in the meantime.")
+            number += 1
+        count(Metric.LEAVERS_HELD, number)
+
+    def _now(self) -> int:
+        return int(self.clock())
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """The portal's users beside a roster: `asked` are the enabled and unprotected ones.
+
+    `named` are the ids of all users whom the roster names, `earlier` those of rosters before it.
+    """
+
+    directory: Directory
+    protected: Protected
+    names: Names
+    named: frozenset[str]
+    asked: Sequence[PortalUser]
+    earlier: NamedUsers
+    entries: int
+    is_first: bool
+
+    @property
+    def matched(self) -> int:
+        return sum(user.user_id in self.named for user in self.asked)
+
+    @property
+    def unnamed(self) -> list[PortalUser]:
+        return [user for user in self.asked if user.user_id not in self.named]

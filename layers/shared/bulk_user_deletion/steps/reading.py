@@ -1,0 +1,37 @@
+"""Reads whom a source names: at hand, in a request or a file, or from the portal."""
+
+from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.models.plans import Entry
+from bulk_user_deletion.models.requests import Source
+from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.sources import (
+    LARGEST_FILE,
+    Reading,
+    entries_from_dataset,
+    entries_from_list,
+    read_file,
+)
+
+
+def read_at_hand(source: Source, bucket: Bucket) -> Reading | None:
+    """Read a list or a file; return None for a dataset, which the portal has.
+
+    Raises:
+        RequestRefused: the source is malformed.
+        StoreUnavailable: call again.
+    """
+    if source.users is not None:
+        return Reading(entries_from_list(source.users))
+    if source.s3 is not None:
+        return read_file(bucket.read(source.s3, limit=LARGEST_FILE))
+    return None
+
+
+def read_dataset(source: Source, portal: Portal) -> list[Entry]:
+    """Read a dataset from the portal.
+
+    Raises:
+        RequestRefused: it cannot be read, or lacks the column `user_id`.
+        TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
+    """
+    return entries_from_dataset(portal.dataset_rows(source.dataset_id or 0))
