@@ -39,6 +39,7 @@ from bulk_user_deletion_cli.parts import (
     who_and_why,
     yes_options,
 )
+from bulk_user_deletion_cli.rosters import roster
 from bulk_user_deletion_cli.runs import (
     ENDED_OTHERWISE,
     REFUSED,
@@ -486,5 +487,5 @@ def _outcomes(deployment: Deployment, run_id: str) -> dict[str, int]:
     return outcomes
 
 
-for _command in (due, withdraw, enable):
+for _command in (due, withdraw, enable, roster):
     main.add_command(_command)

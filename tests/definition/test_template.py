@@ -157,6 +157,8 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "MaxPercentPerDay": 20,
         "LeaverAction": "delete",
         "GraceDays": 30,
+        "RosterMinMatchPercent": 80,
+        "RosterMaxShrinkPercent": 10,
         "DueScheduleExpression": "cron(0 3 * * ? *)",
         "MaxDisableUsers": 100,
         "MaxDisablePercent": 10,
@@ -322,7 +324,9 @@ def test_a_dropped_file_starts_a_run_and_a_late_event_does_not() -> None:
     drop = RESOURCES["FileDrop"]["Properties"]
     [target] = drop["Targets"]
 
-    assert drop["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "inbox/"}]}
+    assert drop["EventPattern"]["detail"]["object"] == {
+        "key": [{"prefix": "inbox/"}, {"prefix": "roster/"}]
+    }
     assert target["Arn"] == {"Ref": "BulkUserDeletion"}
     assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
 

@@ -29,6 +29,7 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "check_portal.json": ("nothing", 0),
     "preview_disable.json": ("preview", 3),
     "apply_disable.json": ("apply", 3),
+    "preview_roster.json": ("preview", 0),
     "preview_enable.json": ("preview", 1),
     "withdraw_users.json": ("nothing", 0),
     "withdraw_run.json": ("nothing", 0),
@@ -77,9 +78,12 @@ def test_each_sample_does_what_its_index_says(
             stack.ledger.portal.record_pace(Pace(quiet_until=2**32), before=Pace())
         case "lift_stop.json":
             stack.ledger.portal.press_stop(reason="upgrade", by="us", now=1)
+        case "preview_roster.json":
+            dataset = portal.add_dataset("SELECT user_id FROM user")
     text = (EVENTS / name).read_text(encoding="utf-8")
     for placeholder, value in {
         "DATA-BUCKET-OF-THE-STACK": "data",
+        '"dataset_id": 43': f'"dataset_id": {dataset}',
         "RUN-ID-OF-THE-PREVIEW": run,
         "RUN-ID": run,
         "NAME-OF-THE-EXECUTION-THAT-ENDED": run,

@@ -83,7 +83,7 @@ def portal() -> Iterator[PortalSimulator]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(many=rosters, leaving=st.sets(st.integers(FIRST, FIRST + PEOPLE - 1), max_size=4))
-def test_nobody_whom_the_newest_accepted_roster_names_is_planned_or_stays_due(
+def test_rule_12_nobody_whom_the_newest_accepted_roster_names_is_planned_or_stays_due(
     stack: Stack,
     portal: PortalSimulator,
     set_parameter: SetParameter,

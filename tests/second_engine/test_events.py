@@ -29,6 +29,7 @@ ENDS = {
     "preview_disable.json": "PREVIEWED",
     "preview_enable.json": "PREVIEWED",
     "preview_list.json": "PREVIEWED",
+    "preview_roster.json": "PREVIEWED",
     "resume.json": "SUCCEEDED",
     "schedule.json": "PREVIEWED",
     "stop_portal.json": "The stop for every run on this portal is set: no further user is started.",
@@ -42,6 +43,7 @@ def prepare(engine: SecondEngine, name: str) -> dict[str, str]:
     """Create what the sample refers to; return the values of its names in capitals."""
     stack = engine.stack
     stack.portal.add_dataset("SELECT user_id FROM user WHERE user_id IN (118, 120)")
+    stack.portal.add_dataset("SELECT user_id FROM user")
     put = stack.s3.put_object(
         Bucket="data", Key="inbox/leavers.csv", Body=(EVENTS / "leavers.csv").read_bytes()
     )
