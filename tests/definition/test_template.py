@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bulk_user_deletion.bucket import OLD_VERSION_DAYS
-from bulk_user_deletion.bucket_keys import UPLOADS
+from bulk_user_deletion.bucket_keys import ROSTERS, UPLOADS
 from bulk_user_deletion.settings import Settings
 from tests.definition.loading import (
     DEFINITION_FILE,
@@ -250,6 +250,7 @@ def test_everything_expires_and_evidence_is_kept_as_long_as_the_ledger() -> None
 
     assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule} == {
         "inbox/": {"Ref": "InboxDays"},
+        ROSTERS: {"Ref": "InboxDays"},
         UPLOADS: {"Ref": "InboxDays"},
         "runs/": {"Ref": "RetentionDays"},
         "results/": {"Ref": "RetentionDays"},
