@@ -176,6 +176,7 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "ScheduleTimezone": "UTC",
         "ScheduleInput": "{}",
         "ScheduleWatchDays": 7,
+        "WatchScheduleExpression": "",
         "Encryption": "customer-managed",
         "FormerKeyArns": "",
         "RetentionDays": 400,
@@ -336,7 +337,7 @@ def test_what_could_start_no_run_is_kept() -> None:
     for name in ("FileDrop", "ExecutionEnded"):
         [target] = RESOURCES[name]["Properties"]["Targets"]
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
-    for name in ("Schedule", "DueSchedule"):
+    for name in ("Schedule", "DueSchedule", "WatchSchedule"):
         target = RESOURCES[name]["Properties"]["Target"]
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
 
@@ -365,6 +366,20 @@ def test_whoever_is_due_is_looked_for_every_day_whatever_leaver_action_is_now() 
     assert json.loads(properties["Target"]["Input"]) == {
         "scheduled_time": "<aws.scheduler.scheduled-time>",
         "request": {"mode": "apply", "source": {"due": True}},
+    }
+    assert properties["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
+
+
+def test_the_watch_has_a_schedule_only_if_requested_and_asks_for_nothing_but_a_check() -> None:
+    schedule = RESOURCES["WatchSchedule"]
+    properties = schedule["Properties"]
+
+    assert schedule["Condition"] == "HasWatchSchedule"
+    assert properties["ScheduleExpression"] == {"Ref": "WatchScheduleExpression"}
+    assert properties["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimezone"}
+    assert json.loads(properties["Target"]["Input"]) == {
+        "scheduled_time": "<aws.scheduler.scheduled-time>",
+        "request": {"check": "population"},
     }
     assert properties["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
 
@@ -437,6 +452,11 @@ def test_every_parameter_says_what_it_accepts_and_stands_in_one_group() -> None:
         ),
         ("ScheduleExpression", ["", "cron(0 20 ? * FRI *)", "rate(1 day)"], ["daily", "cron()"]),
         ("DueScheduleExpression", ["cron(0 3 * * ? *)", "rate(1 day)"], ["", "daily", "cron()"]),
+        (
+            "WatchScheduleExpression",
+            ["", "cron(0 7 ? * MON *)", "rate(1 day)"],
+            ["daily", "rate()"],
+        ),
         ("ScheduleTimezone", ["UTC", "Europe/Paris", "Etc/GMT+2"], ["", "../etc", "a b"]),
         ("ScheduleInput", ["{}", '{"mode": "preview"}'], ["", "[]", '{"a": 1} x']),
         (

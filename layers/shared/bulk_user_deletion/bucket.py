@@ -16,10 +16,12 @@ from bulk_user_deletion.bucket_keys import (
     names_batch,
     open_users_key,
     plan_key,
+    population_key,
     record_key,
     report_key,
     result_key,
     roster_key,
+    watch_key,
 )
 from bulk_user_deletion.errors import PlanEdited, RequestRefused, StoreUnavailable
 from bulk_user_deletion.models.actions import Action
@@ -28,6 +30,7 @@ from bulk_user_deletion.models.reports import PortalCheck
 from bulk_user_deletion.models.requests import S3Object
 from bulk_user_deletion.models.rosters import NamedUsers
 from bulk_user_deletion.models.users import PortalUser
+from bulk_user_deletion.models.watch import Population
 from bulk_user_deletion.plan_files import (
     batch_from_json,
     batch_to_json,
@@ -254,6 +257,28 @@ class Bucket:
     def read_check(self, run_id: str) -> PortalCheck:
         """Return what a check of the portal found."""
         return PortalCheck(**json.loads(self._get(check_key(run_id))))
+
+    def write_watch(self, run_id: str, found: Mapping[str, Any]) -> None:
+        """Store what a watch found, as `rules.watch` says it."""
+        self.write_json(watch_key(run_id), found)
+
+    def read_watch(self, run_id: str) -> dict[str, Any]:
+        """Return what a watch found."""
+        found: dict[str, Any] = json.loads(self._get(watch_key(run_id)))
+        return found
+
+    def write_population(self, run_id: str, population: Population) -> None:
+        """Store the ids that a watch saw listed."""
+        body = json.dumps(asdict(population)).encode()
+        self._put(population_key(run_id), body, "application/json")
+
+    def read_population(self, run_id: str) -> Population | None:
+        """Return the ids that a watch saw listed, or None if they have expired."""
+        body = self._get(population_key(run_id))
+        if not body:
+            return None
+        found = json.loads(body)
+        return Population(found["at"], tuple(found["user_ids"]))
 
     def write_answer(self, dropped_key: str, said: Mapping[str, Any]) -> None:
         """Store the answer to a dropped file, unless its key would exceed S3's limit."""

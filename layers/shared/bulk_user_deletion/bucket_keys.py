@@ -55,6 +55,16 @@ def check_key(run_id: str) -> str:
     return f"runs/{run_id}/check.json"
 
 
+def watch_key(run_id: str) -> str:
+    """Return the key of what a watch found."""
+    return f"runs/{run_id}/watch.json"
+
+
+def population_key(run_id: str) -> str:
+    """Return the key of the ids that a watch saw listed."""
+    return f"runs/{run_id}/population.json"
+
+
 def result_key(dropped_key: str) -> str:
     """Return the key of the answer to a dropped file."""
     return f"results/{dropped_key}.json"

@@ -3,14 +3,13 @@
 The list says whom to look at. Only a look says who is gone.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from bulk_user_deletion.errors import PortalUnavailable
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience
 from bulk_user_deletion.models.actions import Action
-from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.answers import Verdict
 from bulk_user_deletion.rules.identity import id_key
 from bulk_user_deletion.rules.losses import missing_users, spread
@@ -28,7 +27,7 @@ class Losses:
 
 
 def find_losses(
-    before: Mapping[str, PortalUser],
+    before: Collection[str],
     there: Collection[str],
     *,
     explained: Collection[str],
@@ -36,7 +35,7 @@ def find_losses(
     patience: Patience,
     ledger: Ledger,
 ) -> Losses:
-    """Compare the users of before with the ids that are listed now.
+    """Compare the ids that were listed before with those that are listed now.
 
     `explained` are users who may be missing: the run's own. Users that another run of this stack
     deletes or deleted, according to the ledger, may be missing too. At most five of the others are

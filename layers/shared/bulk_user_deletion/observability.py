@@ -43,6 +43,8 @@ class Metric(StrEnum):
     SCHEDULED_RUNS = "ScheduledRuns"
     LEAVERS_HELD = "LeaversHeld"
     OVERDUE_DAYS = "OverdueDays"
+    USERS_BACK = "UsersBack"  # for the first time: one who stays back is counted once
+    POPULATION_CHANGES = "PopulationChanges"  # large ones, since the last watch
     UNEXPLAINED_LOSSES = "UnexplainedLosses"
     BREAKER_TRIPPED = "BreakerTripped"
     TOKEN_RENEWALS = "TokenRenewals"  # noqa: S105 -- a metric's name

@@ -17,6 +17,7 @@ from bulk_user_deletion.bucket_keys import ROSTERS
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.actions import LEAVER_ACTIONS, Action
 from bulk_user_deletion.models.requests import (
+    Check,
     CheckOrder,
     CloseOrder,
     EndQuietOrder,
@@ -166,7 +167,7 @@ _CHECK_SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "type": "object",
     "additionalProperties": False,
-    "properties": {"check": {"enum": ["portal"]}},
+    "properties": {"check": {"enum": [check.value for check in Check]}},
 }
 
 # The fields that are read from EventBridge's and the schedule's events.
@@ -211,10 +212,11 @@ def read_request(
     """Read an execution's input; return None if it asks for nothing (`nothing_in`).
 
     `event` is a request, an EventBridge "Object Created" event, `{"scheduled_time": …, "request":
-    …}` as a schedule sends it, or an order: `{"stop": {"reason", "by"}}`, with a `run_id` for one
-    run and without for the whole portal, `{"lift": …}` with the same fields, `{"withdraw":
-    {"reason", "by"}}` with `users` (ids) or a `run_id`, `{"end_quiet": {"reason", "by"}}`,
-    `{"close": NAME}`, which the end of an execution sends, or `{"check": "portal"}`.
+    …}` as a schedule sends it (the request may be a check), or an order: `{"stop": {"reason",
+    "by"}}`, with a `run_id` for one run and without for the whole portal, `{"lift": …}` with the
+    same fields, `{"withdraw": {"reason", "by"}}` with `users` (ids) or a `run_id`, `{"end_quiet":
+    {"reason", "by"}}`, `{"close": NAME}`, which the end of an execution sends, or `{"check":
+    "portal"}` or `{"check": "population"}`.
 
     Raises:
         RequestRefused: naming the invalid field.
@@ -237,15 +239,17 @@ def read_request(
         _check(event, _CLOSE_SCHEMA)
         return CloseOrder(event["close"])
     if "check" in event:
-        _check(event, _CHECK_SCHEMA)
-        return CheckOrder()
+        return _check_order(event)
     if "scheduled_time" in event:
         _check(event, _SCHEDULE_SCHEMA)
+        what = json.dumps(event["request"], sort_keys=True)
+        fingerprint = f"schedule {event['scheduled_time']} {what}"
+        if "check" in event["request"]:
+            return replace(_check_order(event["request"]), fingerprint=fingerprint)
         request = _from_document(event["request"], trigger=Trigger.SCHEDULE)
         if isinstance(request.source, Source) and request.source.due:
             request = replace(request, trigger=Trigger.DUE)
-        what = json.dumps(event["request"], sort_keys=True)
-        return _with_fingerprint(request, f"schedule {event['scheduled_time']} {what}")
+        return _with_fingerprint(request, fingerprint)
     return _from_document(event, trigger=Trigger.CONSOLE)
 
 
@@ -351,6 +355,11 @@ def _roster(roster: dict[str, Any]) -> Source:
         is_roster=True,
         rows=int(roster["rows"]) if "rows" in roster else None,
     )
+
+
+def _check_order(order: Mapping[str, Any]) -> CheckOrder:
+    _check(order, _CHECK_SCHEMA)
+    return CheckOrder(Check(order["check"]))
 
 
 def _withdraw_order(order: dict[str, Any]) -> WithdrawOrder:

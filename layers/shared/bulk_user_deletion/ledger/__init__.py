@@ -13,6 +13,8 @@ Every guarantee about crashes and retries depends on the write conditions in thi
 | `deleted#…`  | `deleted`      | a deleted user, by hash of id, username or e-mail  | `users`    |
 | `leaver`     | `PORTAL#ID`    | a user whom a run disabled, and when it is due     | `leavers`  |
 | `roster`     | `PORTAL#RUN`   | an accepted roster: when, and how many it named    | `rosters`  |
+| `watch`      | `PORTAL#user#ID` | a user who is back, and who first saw it when    | `watch`    |
+| `watch`      | `PORTAL#last`  | the last watch, and the one before it              | `watch`    |
 | `run#NAME`   | `turn`         | the run that an execution of this name waits for   | `turns`    |
 | `event#…`    | `event`        | a trigger's fingerprint: the run that took it      | `triggers` |
 | `event#…`    | `drop`         | a dropped key: hash of its last content, its run   | `triggers` |
@@ -31,6 +33,7 @@ from bulk_user_deletion.ledger.table import Table
 from bulk_user_deletion.ledger.triggers import Triggers
 from bulk_user_deletion.ledger.turns import Turns
 from bulk_user_deletion.ledger.users import Users
+from bulk_user_deletion.ledger.watch import WatchLog
 
 
 class Ledger:
@@ -45,6 +48,7 @@ class Ledger:
         self.users = Users(table)
         self.leavers = Leavers(table)
         self.rosters = Rosters(table)
+        self.watch = WatchLog(table)
         self.turns = Turns(table)
         self.triggers = Triggers(table)
         self.portal = PortalState(table)

@@ -11,6 +11,7 @@ from bulk_user_deletion.models.requests import S3Object
 from bulk_user_deletion.models.rosters import Roster
 from bulk_user_deletion.models.runs import Control, DropRow, Lock, Mode, Pace, RunRow, Stop
 from bulk_user_deletion.models.users import Outcome, PastOutcome, ReasonKind, UserRow, UserState
+from bulk_user_deletion.models.watch import Departure, FirstSeen, Was, What
 
 # Deleting and switching access each have a lock: disabling is not kept waiting by deleting.
 LOCKS: dict[bool, Key] = {True: ("lock", "lock"), False: ("lock", "switch")}
@@ -28,6 +29,7 @@ RENEWAL = "renewal#"
 INTENTS = {True: "intent", False: "switch"}
 LEAVERS = "leaver"
 ROSTERS = "roster"
+WATCH = "watch"
 
 
 def run_partition(run_id: str) -> str:
@@ -83,6 +85,21 @@ def roster_key(portal_url: str, run_id: str) -> Key:
 def leaver_key(portal_url: str, user_id: str) -> Key:
     """Return the key of a leaver's row."""
     return LEAVERS, f"{portal_prefix(portal_url)}{user_id}"
+
+
+def returned_prefix(portal_url: str) -> str:
+    """Return what the sort keys of a portal's users who are back start with."""
+    return f"{_hash(portal_url)[:16]}#{USER}"
+
+
+def returned_key(portal_url: str, user_id: str) -> Key:
+    """Return the key of the row of a user who is back."""
+    return WATCH, f"{returned_prefix(portal_url)}{user_id}"
+
+
+def last_watch_key(portal_url: str) -> Key:
+    """Return the key of the row about the last watch of a portal."""
+    return WATCH, f"{_hash(portal_url)[:16]}#last"
 
 
 def moment(at: int) -> str:
@@ -220,6 +237,23 @@ def leaver_of(item: Item) -> Leaver:
         by=item["by"],
         changed_at=int(item["changed_at"]),
         changed_by=item["changed_by"],
+    )
+
+
+def deletion_of(item: Item) -> Departure:
+    """Return a deletion from the record of one part of somebody's identity."""
+    return Departure(
+        Was.DELETED,
+        item["run_id"],
+        item.get("user_id", ""),
+        int(item.get("deleted_at", 0)),
+    )
+
+
+def first_seen_of(item: Item) -> FirstSeen:
+    """Return when a user who is back was first seen."""
+    return FirstSeen(
+        item["user_id"], What(item["what"]), int(item["first_seen_at"]), item["first_seen_by"]
     )
 
 

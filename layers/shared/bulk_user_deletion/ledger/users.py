@@ -29,6 +29,7 @@ from bulk_user_deletion.models.users import (
     UserRow,
     UserState,
 )
+from bulk_user_deletion.models.watch import Departure
 from bulk_user_deletion.rules.identity import user_keys
 
 _COUNTED_SECONDS = 2 * 24 * 3600
@@ -253,6 +254,7 @@ class Users:
         kind: ReasonKind = ReasonKind.NONE,
         portal_message: str = "",
         gone: PortalUser | None = None,
+        portal_url: str = "",
         attempts: int | None = None,
         leaver: Write | None = None,
         is_withdrawn: bool | None = None,
@@ -260,10 +262,11 @@ class Users:
         """Record how a user ended; return False if the user already has an outcome.
 
         Only `unknown` may be replaced, and only by an outcome that a request of ours had. `gone` is
-        the user that we deleted: a later request that names this user finds the record. With
-        `attempts`, the outcome is recorded only if exactly that many requests were sent for the
-        user; otherwise False. It is False too if the `leaver`, whose change belongs to the outcome,
-        was changed in the meantime, or the run was withdrawn and `is_withdrawn` says otherwise.
+        the user that we deleted from `portal_url`: a later request that names this user finds the
+        record, and so does a watch. With `attempts`, the outcome is recorded only if exactly that
+        many requests were sent for the user; otherwise False. It is False too if the `leaver`,
+        whose change belongs to the outcome, was changed in the meantime, or the run was withdrawn
+        and `is_withdrawn` says otherwise.
         """
         is_replaceable = _HAS_NO_OUTCOME
         if outcome in {Outcome.DELETED, Outcome.DISABLED, Outcome.ENABLED}:
@@ -280,6 +283,13 @@ class Users:
             **self._table.expiry(now),
             **({"portal_message": portal_message} if portal_message else {}),
         }
+        deletion = {
+            "run_id": run_id,
+            "user_id": user_id,
+            "deleted_at": now,
+            "portal_url": portal_url,
+            **self._table.expiry(now),
+        }
         return self._table.transact(
             f"Recording the outcome of user {user_id}",
             [
@@ -291,10 +301,7 @@ class Users:
                     else []
                 ),
             ],
-            [
-                put(key, {"run_id": run_id, **self._table.expiry(now)})
-                for key in (_deleted_keys(gone) if gone else [])
-            ],
+            [put(key, deletion) for key in (_deleted_keys(gone) if gone else [])],
         )
 
     def take_back_outcome(
@@ -342,6 +349,18 @@ class Users:
         """Return those of the `identity_keys` that have a record of an earlier deletion."""
         by_row = {rows.deleted_key(key): key for key in keys}
         return {by_row[key] for key in self._table.get_many(by_row)}
+
+    def deletions(self, keys: Iterable[str], *, portal_url: str) -> dict[str, Departure]:
+        """Return the records of earlier deletions from a portal, by `identity_keys`.
+
+        Records of earlier versions do not say from which portal: they count for every one.
+        """
+        by_row = {rows.deleted_key(key): key for key in keys}
+        return {
+            by_row[row]: rows.deletion_of(record)
+            for row, record in self._table.get_many(by_row).items()
+            if record.get("portal_url", portal_url) == portal_url
+        }
 
     def _update(
         self,

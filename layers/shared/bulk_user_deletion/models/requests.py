@@ -95,9 +95,19 @@ class CloseOrder:
     name: str
 
 
+class Check(StrEnum):
+    """What is checked. Nobody is touched."""
+
+    PORTAL = "portal"  # whether this stack can work with it
+    POPULATION = "population"  # who is back whom a run deleted or disabled
+
+
 @dataclass(frozen=True, slots=True)
 class CheckOrder:
-    """An order to check whether this stack can work with the portal. No user is touched."""
+    """An order to check something. `fingerprint` is set where a schedule may deliver it twice."""
+
+    what: Check
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,24 @@ def _warning(kind: ReasonKind, user: PortalUser, action: Action) -> str:
     return ""
 
 
+def directory_warning(planned: Iterable[PlannedEntry], action: Action) -> str:
+    """Return what nobody can say of a single user, once for a plan: where users may come back from.
+
+    The portal's `ldap` stands for LDAP alone. Single sign-on, SCIM and other syncs create users of
+    whom it says `N`. The daily plan repeats nothing that the plan of each of its users has said.
+    """
+    if action in {Action.ENABLE, Action.DELETE_DUE}:
+        return ""
+    if not any(row.outcome is action.would for row in planned):
+        return ""
+    again = "create users again" if action.deletes else "enable or create users again"
+    return (
+        f"Single sign-on, SCIM and other syncs may {again}, and the portal does not say whom: it"
+        " marks users from LDAP alone. Remove leavers there too. `bulk-user-deletion watch` says"
+        " who is back."
+    )
+
+
 def narrowed(
     planned: Iterable[PlannedEntry], leavers: Iterable[Leaver], *, since: int
 ) -> tuple[PlannedEntry, ...]:

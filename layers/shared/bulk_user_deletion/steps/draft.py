@@ -16,7 +16,12 @@ from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, SECONDS_PER_PUT, estimate
 from bulk_user_deletion.rules.expiry import renewals_warning
-from bulk_user_deletion.rules.planning import check_entries, check_size, warnings_of
+from bulk_user_deletion.rules.planning import (
+    check_entries,
+    check_size,
+    directory_warning,
+    warnings_of,
+)
 from bulk_user_deletion.settings import Settings
 
 
@@ -78,7 +83,11 @@ class Draft:
             last_day=self.ledger.users.count_intents(self.action, since=self._now() - 24 * 3600),
             estimate=estimated,
             entries=entries,
-            warnings=(*hints, *warnings_of(entries), *filter(None, [tokens])),
+            warnings=(
+                *hints,
+                *warnings_of(entries),
+                *filter(None, [directory_warning(entries, self.action), tokens]),
+            ),
             action=self.action,
             grace_days=self._grace_days,
             enabled_users=sum(user.is_enabled for user in users),

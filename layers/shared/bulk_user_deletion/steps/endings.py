@@ -62,6 +62,7 @@ class Endings:
             now=now,
             portal_message=portal_message,
             gone=user if outcome is Outcome.DELETED else None,
+            portal_url=self.portal_url,
             attempts=attempts,
             leaver=changing,
             is_withdrawn=self.run.withdrawal is not None if disabled else None,

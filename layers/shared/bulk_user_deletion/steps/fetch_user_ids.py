@@ -10,6 +10,7 @@ from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.requests import (
+    Check,
     CheckOrder,
     CloseOrder,
     EndQuietOrder,
@@ -34,6 +35,7 @@ from bulk_user_deletion.steps.orders import (
 from bulk_user_deletion.steps.resume_run import Resumed, ResumeRun
 from bulk_user_deletion.steps.start_run import StartRun
 from bulk_user_deletion.steps.turn import Turn
+from bulk_user_deletion.steps.watch_population import WatchPopulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +80,37 @@ class FetchUserIds:
             case EndQuietOrder():
                 return self._nothing(end_quiet(ledger=self.ledger, now=self.clock()))
             case CheckOrder():
-                found = check_portal(
+                return self._nothing(self._check(request))
+            case CloseOrder():
+                return self._close(request)
+            case Request():
+                return self._carry_out(request)
+
+    def _check(self, order: CheckOrder) -> str:
+        if order.fingerprint:
+            first = self.ledger.triggers.claim_event(
+                order.fingerprint, self.run_id, now=int(self.clock())
+            )
+            if first != self.run_id:
+                return f"The same event started check {first} before."
+        match order.what:
+            case Check.PORTAL:
+                return check_portal(
                     self.connect(),
                     bucket=self.bucket,
                     run_id=self.run_id,
                     protected_list=self.settings.protected_list,
                     now=self.clock(),
                 )
-                return self._nothing(found)
-            case CloseOrder():
-                return self._close(request)
-            case Request():
-                return self._carry_out(request)
+            case Check.POPULATION:
+                return WatchPopulation(
+                    self.run_id,
+                    settings=self.settings,
+                    ledger=self.ledger,
+                    bucket=self.bucket,
+                    connect=self.connect,
+                    clock=self.clock,
+                ).perform()
 
     def _close(self, order: CloseOrder) -> Planned:
         match take_over_ended(
