@@ -90,6 +90,7 @@ def findings(stack_name: str, watch: Watch) -> Iterator[Finding]:
         ("Schedule", _schedule),
         ("Grace time", _grace_time),
         ("Schedule of deletions", _due_schedule),
+        ("Schedule of the watch", _watch_schedule),
         ("Leavers", _leavers),
         ("Stop button", _stop_button),
         ("Quiet time", _quiet_time),
@@ -241,6 +242,12 @@ def _due_schedule(what: str, deployment: Deployment) -> Finding:
         fix = "Deploy the stack again, from this version."
         return Finding(what, State.WRONG, "there is none: nobody who is due is deleted", fix)
     return _schedule_state(what, deployment.schedule("DueSchedule"))
+
+
+def _watch_schedule(what: str, deployment: Deployment) -> Finding:
+    if not deployment.parameters.get("WatchScheduleExpression"):
+        return Finding(what, State.WELL, "none is set: bulk-user-deletion watch says who is back")
+    return _schedule_state(what, deployment.schedule("WatchSchedule"))
 
 
 def _leavers(what: str, deployment: Deployment) -> Finding:

@@ -53,6 +53,7 @@ from bulk_user_deletion_cli.runs import (
     shown,
 )
 from bulk_user_deletion_cli.trial import Trial
+from bulk_user_deletion_cli.watch import watch
 from bulk_user_deletion_cli.wording import REQUESTED, moment, to_do, verb
 
 _LISTED = 20

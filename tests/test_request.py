@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.requests import (
+    Check,
     CheckOrder,
     CloseOrder,
     EndQuietOrder,
@@ -376,9 +377,28 @@ def test_rule_7_a_schedule_runs_once_each_time() -> None:
     assert read(scheduled({"source": DATASET}, at="2026-11-27T20:00:00Z")).fingerprint != first
 
 
+def test_rule_7_a_schedule_may_ask_for_a_check_once_each_time() -> None:
+    def order(request: dict[str, str], at: str) -> CheckOrder:
+        asked = read_request(scheduled(request, at), file_drop_mode=Mode.PREVIEW)
+        assert isinstance(asked, CheckOrder)
+        return asked
+
+    monday, tuesday = "2026-11-23T07:00:00Z", "2026-11-24T07:00:00Z"
+    watch, portal = {"check": "population"}, {"check": "portal"}
+
+    assert order(watch, monday).what is Check.POPULATION
+    assert order(watch, monday) == order(watch, monday)
+    fingerprints = {
+        order(request, at).fingerprint for request in (watch, portal) for at in (monday, tuesday)
+    }
+    assert len(fingerprints - {""}) == 4
+
+
 @pytest.mark.parametrize(
     ("event", "said"),
     [
+        (scheduled({"check": "coffee"}), "check must be one of"),
+        (scheduled({"check": "population", "mode": "apply"}), "one key is not known"),
         (scheduled({}), "exactly one of source, plan and resume"),
         (scheduled(None), "request must be object"),
         (scheduled({"source": {"users": []}}), "source.users must contain"),
@@ -415,7 +435,10 @@ def test_every_sample_asks_for_what_its_name_says(path: Path) -> None:
     elif word == "close":
         assert asked == CloseOrder("NAME-OF-THE-EXECUTION-THAT-ENDED")
     elif word == "check":
-        assert asked == CheckOrder()
+        assert asked == CheckOrder(Check(path.stem.removeprefix("check_")))
+    elif path.name == "watch.json":
+        assert isinstance(asked, CheckOrder)
+        assert (asked.what, bool(asked.fingerprint)) == (Check.POPULATION, True)
     elif word == "withdraw":
         assert isinstance(asked, WithdrawOrder)
         assert bool(asked.users) != bool(asked.run_id)

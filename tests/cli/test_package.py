@@ -60,6 +60,7 @@ def test_its_command_runs_from_the_package_alone(wheel: Path, tmp_path: Path) ->
             "due",
             "withdraw",
             "enable",
+            "watch",
             "resume",
             "report",
             "runs",

@@ -27,6 +27,8 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "lift_stop.json": ("nothing", 0),
     "end_quiet.json": ("nothing", 0),
     "check_portal.json": ("nothing", 0),
+    "check_population.json": ("nothing", 0),
+    "watch.json": ("nothing", 0),
     "preview_disable.json": ("preview", 3),
     "apply_disable.json": ("apply", 3),
     "preview_roster.json": ("preview", 0),

@@ -607,6 +607,6 @@ def test_a_plan_that_was_edited_before_its_run_is_closed_hides_no_user_that_was_
     summary = stack.report_run()
 
     assert not summary["succeeded"]
-    [warning] = stack.read_json("runs/run-1/report.json")["warnings"]
+    [*_, warning] = stack.read_json("runs/run-1/report.json")["warnings"]
     assert "somebody edited it" in warning
     assert "Started, and not in it: 118 deleted." in warning

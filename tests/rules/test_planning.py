@@ -24,6 +24,7 @@ from bulk_user_deletion.rules.identity import Directory, identity_keys
 from bulk_user_deletion.rules.planning import (
     check_entries,
     check_size,
+    directory_warning,
     distinct_entries,
     ids_to_look_at,
     plan_entries,
@@ -625,6 +626,28 @@ def test_a_user_from_ldap_is_deleted_with_a_warning() -> None:
     assert warnings_of([row]) == (
         "1 entries are from LDAP: a directory sync may bring this user back (lines 3).",
     )
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (Action.DELETE, "may create users again"),
+        (Action.DISABLE, "may enable or create users again"),
+        (Action.DISABLE_THEN_DELETE, "may enable or create users again"),
+        (Action.DELETE_DUE, ""),
+        (Action.ENABLE, ""),
+    ],
+)
+def test_a_plan_warns_once_of_syncs_that_the_portal_does_not_tell_of(
+    action: Action, said: str
+) -> None:
+    nobody = planned(1, ANN, outcome=Outcome.SKIPPED)
+    somebody = [planned(line, user, outcome=action.would) for line, user in enumerate((ANN, BOB))]
+
+    assert directory_warning([nobody], action) == ""
+    warning = directory_warning([nobody, *somebody], action)
+    assert said in warning
+    assert bool(said) == bool(warning)
 
 
 def test_a_list_that_names_a_protected_user_causes_a_warning() -> None:

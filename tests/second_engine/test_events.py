@@ -18,6 +18,7 @@ ENDS = {
     "apply_file.json": "SUCCEEDED",
     "apply_list.json": "SUCCEEDED",
     "apply_plan.json": "SUCCEEDED",
+    "check_population.json": "Nobody is back among 40 users.",
     "check_portal.json": "The portal answers as it should, and lists 40 users.",
     "close_run.json": "STOPPED",
     "due.json": "Nobody waits to be deleted.",
@@ -34,6 +35,7 @@ ENDS = {
     "schedule.json": "PREVIEWED",
     "stop_portal.json": "The stop for every run on this portal is set: no further user is started.",
     "stop_run.json": "The stop for run left-open is set: no further user is started.",
+    "watch.json": "Nobody is back among 40 users.",
     "withdraw_run.json": "Withdrawn by night shift. Will not be deleted: 118.",
     "withdraw_users.json": "Withdrawn by night shift. Will not be deleted: 118.",
 }

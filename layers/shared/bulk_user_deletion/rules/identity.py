@@ -146,7 +146,7 @@ def keys_of_each_value(entry: Entry) -> list[tuple[str, ...]]:
     """Return the keys under which an earlier deletion of this entry's user may be recorded.
 
     There is one tuple for each value of the entry; any key in it records that value. A name may
-    also be recorded as earlier versions folded it.
+    also be recorded as earlier versions folded it. White space is no name.
     """
     keys: list[tuple[str, ...]] = []
     if entry.bare and is_user_id(fold(entry.bare)):
@@ -159,10 +159,12 @@ def keys_of_each_value(entry: Entry) -> list[tuple[str, ...]]:
         keys.append(_name_keys("username", entry.username))
     if entry.email:
         keys.append(_name_keys("email", entry.email))
-    return keys
+    return [each for each in keys if each]
 
 
 def _name_keys(column: str, name: str) -> tuple[str, ...]:
+    if not fold(name):
+        return ()
     exact, loose = f"{column}:{fold(name)}", f"{column}:{fold_loosely(name)}"
     return (exact,) if exact == loose else (exact, loose)
 
