@@ -10,13 +10,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import cold_start, cost, disabling, limit, planning, scale, vendor
+from benchmarks import cold_start, cost, disabling, limit, planning, scale, vendor, watch
 from benchmarks.figures import Figure, save, show
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "cold_start": cold_start.run,
     "cost": cost.run,
     "planning": planning.run,
+    "watch": watch.run,
     "scale": scale.run,
     "disabling": disabling.run,
     "limit": limit.run,

@@ -488,5 +488,5 @@ def _outcomes(deployment: Deployment, run_id: str) -> dict[str, int]:
     return outcomes
 
 
-for _command in (due, withdraw, enable, roster):
+for _command in (due, withdraw, enable, roster, watch):
     main.add_command(_command)
