@@ -82,7 +82,7 @@ def told(
 ) -> tuple[What, str, str] | None:
     """How a user is back, by which parts, and who it was."""
     how = how_back(user, disabled=Disabled(leavers), deleted=deleted or {})
-    return how and (how.what, " ".join(how.by), how.departure.user_id)
+    return (how.what, " ".join(how.by), how.departure.user_id) if how else None
 
 
 ANN = a_user(118, "ann", enabled="Y")
