@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from benchmarks.application import Application
 from benchmarks.figures import Figure
 from benchmarks.functions import environment, with_token
+from bulk_user_deletion.rules import prices
 from local.engine import Engine
 from local.portal import PortalSimulator
 
@@ -17,7 +18,7 @@ _SECONDS_FOR_THE_LEDGER = 300
 def run(*, users: int = USERS) -> Iterator[Figure]:
     """Watch a portal in which one user is back."""
     with Engine() as aws, PortalSimulator(users=users) as portal:
-        application = Application(aws, "bench", portal)
+        application = Application(aws, "bench", portal, WaitSeconds="0")
         [[username]] = portal.database.execute("SELECT username FROM user WHERE user_id = 120")
         application.delete([120])
         portal.add(username=username)
@@ -36,4 +37,7 @@ def run(*, users: int = USERS) -> Iterator[Figure]:
         )
         yield Figure("watch", "of which our own processor time", watched.cpu_seconds, "s")
         yield Figure("watch", "peak memory", watched.peak_mb, "MB", target=256)
-        yield Figure("watch", "reads of the ledger", watched.calls["BatchGetItem"], "calls")
+        calls = watched.calls["dynamodb:BatchGetItem"]
+        yield Figure("watch", "calls to read the ledger", calls)
+        cost = watched.reads * prices.LEDGER_READ
+        yield Figure("watch", "what these reads cost", cost, "USD", how="modelled")

@@ -222,6 +222,8 @@ def test_looks_that_do_not_tell_who_is_there_refuse_the_run(
         stack.plan(["118"])
     with pytest.raises(PortalAnswerUnusable, match=said):
         stack.fetch_user_ids({"check": "portal"}, "check-1")
+    with pytest.raises(PortalAnswerUnusable, match=said):
+        stack.fetch_user_ids({"check": "population"}, "watch-1")
 
     assert stack.writes() == []
 

@@ -304,7 +304,7 @@ def test_no_report_recommends_a_resume_that_would_be_refused(stack: Stack, press
     assert "a resume cannot do better" in sentence
 
 
-@pytest.mark.parametrize("how", ["plan", "resume", "check"])
+@pytest.mark.parametrize("how", ["plan", "resume", "check", "watch"])
 def test_two_users_under_one_id_refuse_whatever_reads_the_list(stack: Stack, how: str) -> None:
     stack.plan(["118"], mode="preview" if how == "plan" else "apply")
     stack.end("run-1")
@@ -312,6 +312,7 @@ def test_two_users_under_one_id_refuse_whatever_reads_the_list(stack: Stack, how
         "plan": {"mode": "apply", "plan": {"run_id": "run-1", "sha256": stack.plan_sha256()}},
         "resume": {"mode": "apply", "resume": "run-1"},
         "check": {"check": "portal"},
+        "watch": {"check": "population"},
     }
     stack.portal.knobs = Knobs(odd_records={130: {"id": "131"}})
 

@@ -77,6 +77,12 @@ def test_whatever_is_allowed_is_used_and_whatever_is_used_is_allowed(
     with pytest.raises(RequestRefused):
         stack.delete_user(112, third["key"])
     leave(stack, set_parameter)
+    # Somebody is back, and gone again.
+    portal.add(user_id=110, username="somebody")
+    assert "110" in stack.fetch_user_ids({"check": "population"}, "watch-1")["nothing_because"]
+    portal.remove(110)
+    said = stack.fetch_user_ids({"check": "population"}, "watch-2")["nothing_because"]
+    assert said.startswith("Nobody is back")
     # And a token that the portal no longer renews.
     stack.fill_credentials(application_key="wrong")
     portal.expire_tokens()
