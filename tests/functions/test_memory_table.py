@@ -36,6 +36,7 @@ from bulk_user_deletion.ledger.table import (
 from bulk_user_deletion.models.requests import Request, S3Object
 from bulk_user_deletion.models.runs import Control, Limits, Pace, RunRow, Stop
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
+from bulk_user_deletion.models.watch import What
 from tests.builders import a_request, a_user, some_limits
 from tests.functions.memory_table import Tables, keep_in_memory
 
@@ -224,6 +225,8 @@ ATTRIBUTES: dict[str, st.SearchStrategy[Any]] = {
     "history": st.lists(stops, max_size=2),
     "seconds_per_delete": st.decimals(0, 100, places=2),
     "expires_at": st.integers(0, 10**12),
+    "is_back": st.booleans(),
+    "what": st.sampled_from(What),
 }
 SUMS = ["version", "stopped_at_ms", "attempts"]
 attributes = st.fixed_dictionaries({}, optional=ATTRIBUTES)
