@@ -362,6 +362,22 @@ def end_quiet(stack_name: str, reason: str, by: str) -> None:
     )
 
 
+@main.command("accept-guard")
+@click.argument("users", type=click.IntRange(min=1))
+@click.option("--reason", required=True, help="Why; the ledger keeps it.")
+@click.option(
+    "--by", default=getpass.getuser, show_default="your user name", help="Who; it keeps that too."
+)
+@click.pass_obj
+def accept_guard(stack_name: str, users: int, reason: str, by: str) -> None:
+    """Accept that the guard keeps only USERS users now.
+
+    USERS is the number in the refusal: check first that these really are all.
+    """
+    order = {"users": users, "reason": reason, "by": by}
+    give_order(Deployment(stack_name), {"accept_guard": order}, kind="accept-guard")
+
+
 @main.command()
 @click.argument("run_id")
 @click.option(

@@ -128,6 +128,7 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
         plan_sha256="0" * 64,
         estimate=Estimate(seconds=120, usd=0.01),
         unexplained_losses=[],
+        guarded={},
         warnings=[],
         rows=list(rows),
     )

@@ -38,6 +38,8 @@ ENVIRONMENT = {
     "GRACE_DAYS": "30",
     "ROSTER_MIN_MATCH_PERCENT": "80",
     "ROSTER_MAX_SHRINK_PERCENT": "10",
+    "GUARD_DATASET": "43",
+    "GUARD_MAX_AGE_HOURS": "12",
     "MAX_DISABLE_USERS": "100",
     "MAX_DISABLE_PERCENT": "15",
     "MAX_DISABLE_USERS_PER_DAY": "400",
@@ -94,6 +96,8 @@ def test_every_variable_of_the_template_is_read() -> None:
         grace_days=30,
         roster_min_match_percent=80.0,
         roster_max_shrink_percent=10.0,
+        guard_dataset=43,
+        guard_max_age_hours=12,
     )
 
 

@@ -29,6 +29,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         protected_list=ours.settings.protected_list,
         pacing=ours.settings.pacing,
         grace=ours.settings.grace,
+        guard=ours.guard,
         ledger=ours.ledger,
         bucket=ours.bucket,
         connect=lambda seconds: ours.connect(

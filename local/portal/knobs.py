@@ -67,6 +67,7 @@ class Knobs:
     shuffled_rows: bool = False  # every page in another order: no order is guaranteed
     dataset_access: bool = True
     unknown_dataset_status: int = 404
+    dataset_busy: Literal[429, 500, 503] | None = None  # the portal's own answer instead of rows
 
     # Users
     user_id_key: Literal["id", "user_id"] = "id"

@@ -90,7 +90,7 @@ class PortalSimulator:
         self.application_key = "simulated-key"
         self.requests: list[Request] = []
         self.faults = FaultPlan()
-        self.database = Database()
+        self.database = Database(lambda: self.told(self.now()))
         self.database.fill(users, administrators, seed)
         self._first = {
             row["user_id"]: dict(row) for row in self.database.execute("SELECT * FROM user")
@@ -174,6 +174,23 @@ class PortalSimulator:
         """
         [row] = self._insert({**_FIELDS_WITHOUT_A_DEFAULT, **fields})
         return int(row["user_id"])
+
+    def add_element(
+        self, name: str, *, business_owner: int, technical_owner: int | None = None
+    ) -> int:
+        """Create an element, such as a dashboard, and return its id."""
+        [row] = self.database.execute(
+            "INSERT INTO element (name, business_owner, technical_owner) VALUES (?, ?, ?)"
+            " RETURNING element_id",
+            (name, business_owner, technical_owner),
+        )
+        return int(row["element_id"])
+
+    def hand_over(self, user_id: int, *, to: int) -> None:
+        """Give another user all elements that a user owns."""
+        for owner in ("business_owner", "technical_owner"):
+            sql = f"UPDATE element SET {owner} = ? WHERE {owner} = ?"  # noqa: S608
+            self.database.execute(sql, (to, user_id))
 
     def add_dataset(self, sql: str) -> int:
         """Define a dataset by its query, collect it, and return its id."""
@@ -394,6 +411,8 @@ class PortalSimulator:
         dataset = self._datasets.get(int(query["dataset"]))
         if dataset is None:
             return error_answer(self.knobs.unknown_dataset_status, "Unknown dataset")
+        if self.knobs.dataset_busy:
+            return error_answer(self.knobs.dataset_busy, "Busy")
         if not self.knobs.dataset_access:
             return error_answer(403, "Forbidden")
         rows = [*dataset[1], *({"user_id": None} for _ in range(self.knobs.null_rows))]

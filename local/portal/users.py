@@ -1,9 +1,10 @@
-"""The portal's table of users, in SQLite."""
+"""The portal's tables, in SQLite: its users, and the elements that they own."""
 
 import random
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 _FIRST_ID = 101
@@ -25,16 +26,31 @@ CREATE TABLE user (
 """
 
 
-class Database:
-    """One SQLite connection that any thread may use."""
+# A dashboard, a metric, a dataset: each has a business owner, and perhaps a technical one.
+_ELEMENTS = """
+CREATE TABLE element (
+    element_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    business_owner INTEGER NOT NULL,
+    technical_owner INTEGER
+)
+"""
 
-    def __init__(self) -> None:
+
+class Database:
+    """One SQLite connection that any thread may use. In its SQL, `NOW()` is the portal's time."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
         self._connection = sqlite3.connect(
             ":memory:", check_same_thread=False, isolation_level=None
         )
         self._connection.row_factory = sqlite3.Row
         self._lock = threading.Lock()
+        self._connection.create_function(
+            "NOW", 0, lambda: datetime.fromtimestamp(now(), UTC).strftime("%Y-%m-%d %H:%M:%S")
+        )
         self.execute(_TABLE)
+        self.execute(_ELEMENTS)
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Execute one statement and return its rows."""

@@ -57,6 +57,7 @@ def test_its_command_runs_from_the_package_alone(wheel: Path, tmp_path: Path) ->
             "status",
             "stop",
             "end-quiet",
+            "accept-guard",
             "due",
             "withdraw",
             "enable",

@@ -168,6 +168,8 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "ApplyOnlyPlans": "false",
         "PlanMaxAgeHours": 24,
         "ProtectedList": "",
+        "GuardDataset": 0,
+        "GuardMaxAgeHours": 24,
         "CanaryUsers": 2,
         "MaxUnexplainedLosses": 3,
         "MaxNotFoundPercent": 20,

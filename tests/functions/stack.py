@@ -98,6 +98,8 @@ class Stack:
             "GRACE_DAYS": "30",
             "ROSTER_MIN_MATCH_PERCENT": "50",
             "ROSTER_MAX_SHRINK_PERCENT": "10",
+            "GUARD_DATASET": "0",
+            "GUARD_MAX_AGE_HOURS": "24",
             "MAX_DISABLE_USERS": "50",
             "MAX_DISABLE_PERCENT": "80",
             "MAX_DISABLE_USERS_PER_DAY": "100",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "stop_portal.json": ("nothing", 0),
     "lift_stop.json": ("nothing", 0),
     "end_quiet.json": ("nothing", 0),
+    "accept_guard.json": ("nothing", 0),
     "check_portal.json": ("nothing", 0),
     "check_population.json": ("nothing", 0),
     "watch.json": ("nothing", 0),
@@ -54,7 +56,10 @@ def test_every_file_is_in_the_index_and_every_line_of_the_index_is_a_file() -> N
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_each_sample_does_what_its_index_says(
-    stack: Stack, portal: PortalSimulator, name: str
+    stack: Stack,
+    portal: PortalSimulator,
+    name: str,
+    set_parameter: Callable[[str, str], None],
 ) -> None:
     names = "('user0118', 'user0120', 'user0121')"
     dataset = portal.add_dataset(f"SELECT user_id FROM user WHERE username IN {names}")
@@ -78,6 +83,8 @@ def test_each_sample_does_what_its_index_says(
             stack.report_run(run)
         case "end_quiet.json":
             stack.ledger.portal.record_pace(Pace(quiet_until=2**32), before=Pace())
+        case "accept_guard.json":
+            set_parameter("GUARD_DATASET", str(dataset))
         case "lift_stop.json":
             stack.ledger.portal.press_stop(reason="upgrade", by="us", now=1)
         case "preview_roster.json":

@@ -1,11 +1,13 @@
 """Each sample of `events/` on the second engine, unchanged except for the names in capitals."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bulk_user_deletion.adapters import adapters
 from bulk_user_deletion.models.runs import Pace
 from tests.second_engine.engine import SecondEngine
 
@@ -13,6 +15,8 @@ EVENTS = Path(__file__).parents[2] / "events"
 
 # The result of each: the status of its run, or what was done instead of one.
 ENDS = {
+    "accept_guard.json": "A guard of 40 users, dataset 42, is accepted by portal team. There was"
+    " none before.",
     "apply_dataset.json": "SUCCEEDED",
     "apply_disable.json": "SUCCEEDED",
     "apply_file.json": "SUCCEEDED",
@@ -65,6 +69,9 @@ def prepare(engine: SecondEngine, name: str) -> dict[str, str]:
             stack.ledger.portal.record_pace(
                 Pace(quiet_until=4_102_444_800, version=1), before=before
             )
+        case "accept_guard.json":
+            os.environ["GUARD_DATASET"] = "42"
+            adapters.cache_clear()
         case "lift_stop.json":
             stack.ledger.portal.press_stop(reason="portal upgrade", by="platform team", now=1)
     return {

@@ -13,6 +13,7 @@ from bulk_user_deletion.tokens import TokenStore
 
 if TYPE_CHECKING:
     from bulk_user_deletion.executions import Executions
+    from bulk_user_deletion.guard_dataset import GuardDataset
     from bulk_user_deletion.topic import Topic
 
 
@@ -36,6 +37,12 @@ class Adapters:
             token_secret=self.settings.token_secret,
             credentials_secret=self.settings.credentials_secret,
         )
+
+    @cached_property
+    def guard(self) -> "GuardDataset":
+        from bulk_user_deletion.guard_dataset import GuardDataset
+
+        return GuardDataset(self.settings, self.ledger)
 
     @cached_property
     def topic(self) -> "Topic":

@@ -51,7 +51,14 @@ class TokenBeingRenewed(RetryableError):
 
 
 class PortalUnavailable(RetryableError):
-    """The portal, or something between it and us, does not respond properly."""
+    """The portal, or something between it and us, does not respond properly.
+
+    `answer` is the answer that this was decided by, if it was one.
+    """
+
+    def __init__(self, message: str, answer: object = None) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 class StoreUnavailable(RetryableError):

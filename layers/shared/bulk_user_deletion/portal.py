@@ -144,40 +144,51 @@ class Portal:
             )
         return value, body.get("expires")
 
-    def dataset_rows(self, dataset_id: int) -> list[Mapping[str, Any]]:
+    def dataset_rows(
+        self,
+        dataset_id: int,
+        *,
+        hook: Callable[[dict[str, Any]], Any] | None = None,
+        limit: int = _LARGEST_LIST,
+    ) -> list[Any]:
         """Return every row of a collected dataset.
 
         All rows are requested at once, because their order is not guaranteed. If the portal sends
         fewer than it has, the rest is requested, and then everything once more: pages did not
         overlap only if both readings agree.
 
+        A row is a dictionary, or the tuple that `hook` makes of it. An answer may have `limit`
+        bytes.
+
         Raises:
             RequestRefused: the dataset does not exist, may not be read, or is incomplete.
             TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
         """
-        rows, pages = self._dataset_pages(dataset_id)
-        if pages > 1 and _sorted(self._dataset_pages(dataset_id)[0]) != _sorted(rows):
+        rows, pages = self._dataset_pages(dataset_id, hook, limit)
+        if pages > 1 and _sorted(self._dataset_pages(dataset_id, hook, limit)[0]) != _sorted(rows):
             raise RequestRefused(
                 f"The portal sends the pages of dataset {dataset_id} in no stable order, so that"
                 " rows may be missing. Add an ORDER BY to its query, and collect it again."
             )
         return rows
 
-    def _dataset_pages(self, dataset_id: int) -> tuple[list[Mapping[str, Any]], int]:
-        read: list[Mapping[str, Any]] = []
+    def _dataset_pages(
+        self, dataset_id: int, hook: Callable[[dict[str, Any]], Any] | None, limit: int
+    ) -> tuple[list[Any], int]:
+        read: list[Any] = []
         pages = 0
         while True:
             query: dict[str, int | str] = {"dataset": dataset_id, "amount": "Y"}
             if read:
                 query["offset"] = len(read)
-            answer = self._send("GET", "/api/dataset_data", query=query, limit=_LARGEST_LIST)
+            answer = self._send("GET", "/api/dataset_data", query=query, limit=limit, hook=hook)
             body = self._insist(Call.READ, answer, f"read dataset {dataset_id}")
             rows, amount = body.get("data"), _whole_number(body.get("amount"))
             if not isinstance(rows, list) or amount is None:
                 raise PortalAnswerUnusable(
                     f"The portal's answer for dataset {dataset_id} lacks `data` or `amount`."
                 )
-            if not all(isinstance(row, dict) for row in rows):
+            if not all(isinstance(row, dict | tuple) for row in rows):
                 raise PortalAnswerUnusable(f"A row of dataset {dataset_id} is no JSON object.")
             read += rows
             pages += 1
@@ -251,7 +262,9 @@ class Portal:
                     " and what stands between the portal and this stack."
                 )
             case _:
-                raise PortalUnavailable(f"The portal did not answer when we {what} ({found}).")
+                raise PortalUnavailable(
+                    f"The portal did not answer when we {what} ({found}).", answer
+                )
 
     def _insist(self, call: Call, answer: Answer, what: str) -> Mapping[str, Any]:
         verdict = judge(call, answer)
@@ -425,7 +438,7 @@ def _unanswered(transport: Transport, started: float) -> Answer:
     return Answer(status=None, transport=transport, seconds=time.monotonic() - started)
 
 
-def _sorted(rows: list[Mapping[str, Any]]) -> list[str]:
+def _sorted(rows: list[Any]) -> list[str]:
     return sorted(json.dumps(row, sort_keys=True) for row in rows)
 
 

@@ -17,6 +17,7 @@ from bulk_user_deletion.bucket_keys import ROSTERS
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.actions import LEAVER_ACTIONS, Action
 from bulk_user_deletion.models.requests import (
+    AcceptGuardOrder,
     Check,
     CheckOrder,
     CloseOrder,
@@ -156,6 +157,23 @@ _END_QUIET_SCHEMA: dict[str, Any] = {
     },
 }
 
+_ACCEPT_GUARD_SCHEMA: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "accept_guard": {
+            "type": "object",
+            "required": ["users", "reason", "by"],
+            "additionalProperties": False,
+            "properties": {
+                "users": {"type": "integer", "minimum": 1},
+                **{name: _ORDER_SCHEMA["properties"][name] for name in ("reason", "by")},
+            },
+        }
+    },
+}
+
 _CLOSE_SCHEMA: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "type": "object",
@@ -208,15 +226,24 @@ _SCHEDULE_SCHEMA: dict[str, Any] = {
 
 def read_request(
     event: Mapping[str, Any], *, file_drop_mode: Mode
-) -> Request | StopOrder | WithdrawOrder | EndQuietOrder | CloseOrder | CheckOrder | None:
+) -> (
+    Request
+    | StopOrder
+    | WithdrawOrder
+    | EndQuietOrder
+    | AcceptGuardOrder
+    | CloseOrder
+    | CheckOrder
+    | None
+):
     """Read an execution's input; return None if it asks for nothing (`nothing_in`).
 
     `event` is a request, an EventBridge "Object Created" event, `{"scheduled_time": …, "request":
     …}` as a schedule sends it (the request may be a check), or an order: `{"stop": {"reason",
     "by"}}`, with a `run_id` for one run and without for the whole portal, `{"lift": …}` with the
     same fields, `{"withdraw": {"reason", "by"}}` with `users` (ids) or a `run_id`, `{"end_quiet":
-    {"reason", "by"}}`, `{"close": NAME}`, which the end of an execution sends, or `{"check":
-    "portal"}` or `{"check": "population"}`.
+    {"reason", "by"}}`, `{"accept_guard": {"users", "reason", "by"}}`, `{"close": NAME}`, which the end of
+    an execution sends, or `{"check": "portal"}` or `{"check": "population"}`.
 
     Raises:
         RequestRefused: naming the invalid field.
@@ -235,6 +262,10 @@ def read_request(
     if "end_quiet" in event:
         _check(event, _END_QUIET_SCHEMA)
         return EndQuietOrder(**event["end_quiet"])
+    if "accept_guard" in event:
+        _check(event, _ACCEPT_GUARD_SCHEMA)
+        order = event["accept_guard"]
+        return AcceptGuardOrder(int(order["users"]), order["reason"], order["by"])
     if "close" in event:
         _check(event, _CLOSE_SCHEMA)
         return CloseOrder(event["close"])

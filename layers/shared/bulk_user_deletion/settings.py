@@ -37,6 +37,8 @@ class Settings:
     grace_days: int
     roster_min_match_percent: float
     roster_max_shrink_percent: float
+    guard_dataset: int
+    guard_max_age_hours: int
 
     @property
     def grace(self) -> Grace:
@@ -97,4 +99,6 @@ class Settings:
             grace_days=int(environment["GRACE_DAYS"]),
             roster_min_match_percent=float(environment["ROSTER_MIN_MATCH_PERCENT"]),
             roster_max_shrink_percent=float(environment["ROSTER_MAX_SHRINK_PERCENT"]),
+            guard_dataset=int(environment["GUARD_DATASET"]),
+            guard_max_age_hours=int(environment["GUARD_MAX_AGE_HOURS"]),
         )

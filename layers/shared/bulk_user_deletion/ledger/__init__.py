@@ -15,6 +15,7 @@ Every guarantee about crashes and retries depends on the write conditions in thi
 | `roster`     | `PORTAL#RUN`   | an accepted roster: when, and how many it named    | `rosters`  |
 | `watch`      | `PORTAL#user#ID` | a user who is back, and who first saw it when    | `watch`    |
 | `watch`      | `PORTAL#last`  | the last watch, and the one before it              | `watch`    |
+| `guard`      | `PORTAL#ID`    | how many users the guard's dataset kept at last    | `guards`   |
 | `run#NAME`   | `turn`         | the run that an execution of this name waits for   | `turns`    |
 | `event#…`    | `event`        | a trigger's fingerprint: the run that took it      | `triggers` |
 | `event#…`    | `drop`         | a dropped key: hash of its last content, its run   | `triggers` |
@@ -25,6 +26,7 @@ Every guarantee about crashes and retries depends on the write conditions in thi
 | `pace`       | `pace`         | how fast the portal deletes, and its `Retry-After` | `portal`   |
 """
 
+from bulk_user_deletion.ledger.guards import Guards
 from bulk_user_deletion.ledger.leavers import Leavers
 from bulk_user_deletion.ledger.portal import PortalState
 from bulk_user_deletion.ledger.rosters import Rosters
@@ -49,6 +51,7 @@ class Ledger:
         self.leavers = Leavers(table)
         self.rosters = Rosters(table)
         self.watch = WatchLog(table)
+        self.guards = Guards(table)
         self.turns = Turns(table)
         self.triggers = Triggers(table)
         self.portal = PortalState(table)

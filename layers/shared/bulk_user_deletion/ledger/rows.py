@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from bulk_user_deletion.ledger.table import Condition, Item, Key
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.guards import AcceptedGuard
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.requests import S3Object
 from bulk_user_deletion.models.rosters import Roster
@@ -80,6 +81,11 @@ def portal_prefix(portal_url: str) -> str:
 def roster_key(portal_url: str, run_id: str) -> Key:
     """Return the key of an accepted roster."""
     return ROSTERS, f"{portal_prefix(portal_url)}{run_id}"
+
+
+def guard_key(portal_url: str, dataset_id: int) -> Key:
+    """Return the key of the row about a portal's dataset as the guard."""
+    return "guard", f"{_hash(portal_url)[:16]}#{dataset_id}"
 
 
 def leaver_key(portal_url: str, user_id: str) -> Key:
@@ -255,6 +261,11 @@ def first_seen_of(item: Item) -> FirstSeen:
     return FirstSeen(
         item["user_id"], What(item["what"]), int(item["first_seen_at"]), item["first_seen_by"]
     )
+
+
+def guard_of(item: Item) -> AcceptedGuard:
+    """Return the guard as it was last accepted."""
+    return AcceptedGuard(int(item["users"]), int(item["at"]), item["by"], item["reason"])
 
 
 def _past_outcome_of(past: Item) -> PastOutcome:

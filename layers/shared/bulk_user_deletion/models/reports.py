@@ -81,7 +81,8 @@ class Report:
     `unexplained_losses` are the ids of users that left the portal during the run and that it
     neither deleted nor was asked to delete. It is None if none is known and the portal could not
     be asked or listed only some of its users. `renewed_at` is when the token was renewed,
-    `refused_at` when the portal temporarily refused a DELETE.
+    `refused_at` when the portal temporarily refused a DELETE. `guarded` are the ids of users whom
+    the guard kept, by its reasons: the list for whoever settles these.
     """
 
     run_id: str
@@ -106,5 +107,6 @@ class Report:
     plan_sha256: str
     estimate: Estimate | None
     unexplained_losses: list[str] | None
+    guarded: dict[str, list[str]]
     warnings: list[str]
     rows: list[ReportRow]

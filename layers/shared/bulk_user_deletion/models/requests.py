@@ -131,6 +131,15 @@ class WithdrawOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptGuardOrder:
+    """An order to accept that the guard keeps only so many users now."""
+
+    users: int
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class EndQuietOrder:
     """An order to call the portal again although its `Retry-After` has not passed."""
 

@@ -46,6 +46,7 @@ class ReasonKind(StrEnum):
     HELD = "held"  # a person must decide
     NAMED_BY_ROSTER = "named_by_roster"  # a leaver who stays after all
     NOT_DUE = "not_due"
+    GUARDED = "guarded"  # the guard says that something still needs the account
     NOT_DISABLED_BY_US = "not_disabled_by_us"
     # Entries that do not name exactly one user
     NOT_FOUND = "not_found"

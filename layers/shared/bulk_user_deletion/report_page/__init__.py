@@ -37,6 +37,7 @@ def report_page(report: Report) -> str:
         advice=[
             (piece, json.dumps(piece.request) if piece.request else "") for piece in advice(report)
         ],
+        guarded=_guarded(report),
         timeline=drawn,
         gone=_area(drawn) if drawn else "",
         execution_link=execution_link(report.execution_arn),
@@ -86,6 +87,15 @@ def _parts(report: Report) -> list[dict[str, Any]]:
         parts.append({"outcome": outcome, "number": number, "x": position, "width": width})
         position += width
     return parts
+
+
+def _guarded(report: Report) -> list[tuple[str, list[str]]]:
+    """Return whom the guard kept, by its reasons: id and username."""
+    names = {row.user_id: row.username for row in report.rows}
+    return [
+        (reason, [f"{user_id} {names[user_id]}" for user_id in user_ids])
+        for reason, user_ids in report.guarded.items()
+    ]
 
 
 def _area(drawn: Timeline) -> str:

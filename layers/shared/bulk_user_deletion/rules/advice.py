@@ -157,6 +157,7 @@ def _for_leavers(report: Report) -> Iterator[Advice]:
                 " id.",
                 {"mode": "preview", "source": {"users": user_ids[:_LISTED]}},
             )
+    yield from _for_the_guarded(report)
     disabled = report.counts.get(Outcome.DISABLED)
     if disabled and report.action is Action.DISABLE_THEN_DELETE and report.mode == Mode.APPLY:
         yield Advice(
@@ -165,3 +166,20 @@ def _for_leavers(report: Report) -> Iterator[Advice]:
             {"withdraw": {"run_id": report.run_id, "reason": "WHY", "by": "WHO"}},
             f"bulk-user-deletion withdraw --run {report.run_id} --reason WHY",
         )
+
+
+def _for_the_guarded(report: Report) -> Iterator[Advice]:
+    guarded = [row.user_id for row in report.rows if row.reason_kind is ReasonKind.GUARDED]
+    if not guarded:
+        return
+    what = (
+        f"{len(guarded)} kept by the guard, users {_some(guarded)}: the report has its reasons."
+        " Settle them in the portal, and collect the guard's dataset again."
+    )
+    if report.action is Action.DELETE_DUE:
+        yield Advice(f"{what} They stay waiting, and a later daily run deletes them.")
+        return
+    yield Advice(
+        f"{what} Then preview them again.",
+        {"mode": "preview", "source": {"users": guarded[:_LISTED]}},
+    )

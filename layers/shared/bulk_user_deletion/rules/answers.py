@@ -6,6 +6,8 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any
 
+from bulk_user_deletion.rules.text import one_line
+
 _LONGEST_MESSAGE = 300
 
 
@@ -45,8 +47,7 @@ class Answer:
 
         It may contain personal data, so it stays in the ledger's and the report's rows (rule 6).
         """
-        printable = "".join(letter if letter.isprintable() else " " for letter in self.message)
-        return " ".join(printable.split())[:_LONGEST_MESSAGE]
+        return one_line(self.message, longest=_LONGEST_MESSAGE)
 
     @property
     def is_portal_error(self) -> bool:

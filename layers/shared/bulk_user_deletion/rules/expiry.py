@@ -1,4 +1,4 @@
-"""When a portal token expires, from the many formats that a portal may use."""
+"""When a portal token expires, from the many formats in which a portal may write a time."""
 
 import math
 from datetime import UTC, datetime
@@ -21,26 +21,30 @@ def parse_expires(expires: object, *, now: float, fallback_seconds: int) -> floa
     past, or is more than a day ahead (a misread zone) gives `now + fallback_seconds`. This is only
     an estimate: a rejected token is renewed, whatever its expected expiry.
     """
-    parsed = _parse(expires)
+    parsed = moment(expires)
     if parsed is not None and now < parsed <= now + _LONGEST_LIFE:
         return parsed
     return now + fallback_seconds
 
 
-def _parse(expires: object) -> float | None:
-    if isinstance(expires, bool) or not isinstance(expires, int | float | str):
+def moment(value: object) -> float | None:
+    """Read a time, in epoch seconds; None if it is none. Without a zone it is read as UTC.
+
+    It may be epoch seconds (a number or digits), ISO 8601, or `YYYY-MM-DD HH:MM:SS`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return float(expires)
+        return float(value)
     except OverflowError:  # an integer too large for a float
         return None
     except ValueError:
         pass
     try:
-        moment = datetime.fromisoformat(str(expires).strip())
+        read = datetime.fromisoformat(str(value).strip())
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
 
 
 def outlives_margin(

@@ -12,6 +12,7 @@ from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.requests import Request
 from bulk_user_deletion.models.runs import Limits
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
+from bulk_user_deletion.rules.guard import NO_GUARD, Guard
 from bulk_user_deletion.rules.identity import (
     Directory,
     Match,
@@ -83,6 +84,7 @@ def plan_entries(
     action: Action = Action.DELETE,
     leavers: Iterable[Leaver] = (),
     is_attended: bool = True,
+    guard: Guard = NO_GUARD,
 ) -> tuple[PlannedEntry, ...]:
     """Decide for every entry, in order: `would_…` or how it ends without a request to the portal.
 
@@ -90,6 +92,7 @@ def plan_entries(
     `deleted_before` holds those of the entries' `identity_keys` under which the ledger has a record
     of an earlier deletion. Whoever a person has withdrawn, or must decide about, is skipped unless
     the entry has the id and the run `is_attended`: a list that nobody reads decides nothing.
+    `guard` keeps users from being deleted, however the entry names them.
     """
     leavers = list(leavers)
     decided, by_id = Decided(leavers), {leaver.user_id: leaver for leaver in leavers}
@@ -122,6 +125,8 @@ def plan_entries(
             why = not_disabled_by_us(by_id.get(user.user_id), user)
         elif not (is_attended and names_by_id(entry)):
             why = decided.reason_to_skip(user)
+        if why is None and action.deletes:
+            why = guard.reason_to_keep(user)
         if why is None or why.kind is not ReasonKind.CAME_BACK:
             first_line.setdefault(user.user_id, entry.line)
         planned.append(
@@ -176,15 +181,22 @@ def directory_warning(planned: Iterable[PlannedEntry], action: Action) -> str:
 
 
 def narrowed(
-    planned: Iterable[PlannedEntry], leavers: Iterable[Leaver], *, since: int
+    planned: Iterable[PlannedEntry],
+    leavers: Iterable[Leaver],
+    *,
+    since: int,
+    guard: Guard = NO_GUARD,
 ) -> tuple[PlannedEntry, ...]:
-    """Skip whoever was withdrawn, or held for a person to decide, since a plan was made."""
+    """Skip whoever was withdrawn or held since a plan was made, or is guarded by now."""
     decided = Decided(leavers)
     return tuple(
         replace(row, outcome=Outcome.SKIPPED, reason=why.text, reason_kind=why.kind)
         if row.user
         and row.outcome in {Outcome.WOULD_DELETE, Outcome.WOULD_DISABLE}
-        and (why := decided.reason_to_skip(row.user, since=since))
+        and (
+            why := decided.reason_to_skip(row.user, since=since)
+            or (guard.reason_to_keep(row.user) if row.outcome is Outcome.WOULD_DELETE else None)
+        )
         else row
         for row in planned
     )

@@ -14,6 +14,12 @@ def showable(text: str) -> str:
     return _UNSHOWABLE.sub("\ufffd", text)
 
 
+def one_line(text: str, *, longest: int) -> str:
+    """Return the text as one line of printable characters, cut to a length."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(printable.split())[:longest]
+
+
 def showable_json(text: str) -> str:
     """Return an equivalent JSON document, with escapes for what cannot be shown.
 

@@ -12,6 +12,7 @@ from bulk_user_deletion.models.plans import Plan, PlannedEntry
 from bulk_user_deletion.models.requests import SealedPlan
 from bulk_user_deletion.models.runs import Control, Limits, Mode
 from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.guard import Guard
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.planning import check_portal_url, narrowed, strictest
 from bulk_user_deletion.rules.reporting import iso
@@ -38,7 +39,8 @@ class ApplyPlan:
         Returns the plan and the control looks.
 
         Raises:
-            RequestRefused: it is not the plan with this hash, or may no longer be applied.
+            RequestRefused: it is not the plan with this hash, or may no longer be applied; or the
+                guard cannot be relied on.
             TokenRejected: renew the token, then call again.
             PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
@@ -69,12 +71,13 @@ class ApplyPlan:
             )
         check_newest(plan, self.draft.ledger.rosters.newest(self.settings.portal_url))
         portal = self.connect()
+        guard = self.draft.guard(portal)
         users = Directory(portal.users()).users
         control = control_looks(portal, users)
         self.draft.remember(users)
         again = self.draft.plan(
             strictest(plan.limits, self.limits),
-            self._narrowed(plan),
+            self._narrowed(plan, guard),
             portal=portal,
             distinct=plan.distinct,
             users=users,
@@ -89,8 +92,8 @@ class ApplyPlan:
         )
         return self.draft.limited(again), control
 
-    def _narrowed(self, plan: Plan) -> tuple[PlannedEntry, ...]:
+    def _narrowed(self, plan: Plan, guard: Guard) -> tuple[PlannedEntry, ...]:
         if plan.action is Action.ENABLE:
             return plan.entries
         leavers = self.draft.ledger.leavers.read_all(self.settings.portal_url)
-        return narrowed(plan.entries, leavers, since=plan.created_at)
+        return narrowed(plan.entries, leavers, since=plan.created_at, guard=guard)

@@ -16,7 +16,12 @@ from http import HTTPStatus
 from typing import ClassVar, Literal, TypeGuard
 
 from bulk_user_deletion.bucket import Bucket
-from bulk_user_deletion.errors import PermanentError, PlanEdited, PortalAnswerUnusable
+from bulk_user_deletion.errors import (
+    PermanentError,
+    PlanEdited,
+    PortalAnswerUnusable,
+    PortalUnavailable,
+)
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.ledger.table import Write
 from bulk_user_deletion.looks import Looks, Seen
@@ -192,6 +197,11 @@ class ChangeUser(ABC):
             return Progress(finished=False, wait_seconds=min(quiet, LONGEST_PATIENCE), tries=1)
         try:
             return self._look(run, row)
+        except PortalUnavailable as error:
+            if not isinstance(error.answer, Answer):
+                raise
+            self._observed(run, error.answer)
+            return self._ask_again(error.answer, "requests for the guard")
         except PermanentError as error:
             self._stop(str(error))
             raise
@@ -373,16 +383,21 @@ class ChangeUser(ABC):
     def _unanswered(self, run: RunRow, row: UserRow | None, seen: Seen) -> Progress:
         answer = seen.answer
         run = self._observed(run, answer)
+        is_last = self.tries + 1 >= MAX_TRIES and not patience_problem(answer.retry_after)
+        ours = self.looks.at_api_user() if is_last and seen.is_this_users else None
+        if ours and ours.verdict is Verdict.OK:
+            return self._failed(run, row, seen)
+        return self._ask_again(answer, f"looks at user {self.user_id}")
+
+    def _ask_again(self, answer: Answer, what: str) -> Progress:
+        """Wait before the portal is asked again for what it did not answer, or stop the run."""
         if problem := patience_problem(answer.retry_after):
             self._stop(problem)
             return Progress(finished=True)
         if self.tries + 1 >= MAX_TRIES:
-            ours = self.looks.at_api_user() if seen.is_this_users else None
-            if ours and ours.verdict is Verdict.OK:
-                return self._failed(run, row, seen)
             self._stop(
-                f"The portal did not answer {MAX_TRIES} looks at user {self.user_id} in a row"
-                f" ({answer.describe()}). When it is up again, resume the run."
+                f"The portal did not answer {MAX_TRIES} {what} in a row ({answer.describe()})."
+                " When it is up again, resume the run."
             )
             return Progress(finished=True)
         wait = retry_wait(min(self.tries, 4), answer.retry_after) or 0

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
+from bulk_user_deletion.guard_dataset import GuardDataset
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.runs import Pace, RunRow
@@ -24,6 +25,7 @@ class DeleteUser(ChangeUser):
     request: ClassVar[Literal[Call.DELETE, Call.PUT]] = Call.DELETE
 
     grace: Grace
+    guard: GuardDataset
 
     def send(self, action: Action) -> Answer:  # noqa: ARG002
         """Send the DELETE."""
@@ -47,10 +49,12 @@ class DeleteUser(ChangeUser):
         return End(Outcome.DELETED, "a look after the DELETE found nobody under this id")
 
     def reason_to_leave(self, run: RunRow, found: PortalUser) -> Why | None:
-        """Return why a leaver is not deleted: not due, withdrawn or held."""
+        """Return why a user is not deleted: not due, withdrawn, held or guarded."""
         if run.action is Action.DELETE_DUE:
-            return not_due(self.leaver, found, run_id=run.run_id, now=self.now(), grace=self.grace)
-        return reason_to_skip_since(self.leaver, run)
+            why = not_due(self.leaver, found, run_id=run.run_id, now=self.now(), grace=self.grace)
+        else:
+            why = reason_to_skip_since(self.leaver, run)
+        return why or self.guard.recent(self.portal).reason_to_keep(found)
 
     def on_intent(self, run: RunRow, leaver: Leaver) -> Leaver:
         """Return the row of a leaver who is about to be deleted."""

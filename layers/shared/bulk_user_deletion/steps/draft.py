@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.bucket_keys import users_before_key
 from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.guard_dataset import GuardDataset
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan, PlannedEntry
@@ -16,6 +17,7 @@ from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, SECONDS_PER_PUT, estimate
 from bulk_user_deletion.rules.expiry import renewals_warning
+from bulk_user_deletion.rules.guard import NO_GUARD, Guard
 from bulk_user_deletion.rules.planning import (
     check_entries,
     check_size,
@@ -41,6 +43,18 @@ class Draft:
         """Store the portal's users as they were before a run that deletes some of them."""
         if self.request.mode is Mode.APPLY:
             self.bucket.write_users(users_before_key(self.run_id), users)
+
+    def guard(self, portal: Portal) -> Guard:
+        """Return whom the guard keeps from this run: nobody is kept from losing or having access.
+
+        Raises:
+            RequestRefused: it cannot be relied on.
+            TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
+        """
+        if not self.action.deletes:
+            return NO_GUARD
+        dataset = GuardDataset(self.settings, self.ledger, self.clock)
+        return dataset.accept(portal, run_id=self.run_id)
 
     def plan(
         self,

@@ -7,9 +7,11 @@ from typing import Any
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.executions import Executions
+from bulk_user_deletion.guard_dataset import GuardDataset
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.requests import (
+    AcceptGuardOrder,
     Check,
     CheckOrder,
     CloseOrder,
@@ -79,6 +81,8 @@ class FetchUserIds:
                 )
             case EndQuietOrder():
                 return self._nothing(end_quiet(ledger=self.ledger, now=self.clock()))
+            case AcceptGuardOrder(users, reason, by):
+                return self._nothing(self._guard.accept_count(users, by=by, reason=reason))
             case CheckOrder():
                 return self._nothing(self._check(request))
             case CloseOrder():
@@ -97,6 +101,7 @@ class FetchUserIds:
             case Check.PORTAL:
                 return check_portal(
                     self.connect(),
+                    guard=self._guard,
                     bucket=self.bucket,
                     run_id=self.run_id,
                     protected_list=self.settings.protected_list,
@@ -111,6 +116,10 @@ class FetchUserIds:
                     connect=self.connect,
                     clock=self.clock,
                 ).perform()
+
+    @property
+    def _guard(self) -> GuardDataset:
+        return GuardDataset(self.settings, self.ledger, self.clock)
 
     def _close(self, order: CloseOrder) -> Planned:
         match take_over_ended(

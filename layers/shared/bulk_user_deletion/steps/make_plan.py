@@ -51,7 +51,7 @@ class MakePlan:
         """Read the source, and decide for every entry; return the plan and the control looks.
 
         Raises:
-            RequestRefused: the source is malformed.
+            RequestRefused: the source is malformed, or the guard cannot be relied on.
             TokenRejected: renew the token, then call again.
             PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
@@ -62,6 +62,7 @@ class MakePlan:
         hints = check_hints(reading.hints if reading else (), self.draft.request, today=today)
         listed = self.bucket.read_protected(self.protected_list)
         portal = self.connect()
+        guard = self.draft.guard(portal)
         entries = reading.entries if reading else read_dataset(self.source, portal)
         directory = Directory(portal.users())
         control = control_looks(portal, directory.users)
@@ -75,6 +76,7 @@ class MakePlan:
             action=self.draft.action,
             leavers=list(self.ledger.leavers.read_all(self.draft.settings.portal_url)),
             is_attended=self.draft.request.is_attended,
+            guard=guard,
         )
         if not self.draft.action.deletes:
             _insist_on_access(planned)

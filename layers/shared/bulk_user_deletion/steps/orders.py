@@ -3,6 +3,7 @@
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused, StoreUnavailable, UserManagementDenied
 from bulk_user_deletion.executions import Executions
+from bulk_user_deletion.guard_dataset import GuardDataset
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
 from bulk_user_deletion.models.actions import Action
@@ -162,15 +163,22 @@ def _execution_to_close(order: CloseOrder, execution_arn: str, executions: Execu
 
 
 def check_portal(
-    portal: Portal, *, bucket: Bucket, run_id: str, protected_list: str, now: float
+    portal: Portal,
+    *,
+    guard: GuardDataset,
+    bucket: Bucket,
+    run_id: str,
+    protected_list: str,
+    now: float,
 ) -> str:
     """Request everything from the portal that a run reads, and store the result.
 
     Problems are raised as they would be in a run: no token, no user management, a portal that is
     down, answers that lack what safety depends on, looks that do not show who exists, a malformed
-    protected list.
+    protected list, a guard that cannot be relied on.
     """
     bucket.read_protected(protected_list)
+    guard.read(portal)
     try:
         users = Directory(portal.users()).users
     except RequestRefused as refusal:

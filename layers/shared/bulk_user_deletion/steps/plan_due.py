@@ -100,6 +100,7 @@ class PlanDue:
         Returns the plan and the control looks, or that there is nothing to do today.
 
         Raises:
+            RequestRefused: the guard cannot be relied on.
             TokenRejected: renew the token, then call again.
             PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
@@ -107,6 +108,7 @@ class PlanDue:
         leavers = self._leavers()
         listed = self.bucket.read_protected(self.settings.protected_list)
         portal = self.connect()
+        guard = self.draft.guard(portal)
         directory = Directory(portal.users())
         control = control_looks(portal, directory.users)
         self.draft.remember(directory.users)
@@ -122,7 +124,9 @@ class PlanDue:
             found,
             now=self._now(),
             grace=self.settings.grace,
-            keep=lambda user: protected.reason_to_keep(user, today=today),
+            keep=lambda user: (
+                protected.reason_to_keep(user, today=today) or guard.reason_to_keep(user)
+            ),
             room=room,
         )
         left = Left(

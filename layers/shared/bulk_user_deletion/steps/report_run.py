@@ -27,6 +27,7 @@ from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.report_page import report_page
 from bulk_user_deletion.reports import report_csv, report_json, summary
 from bulk_user_deletion.rules.deletion import leases_left
+from bulk_user_deletion.rules.guard import hand_over
 from bulk_user_deletion.rules.links import object_link
 from bulk_user_deletion.rules.reporting import (
     access_warnings,
@@ -239,6 +240,7 @@ class ReportRun:
             plan_sha256=digest,
             estimate=plan.estimate if plan else None,
             unexplained_losses=losses,
+            guarded=hand_over(report_rows),
             warnings=[
                 *access_warnings(report_rows),
                 *(plan.warnings if plan else ()),

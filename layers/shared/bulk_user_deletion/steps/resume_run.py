@@ -8,6 +8,7 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.bucket_keys import users_before_key
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.executions import Executions
+from bulk_user_deletion.guard_dataset import GuardDataset
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.ledger.table import Write
 from bulk_user_deletion.looks import control_looks
@@ -122,6 +123,9 @@ class ResumeRun:
             )
             self.bucket.read_protected(self.settings.protected_list)
             portal = self.connect()
+            if plan.action.deletes:
+                guard = GuardDataset(self.settings, self.ledger, self.clock)
+                guard.accept(portal, run_id=self.run_id)
             users = Directory(portal.users()).users
             counted = users if plan.action.deletes else [u for u in users if u.is_enabled]
             check_size(
