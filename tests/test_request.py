@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.requests import (
+    AcceptGuardOrder,
     Check,
     CheckOrder,
     CloseOrder,
@@ -181,6 +182,15 @@ def test_a_stop_order_says_which_run_why_and_who(word: str, run_id: str) -> None
         ({"lift": None}, "lift must be object"),
         ({"end_quiet": {"reason": "why"}}, "end_quiet must contain ['by']"),
         ({"end_quiet": {"by": "who", "reason": "why", "run_id": "x"}}, "one key is not known"),
+        ({"accept_guard": {"by": "who", "reason": "why"}}, "accept_guard must contain ['users'"),
+        (
+            {"accept_guard": {"by": "who", "reason": "why", "users": 0}},
+            "accept_guard.users must be bigger than or equal to 1",
+        ),
+        (
+            {"accept_guard": {"by": "who", "reason": "why", "users": True}},
+            "accept_guard.users must be integer",
+        ),
     ],
 )
 def test_a_malformed_stop_order_is_refused_and_not_widened(
@@ -432,6 +442,9 @@ def test_every_sample_asks_for_what_its_name_says(path: Path) -> None:
         assert asked.lift == (word == "lift")
     elif word == "end":
         assert asked == EndQuietOrder("the portal is up again", "platform team")
+    elif word == "accept":
+        why = "the sales team's dashboards are gone"
+        assert asked == AcceptGuardOrder(40, why, "portal team")
     elif word == "close":
         assert asked == CloseOrder("NAME-OF-THE-EXECUTION-THAT-ENDED")
     elif word == "check":

@@ -38,7 +38,10 @@ CREATE TABLE element (
 
 
 class Database:
-    """One SQLite connection that any thread may use. In its SQL, `NOW()` is the portal's time."""
+    """One SQLite connection that any thread may use.
+
+    Its SQL has two functions of MySQL's: `CONCAT`, and `UTC_TIMESTAMP()` for the portal's time.
+    """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._connection = sqlite3.connect(
@@ -47,8 +50,11 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         self._lock = threading.Lock()
         self._connection.create_function(
-            "NOW", 0, lambda: datetime.fromtimestamp(now(), UTC).strftime("%Y-%m-%d %H:%M:%S")
+            "UTC_TIMESTAMP",
+            0,
+            lambda: datetime.fromtimestamp(now(), UTC).strftime("%Y-%m-%d %H:%M:%S"),
         )
+        self._connection.create_function("CONCAT", -1, lambda *parts: "".join(map(str, parts)))
         self.execute(_TABLE)
         self.execute(_ELEMENTS)
 

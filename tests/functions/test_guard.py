@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import time_machine
 
+from bulk_user_deletion import portal as portal_module
 from bulk_user_deletion.adapters import adapters
 from bulk_user_deletion.errors import PortalAnswerUnusable, RequestRefused
-from bulk_user_deletion.guard_dataset import KEPT_SECONDS, LARGEST_GUARD, GuardDataset
+from bulk_user_deletion.guard_dataset import KEPT_SECONDS, LARGEST_GUARD
 from bulk_user_deletion.models.guards import AcceptedGuard
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.users import ReasonKind
-from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.answers import Answer
 from local.portal import Fault, PortalSimulator
 from tests.functions.stack import Stack
 from tests.functions.test_due import DUE, leaver
@@ -29,9 +30,11 @@ SetParameter = Callable[[str, str], None]
 # Whoever owns an element, as business or as technical owner. The portal's own user stands in it
 # always: a guard is never empty.
 OWNERS = """
-SELECT business_owner AS user_id, 'owns ' || name AS reason, NOW() AS collected_at FROM element
-UNION SELECT technical_owner, 'runs ' || name, NOW() FROM element WHERE technical_owner > 0
-UNION SELECT 101, 'the account of the API', NOW()
+SELECT business_owner AS user_id, CONCAT('owns ', name) AS reason, UTC_TIMESTAMP() AS collected_at
+FROM element
+UNION SELECT technical_owner, CONCAT('runs ', name), UTC_TIMESTAMP()
+FROM element WHERE technical_owner IS NOT NULL
+UNION SELECT 101, 'the account of the API', UTC_TIMESTAMP()
 """
 FIRST_DAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
 BUSINESS = range(120, 139)  # owners whom no test deletes: 20 users with the API's own
@@ -125,6 +128,7 @@ def test_before_deletes_the_guard_is_read_again_after_ten_minutes(
 ) -> None:
     guarded.plan(["110", "111", "112"])
     keys = guarded.hand_out()
+    clock.shift(2)
     before = readings(portal)
     guarded.delete_user(110, keys["110"])
     portal.add_element("new board", business_owner=112)
@@ -155,18 +159,34 @@ def test_a_stack_with_other_parameters_reads_its_own_guard(
     assert sent(portal, "DELETE") == [110]
 
 
-def test_a_clock_that_is_set_back_reads_the_guard_again(
-    guarded: Stack, portal: PortalSimulator, clock: time_machine.Traveller
+def test_what_was_read_before_a_run_began_does_not_serve_for_it(
+    guarded: Stack, portal: PortalSimulator, dataset: int, clock: time_machine.Traveller
 ) -> None:
-    guard, connected = adapters().guard, Portal(portal.url, token=None)
-    connected.dataset_rows = lambda *_, **__: []  # type: ignore[method-assign]
-    guard._recent = (
-        FIRST_DAY.timestamp() + 3600,
-        GuardDataset(adapters().settings, guarded.ledger),
-    )  # type: ignore[assignment]
+    assert run(guarded, ["110"]) == {"deleted": 1}
+    clock.shift(60)
+    guarded.plan(["111"], "run-2")
+    portal.add_element("new board", business_owner=111)
+    portal.collect(dataset)
 
-    with pytest.raises(RequestRefused, match="is empty"):
-        guard.recent(connected)
+    guarded.work_off("run-2")
+
+    assert guarded.report_run("run-2")["counts"] == {"skipped": 1}
+
+
+def test_a_reading_of_a_time_to_come_does_not_serve(
+    guarded: Stack, portal: PortalSimulator, dataset: int, clock: time_machine.Traveller
+) -> None:
+    guarded.plan(["110", "111"])
+    keys = guarded.hand_out()
+    clock.shift(3600)
+    guarded.delete_user(110, keys["110"])
+    portal.add_element("new board", business_owner=111)
+    clock.shift(-3600)  # a clock that is put right
+    portal.collect(dataset)
+
+    guarded.delete_user(111, keys["111"])
+
+    assert sent(portal, "DELETE") == [110]
 
 
 def test_a_preview_tells_whom_the_guard_keeps_and_its_plan_is_narrowed_when_it_is_applied(
@@ -266,6 +286,7 @@ def test_a_guarded_leaver_waits_and_is_deleted_after_the_guard_lets_go(
 
     portal.hand_over(120, to=121)
     portal.collect(dataset)
+    clock.shift(1)
     guarded.fetch_user_ids(DUE, "due-32")
     guarded.work_off("due-32")
     assert guarded.report_run("due-32")["counts"] == {"deleted": 1}
@@ -397,8 +418,8 @@ def test_a_guard_that_breaks_during_a_run_stops_it_before_the_next_user(
     guarded.plan(["110", "111", "112"])
     keys = guarded.hand_out()
     guarded.delete_user(110, keys["110"])
-    broken(portal, dataset, how)
     clock.shift(KEPT_SECONDS)
+    broken(portal, dataset, how)
 
     with pytest.raises(PERMANENT):
         guarded.delete_user(111, keys["111"])
@@ -586,7 +607,7 @@ def test_rule_6_reasons_stand_in_no_log_no_state_and_no_mail(
     guarded: Stack,
     portal: PortalSimulator,
     dataset: int,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mails: list[str] = []
@@ -603,9 +624,9 @@ def test_rule_6_reasons_stand_in_no_log_no_state_and_no_mail(
     said = guarded.report_run()
 
     assert row_of(guarded, 112)["reason"] == "guarded: owns the board of Jane Doe"
-    written = capsys.readouterr()
-    assert "User taken a step further" in written.out
-    for text in (written.out, written.err, json.dumps(said), *mails):
+    logged = [str(vars(record)) for record in caplog.records]
+    assert any("User taken a step further" in line for line in logged)
+    for text in (*logged, json.dumps(said), *mails):
         assert "Jane Doe" not in text
     assert "2 kept by the guard, users 111, 112" in mails[1]
 
@@ -636,20 +657,26 @@ def test_a_guarded_due_leaver_is_told_to_stay_waiting(
 
 
 def test_the_largest_guard_takes_little_of_the_smallest_functions_memory(
-    guarded: Stack, portal: PortalSimulator, dataset: int
+    guarded: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = {"user_id": "100000", "reason": "owns content", "collected_at": "2026-11-01 12:00:00"}
-    number = LARGEST_GUARD // len(json.dumps(row).encode()) - 10
-    rows_of(portal, dataset, [{**row, "user_id": str(100_000 + n)} for n in range(number)])
-    connected = adapters().connect(None) if guarded.fetch_user_ids({"check": "portal"}) else None
-    assert connected
+    number = LARGEST_GUARD // len(json.dumps([row])) - 10
+    rows = [{**row, "user_id": str(100_000 + n)} for n in range(number)]
+    body = bytearray(json.dumps({"data": rows, "amount": number}).encode())
+    del rows
+
+    def answered(*_: object, hook: Any, **__: object) -> Answer:
+        return Answer(200, portal_module._decode(bytearray(body), hook))
+
+    monkeypatch.setattr(portal_module.Portal, "_send", answered)
+    guard = adapters().guard
 
     tracemalloc.start()
     try:
-        guard = adapters().guard.recent(connected)
+        kept = guard.recent(adapters().portal(), since=0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
-    assert len(guard.reasons) == number > 50_000
+    assert len(kept.reasons) == number > 50_000
     assert peak < 40 * 2**20

@@ -19,7 +19,7 @@ from bulk_user_deletion.rules.guard import (
 )
 from bulk_user_deletion.settings import Settings
 
-# How long a reading serves for the checks right before DELETEs.
+# How long a reading serves for the checks right before a run's DELETEs.
 KEPT_SECONDS = 600
 
 # DeleteUser, the smallest function, holds all of it.
@@ -35,7 +35,7 @@ class GuardDataset:
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
-        self._recent: tuple[float, Guard] | None = None
+        self._recent: tuple[float, Guard] = (0, NO_GUARD)  # when it was read, and what it said
 
     def read(self, portal: Portal) -> Guard:
         """Read whom the guard keeps now.
@@ -51,8 +51,8 @@ class GuardDataset:
             rows = portal.dataset_rows(dataset_id, hook=_guard_row, limit=LARGEST_GUARD)
         except (RequestRefused, PortalAnswerUnusable) as error:
             raise type(error)(
-                f"The guard cannot be read, and without it nobody is deleted. {error} It may have"
-                f" {LARGEST_GUARD // 2**20} MiB at most."
+                f"The guard cannot be read, and without it nobody is deleted. {error} A"
+                f" guard may have {LARGEST_GUARD // 2**20} MiB at most."
             ) from None
         guard = read_guard(rows, dataset_id=dataset_id)
         if problem := guard_problem(
@@ -89,16 +89,18 @@ class GuardDataset:
         was = f"It was {before.users}." if before else "There was none before."
         return f"A guard of {counted(users)}, dataset {dataset_id}, is accepted by {by}. {was}"
 
-    def recent(self, portal: Portal) -> Guard:
-        """Return whom the guard keeps, read ten minutes ago at most.
+    def recent(self, portal: Portal, *, since: int) -> Guard:
+        """Return whom the guard keeps, read ten minutes ago at most, and after the second `since`.
 
         Raises: as `read`.
         """
         now = self._clock()
-        if self._recent is None or not 0 <= now - self._recent[0] < KEPT_SECONDS:
-            self._recent = None  # not two at a time in memory
-            self._recent = (now, self.read(portal))
-        return self._recent[1]
+        read_at, guard = self._recent
+        if not max(since + 1, now - KEPT_SECONDS) <= read_at <= now:
+            self._recent = (0, NO_GUARD)  # not two at a time in memory
+            guard = self.read(portal)
+            self._recent = (now, guard)
+        return guard
 
     def _record(self, accepted: AcceptedGuard) -> None:
         settings = self._settings

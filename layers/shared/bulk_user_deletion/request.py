@@ -242,8 +242,8 @@ def read_request(
     …}` as a schedule sends it (the request may be a check), or an order: `{"stop": {"reason",
     "by"}}`, with a `run_id` for one run and without for the whole portal, `{"lift": …}` with the
     same fields, `{"withdraw": {"reason", "by"}}` with `users` (ids) or a `run_id`, `{"end_quiet":
-    {"reason", "by"}}`, `{"accept_guard": {"users", "reason", "by"}}`, `{"close": NAME}`, which the end of
-    an execution sends, or `{"check": "portal"}` or `{"check": "population"}`.
+    {"reason", "by"}}`, `{"accept_guard": {"users", "reason", "by"}}`, `{"close": NAME}`, which the
+    end of an execution sends, or `{"check": "portal"}` or `{"check": "population"}`.
 
     Raises:
         RequestRefused: naming the invalid field.

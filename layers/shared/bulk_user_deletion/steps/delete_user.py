@@ -54,7 +54,10 @@ class DeleteUser(ChangeUser):
             why = not_due(self.leaver, found, run_id=run.run_id, now=self.now(), grace=self.grace)
         else:
             why = reason_to_skip_since(self.leaver, run)
-        return why or self.guard.recent(self.portal).reason_to_keep(found)
+        if why:
+            return why
+        guard = self.guard.recent(self.portal, since=run.started_at)
+        return guard.reason_to_keep(found)
 
     def on_intent(self, run: RunRow, leaver: Leaver) -> Leaver:
         """Return the row of a leaver who is about to be deleted."""

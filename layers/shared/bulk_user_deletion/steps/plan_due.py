@@ -108,11 +108,11 @@ class PlanDue:
         leavers = self._leavers()
         listed = self.bucket.read_protected(self.settings.protected_list)
         portal = self.connect()
-        guard = self.draft.guard(portal)
         directory = Directory(portal.users())
         control = control_looks(portal, directory.users)
         self.draft.remember(directory.users)
         found, unseen = self._look_at(leavers, directory, Looks(portal, control))
+        guard = self.draft.guard(portal)  # after the looks: what they saw is kept if this refuses
         room = room_today(
             portal_users=len(directory.users),
             last_day=self.ledger.users.count_intents(self.draft.action, since=self._now() - DAY),
