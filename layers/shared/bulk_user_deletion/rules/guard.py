@@ -118,7 +118,7 @@ def guard_problem(
         age = (now - guard.oldest) / 3600
         return (
             f"{who} was collected {age:.1f} hours ago, and GuardMaxAgeHours allows {max_age_hours}."
-            f" {_WITHOUT} Collect it again, then send the request again."
+            f" {_WITHOUT} Collect it again."
         )
     users = len(guard.reasons)
     if accepted and (accepted.users - users) * 100 > MOST_SHRUNK_PERCENT * accepted.users:
@@ -126,7 +126,7 @@ def guard_problem(
             f"{who} keeps {counted(users)}, and kept {accepted.users} when it was last accepted, at"
             f" {iso(accepted.at)}: more than {MOST_SHRUNK_PERCENT} % fewer. {_WITHOUT} Check its"
             f" query, and collect it again. If {users} is right, accept that with"
-            f" `bulk-user-deletion accept-guard {users} --reason WHY`, then send the request again."
+            f" `bulk-user-deletion accept-guard {users} --reason WHY`."
         )
     return ""
 
