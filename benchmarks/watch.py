@@ -20,7 +20,7 @@ def run(*, users: int = USERS) -> Iterator[Figure]:
     with Engine() as aws, PortalSimulator(users=users) as portal:
         application = Application(aws, "bench", portal, WaitSeconds="0")
         [[username]] = portal.database.execute("SELECT username FROM user WHERE user_id = 120")
-        application.delete([120])
+        application.apply([120])
         portal.add(username=username)
         event = {
             "run_id": "watch",
