@@ -10,13 +10,24 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import cold_start, cost, disabling, limit, planning, scale, vendor, watch
+from benchmarks import (
+    cold_start,
+    cost,
+    disabling,
+    limit,
+    planning,
+    rosters,
+    scale,
+    vendor,
+    watch,
+)
 from benchmarks.figures import Figure, save, show
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "cold_start": cold_start.run,
     "cost": cost.run,
     "planning": planning.run,
+    "rosters": rosters.run,
     "watch": watch.run,
     "scale": scale.run,
     "disabling": disabling.run,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import disabling, planning, scale, watch
+from benchmarks import disabling, planning, rosters, scale, watch
 from benchmarks.application import good_deletes, largest_payload, seconds_per_user, transitions
 from benchmarks.figures import Figure, save
 from benchmarks.vendor import vendors_loop
@@ -85,13 +85,19 @@ def test_the_vendors_loop_continues_without_effect_after_its_token_expires() -> 
         assert [request.status for request in portal.requests] == [200, 412, 412]
 
 
-def test_planning_scale_and_watch_run_at_the_smallest_size() -> None:
+def test_planning_rosters_scale_and_watch_run_at_the_smallest_size() -> None:
     figures = {
         (row.part, row.what): row
-        for row in [*planning.run(users=30), *scale.run(sizes=(2, 3)), *watch.run(users=30)]
+        for row in [
+            *planning.run(users=30),
+            *rosters.run(users=30),
+            *scale.run(sizes=(2, 3)),
+            *watch.run(users=30),
+        ]
     }
 
     assert figures["planning", "peak memory"].reached
+    assert figures["rosters", "peak memory"].reached
     assert figures["watch", "peak memory"].reached
     assert figures["watch", "calls to read the ledger"].value == 2
     assert figures["scale, 3 users", "users deleted"].value == 3
