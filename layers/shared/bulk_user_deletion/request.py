@@ -420,6 +420,11 @@ def _source(document: dict[str, Any]) -> Source | SealedPlan | Resume:
     dataset_id = source.get("dataset_id")
     s3_object = source.get("s3")
     users = source.get("users")
+    if s3_object and s3_object["key"].startswith(ROSTERS):
+        raise RequestRefused(
+            f"The request was refused at source.s3: a file under {ROSTERS} names those who stay, and"
+            ' a list those who leave. Send {"roster": {"s3": …}} as the source.'
+        )
     return Source(
         dataset_id=int(dataset_id) if dataset_id else None,  # 42.0 is an integer to JSON
         s3=S3Object(**s3_object) if s3_object else None,
