@@ -5,10 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
+from bulk_user_deletion.models.leavers import LeaverState
+from bulk_user_deletion.models.users import ReasonKind
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack, dropped
-from tests.functions.test_due import calendar, leaving
-from tests.functions.test_roster import people
+from tests.functions.test_due import DUE, Calendar, calendar, due_run, leaver, leaving
+from tests.functions.test_roster import drop, people
+from tests.functions.test_switch_user import run, set_knobs
 
 __all__ = ["calendar", "leaving"]  # fixtures
 
@@ -31,6 +34,50 @@ def test_a_file_under_roster_is_no_list_of_leavers_in_a_request_either(
 
 
 # A roster holds everybody whom it names, whatever an earlier list has made of them
+
+
+def test_a_resume_does_not_delete_whom_a_roster_has_named_since(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, ["110", "111"])
+    calendar.turn(31)
+    set_knobs(portal, delete_mode="ignored")
+    due_run(leaving, "due-31")
+    assert leaver(leaving, "110").state is LeaverState.HELD
+    set_knobs(portal, delete_mode="synchronous")
+    drop(leaving, [one for one in people(portal) if one != 111], "roster-1")
+
+    leaving.fetch_user_ids({"mode": "apply", "resume": "due-31"}, "again")
+    leaving.work_off("due-31")
+    leaving.report_run("due-31")
+
+    assert 110 in portal.user_ids()
+    assert 111 not in portal.user_ids()
+    assert leaver(leaving, "110").reason_kind is ReasonKind.NAMED_BY_ROSTER
+
+
+def test_whom_a_roster_names_while_a_delete_is_under_way_is_not_due_if_it_does_nothing(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, ["110", "111"])
+    calendar.turn(31)
+    leaving.fetch_user_ids(DUE, "due-31")
+    batch = leaving.next_batch(run_id="due-31")
+    set_knobs(portal, delete_mode="ignored")
+    leaving.change_user("delete_user", 110, batch["key"], run_id="due-31")
+    assert leaver(leaving, "110").state is LeaverState.DELETING
+
+    drop(leaving, people(portal), "roster-1")
+    leaving.change_until_finished("delete_user", 110, batch["key"], "due-31")
+    leaving.work_off("due-31")
+    leaving.report_run("due-31")
+    set_knobs(portal, delete_mode="synchronous")
+    leaving.fetch_user_ids({"mode": "apply", "resume": "due-31"}, "again")
+    leaving.work_off("due-31")
+    leaving.report_run("due-31")
+
+    assert {110, 111} <= portal.user_ids()
+    assert {leaver(leaving, user).state for user in ("110", "111")} == {LeaverState.HELD}
 
 
 # A newer roster voids the plans of older ones, also one that is being applied

@@ -252,7 +252,8 @@ def after_deleting(
             state = LeaverState.WAITING if may_wait else LeaverState.HELD
         case _:
             return leaver
-    if leaver.state in {LeaverState.WITHDRAWN, LeaverState.DONE} and state is not LeaverState.DONE:
+    is_settled = leaver.state in {LeaverState.WITHDRAWN, LeaverState.DONE} or stays(leaver)
+    if is_settled and state is not LeaverState.DONE:
         return leaver
     return replace(
         leaver,
@@ -278,6 +279,17 @@ def held(leaver: Leaver, why: Why, *, run_id: str, now: int) -> Leaver:
         changed_at=now,
         changed_by=run_id,
     )
+
+
+def stays(leaver: Leaver) -> bool:
+    """Return whether a leaver is held because a roster names them: no run's outcome changes that."""
+    return leaver.state is LeaverState.HELD and leaver.reason_kind is ReasonKind.NAMED_BY_ROSTER
+
+
+def may_be_deleted(leaver: Leaver) -> bool:
+    """Return whether a leaver may be deleted without a further decision, also by a resumed run."""
+    is_open = leaver.state in {LeaverState.WAITING, LeaverState.DELETING}
+    return is_open or (is_held_by(leaver, leaver.changed_by) and not stays(leaver))
 
 
 def is_held_by(leaver: Leaver, run_id: str) -> bool:

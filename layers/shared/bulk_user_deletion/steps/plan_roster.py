@@ -9,7 +9,7 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused, StoreUnavailable
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
-from bulk_user_deletion.models.leavers import Leaver, LeaverState
+from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.requests import Source
 from bulk_user_deletion.models.rosters import NamedUsers, Roster
@@ -18,7 +18,7 @@ from bulk_user_deletion.models.users import PortalUser, ReasonKind, Why
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.identity import Directory
-from bulk_user_deletion.rules.leavers import held, name_hash
+from bulk_user_deletion.rules.leavers import held, may_be_deleted, name_hash
 from bulk_user_deletion.rules.planning import distinct_entries, narrowed, plan_entries
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.rosters import (
@@ -161,7 +161,7 @@ class PlanRoster:
         self._hold(
             leaver
             for leaver in self.ledger.leavers.read_all(self.settings.portal_url)
-            if leaver.state is LeaverState.WAITING
+            if may_be_deleted(leaver)
             and (
                 leaver.user_id in people.named
                 or people.names.names(PortalUser(leaver.user_id, "", "", ""))
