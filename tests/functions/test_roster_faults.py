@@ -10,8 +10,8 @@ from bulk_user_deletion.models.users import ReasonKind
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack, dropped
 from tests.functions.test_due import DUE, Calendar, calendar, due_run, leaver, leaving
-from tests.functions.test_roster import drop, people
-from tests.functions.test_switch_user import run, set_knobs
+from tests.functions.test_roster import apply, drop, people
+from tests.functions.test_switch_user import enabled, run, set_knobs
 
 __all__ = ["calendar", "leaving"]  # fixtures
 
@@ -78,6 +78,51 @@ def test_whom_a_roster_names_while_a_delete_is_under_way_is_not_due_if_it_does_n
 
     assert {110, 111} <= portal.user_ids()
     assert {leaver(leaving, user).state for user in ("110", "111")} == {LeaverState.HELD}
+
+
+def test_the_plan_of_a_list_disables_nobody_whom_a_roster_has_named_since(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    leaving.fetch_user_ids({"source": {"users": ["110", "111"]}}, "preview-1")
+    leaving.report_run("preview-1")
+    calendar.turn(0.1)
+    drop(leaving, [one for one in people(portal) if one != 111], "roster-1")
+
+    counts = apply(leaving, "preview-1", "run-1")
+
+    assert counts == {"disabled": 1, "skipped": 1}
+    assert enabled(portal, "110", "111") == ["Y", "N"]
+    rows = leaving.read_json("runs/run-1/report.json")["rows"]
+    [kept] = [row for row in rows if row["user_id"] == "110"]
+    assert "roster-1" in kept["reason"]
+
+
+def test_whom_a_roster_names_while_an_earlier_list_is_being_disabled_is_not_due(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    leaving.plan(["110", "111"], "run-1")
+    calendar.turn(0.01)
+    drop(leaving, [one for one in people(portal) if one != 111], "roster-1")
+    leaving.work_off("run-1")
+    leaving.report_run("run-1")
+    calendar.turn(31)
+
+    due_run(leaving, "due-31")
+
+    assert 110 in portal.user_ids()
+    assert 111 not in portal.user_ids()
+    assert leaver(leaving, "110").reason_kind is ReasonKind.NAMED_BY_ROSTER
+
+
+def test_whom_a_list_names_after_the_newest_roster_is_due(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    drop(leaving, people(portal), "roster-1")
+    calendar.turn(1)
+    run(leaving, ["110"])
+    calendar.turn(32)
+
+    assert due_run(leaving, "due-32") == {"deleted": 1}
 
 
 # A newer roster voids the plans of older ones, also one that is being applied

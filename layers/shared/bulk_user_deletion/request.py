@@ -422,8 +422,8 @@ def _source(document: dict[str, Any]) -> Source | SealedPlan | Resume:
     users = source.get("users")
     if s3_object and s3_object["key"].startswith(ROSTERS):
         raise RequestRefused(
-            f"The request was refused at source.s3: a file under {ROSTERS} names those who stay, and"
-            ' a list those who leave. Send {"roster": {"s3": …}} as the source.'
+            f"The request was refused at source.s3: a file under {ROSTERS} names those who stay,"
+            ' and a list those who leave. Send {"roster": {"s3": …}} as the source.'
         )
     return Source(
         dataset_id=int(dataset_id) if dataset_id else None,  # 42.0 is an integer to JSON

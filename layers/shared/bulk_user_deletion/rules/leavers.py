@@ -282,7 +282,7 @@ def held(leaver: Leaver, why: Why, *, run_id: str, now: int) -> Leaver:
 
 
 def stays(leaver: Leaver) -> bool:
-    """Return whether a leaver is held because a roster names them: no run's outcome changes that."""
+    """Return whether a roster's name holds a leaver: no outcome of a run changes that."""
     return leaver.state is LeaverState.HELD and leaver.reason_kind is ReasonKind.NAMED_BY_ROSTER
 
 

@@ -1,13 +1,14 @@
 """A roster names everybody who stays: whom it names, whether it is believed, and who has left."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.names import fold, fold_loosely
-from bulk_user_deletion.models.plans import Entry, Plan
+from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.rosters import Roster
-from bulk_user_deletion.models.users import PortalUser
+from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
 
 # The largest accepted roster of so many days is what a new one is compared with: slow cuts add up.
 COMPARED_DAYS = 90
@@ -117,6 +118,26 @@ def check_newest(plan: Plan, newest: Roster | None) -> None:
             f" {newest.run_id} was accepted after it. Nobody was touched. Apply the plan of the"
             " newer one."
         )
+
+
+def why_named(run_id: str) -> Why:
+    """Return why somebody stays whom the roster of a run names."""
+    return Why(ReasonKind.NAMED_BY_ROSTER, f"named_by_roster: the roster of run {run_id}")
+
+
+def without_named(
+    planned: Iterable[PlannedEntry], named: Collection[str], roster: Roster
+) -> tuple[PlannedEntry, ...]:
+    """Skip whomever a roster names that was accepted after their list was planned."""
+    why = why_named(roster.run_id)
+    return tuple(
+        replace(row, outcome=Outcome.SKIPPED, reason=why.text, reason_kind=why.kind)
+        if row.user
+        and row.user.user_id in named
+        and row.outcome in {Outcome.WOULD_DELETE, Outcome.WOULD_DISABLE}
+        else row
+        for row in planned
+    )
 
 
 def strangers(users: Iterable[PortalUser], names: Names) -> Mapping[str, list[str]]:

@@ -16,7 +16,7 @@ from bulk_user_deletion.rules.guard import Guard
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.planning import check_portal_url, narrowed, strictest
 from bulk_user_deletion.rules.reporting import iso
-from bulk_user_deletion.rules.rosters import check_newest
+from bulk_user_deletion.rules.rosters import check_newest, without_named
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.draft import Draft
 
@@ -96,4 +96,8 @@ class ApplyPlan:
         if plan.action is Action.ENABLE:
             return plan.entries
         leavers = self.draft.ledger.leavers.read_all(self.settings.portal_url)
-        return narrowed(plan.entries, leavers, since=plan.created_at, guard=guard)
+        entries = narrowed(plan.entries, leavers, since=plan.created_at, guard=guard)
+        roster = self.draft.ledger.rosters.newest(self.settings.portal_url)
+        if roster is None or roster.accepted_at < plan.created_at or plan.roster_run:
+            return entries
+        return without_named(entries, self.bucket.read_named(roster.run_id).now, roster)

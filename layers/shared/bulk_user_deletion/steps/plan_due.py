@@ -32,6 +32,7 @@ from bulk_user_deletion.rules.leavers import (
     DAY,
     after_deleting,
     due_at,
+    held,
     is_due,
     is_same_person,
     seen_enabled,
@@ -39,6 +40,7 @@ from bulk_user_deletion.rules.leavers import (
 from bulk_user_deletion.rules.planning import room_today
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.rosters import why_named
 from bulk_user_deletion.rules.switching import access_problem
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.draft import Draft
@@ -105,7 +107,7 @@ class PlanDue:
             PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
         """
-        leavers = self._leavers()
+        leavers = self._without_named(self._leavers())
         listed = self.bucket.read_protected(self.settings.protected_list)
         portal = self.connect()
         directory = Directory(portal.users())
@@ -171,6 +173,30 @@ class PlanDue:
             )
         ]
         return sorted(waiting, key=lambda row: (row.due_at, int(row.user_id)))
+
+    def _without_named(self, leavers: Sequence[Leaver]) -> list[Leaver]:
+        """Hold whomever the newest roster names that was accepted while they were being disabled.
+
+        Whoever waited at that time was held by the roster itself.
+        """
+        roster = self.ledger.rosters.newest(self.settings.portal_url)
+        if roster is None:
+            return list(leavers)
+        named, why = self.bucket.read_named(roster.run_id).now, why_named(roster.run_id)
+        left = []
+        for leaver in leavers:
+            is_named = leaver.state is LeaverState.WAITING and leaver.user_id in named
+            if is_named and self._listed_at(leaver) <= roster.accepted_at:
+                self._write(leaver, held(leaver, why, run_id=self.draft.run_id, now=self._now()))
+                count(Metric.LEAVERS_HELD)
+            else:
+                left.append(leaver)
+        return left
+
+    def _listed_at(self, leaver: Leaver) -> int:
+        """Return when the newest run started that disabled a leaver, 0 if its row has expired."""
+        run = self.ledger.runs.read(leaver.runs[-1]) if leaver.runs else None
+        return run.started_at if run else 0
 
     def _look_at(
         self, leavers: Sequence[Leaver], directory: Directory, looks: Looks

@@ -14,7 +14,7 @@ from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.requests import Source
 from bulk_user_deletion.models.rosters import NamedUsers, Roster
 from bulk_user_deletion.models.runs import Control, Limits
-from bulk_user_deletion.models.users import PortalUser, ReasonKind, Why
+from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.identity import Directory
@@ -27,6 +27,7 @@ from bulk_user_deletion.rules.rosters import (
     remarks,
     strangers,
     values_of,
+    why_named,
 )
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.sources.hints import check_stayers
@@ -176,7 +177,7 @@ class PlanRoster:
 
     def _hold(self, leavers: Iterable[Leaver]) -> None:
         run_id, number = self.draft.run_id, 0
-        why = Why(ReasonKind.NAMED_BY_ROSTER, f"named_by_roster: the roster of run {run_id}")
+        why = why_named(run_id)
         for leaver in leavers:
             after = held(leaver, why, run_id=run_id, now=self._now())
             if not self.ledger.leavers.change(after, before=leaver):
