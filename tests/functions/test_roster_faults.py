@@ -1,17 +1,22 @@
 """Accidents of rosters, found by trying to break them."""
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
 
+from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.models.leavers import LeaverState
+from bulk_user_deletion.models.plans import Plan
+from bulk_user_deletion.models.rosters import Roster
+from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.models.users import ReasonKind
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack, dropped
 from tests.functions.test_due import DUE, Calendar, calendar, due_run, leaver, leaving
 from tests.functions.test_roster import apply, drop, people
-from tests.functions.test_switch_user import enabled, run, set_knobs
+from tests.functions.test_switch_user import enabled, run, sent, set_knobs
 
 __all__ = ["calendar", "leaving"]  # fixtures
 
@@ -128,6 +133,44 @@ def test_whom_a_list_names_after_the_newest_roster_is_due(
 # A newer roster voids the plans of older ones, also one that is being applied
 
 
+def test_a_newer_roster_stops_a_run_that_applies_an_older_one(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    everybody = people(portal)
+    drop(leaving, everybody, "roster-1")
+    calendar.turn(1)
+    drop(leaving, everybody[3:], "roster-2")
+    sealed = {"run_id": "roster-2", "sha256": leaving.plan_sha256("roster-2")}
+    leaving.fetch_user_ids({"mode": "apply", "plan": sealed}, "run-2")
+    batch = leaving.next_batch(run_id="run-2")
+    leaving.change_until_finished("switch_user", everybody[0], batch["key"], "run-2")
+    calendar.turn(1.01)
+
+    drop(leaving, everybody[1:], "roster-3")
+    for user_id in everybody[1:3]:
+        leaving.change_until_finished("switch_user", user_id, batch["key"], "run-2")
+    leaving.work_off("run-2")
+
+    report = leaving.report_run("run-2")
+    assert report["counts"] == {"disabled": 1, "not_attempted": 2}
+    assert sent(portal, "PUT") == [everybody[0]]
+    assert "The roster of run roster-3 was accepted" in report["sentence"]
+    with pytest.raises(Exception, match="that of run roster-3 was accepted after it"):
+        leaving.fetch_user_ids({"mode": "apply", "resume": "run-2"}, "again")
+
+
+def test_a_newer_roster_stops_no_run_that_applies_a_list(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    everybody = people(portal)
+    leaving.plan(["110", "111"], "run-1")
+
+    drop(leaving, [one for one in everybody if one not in (110, 111)], "roster-1")
+    leaving.work_off("run-1")
+
+    assert leaving.report_run("run-1")["counts"] == {"disabled": 2}
+
+
 # What an earlier roster named may have expired
 
 
@@ -150,3 +193,26 @@ def as_json(ids: list[int]) -> tuple[str, bytes]:
 def as_names(ids: list[int]) -> tuple[str, bytes]:
     lines = ["username", "nobody.has.this", *(f"USER{one:04}" for one in ids)]
     return "roster/people.txt", "\r\n".join(lines).encode("utf-16")
+
+
+def test_a_newer_roster_that_is_accepted_while_a_plan_is_sealed_stops_its_run(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody = people(portal)
+    drop(leaving, everybody, "roster-1")
+    calendar.turn(1)
+    drop(leaving, everybody[3:], "roster-2")
+    calendar.turn(1.01)
+    write_plan = Bucket.write_plan
+
+    def accepting_another(bucket: Bucket, plan: Plan) -> bytes:
+        if plan.mode is Mode.APPLY:
+            newer = Roster("roster-3", time.time(), len(everybody))
+            leaving.ledger.rosters.accept(portal.url, newer)
+        return write_plan(bucket, plan)
+
+    monkeypatch.setattr(Bucket, "write_plan", accepting_another)
+    counts = apply(leaving, "roster-2", "run-2")
+
+    assert counts == {"not_attempted": 3}
+    assert not leaving.writes()

@@ -190,6 +190,7 @@ def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
         grace_days=int(item.get("grace_days", 0)),
         is_from_preview=bool(item.get("is_from_preview", False)),
         withdrawal=stop_of(item, "withdrawal"),
+        roster_run=item.get("roster_run", ""),
     )
 
 

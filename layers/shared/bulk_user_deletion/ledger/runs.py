@@ -74,6 +74,7 @@ class Runs:
             "action": plan.action,
             "grace_days": plan.grace_days,
             "is_from_preview": bool(plan.applies),
+            "roster_run": plan.roster_run,
             **_round(plan.limits, control),
         }
         self._write_held(run_id, execution_arn, **sealed)

@@ -120,7 +120,8 @@ class RunRow:
     `plan_sha256` seals its plan, once there is one. `round_number` counts the executions that
     handed out its users: 1, and one more for each that resumed it. `control` is what the round's
     looks are judged by. `losses` are the ids of users who left the portal during the run but not
-    because of it, `checked_batch` is the batch after which they were last checked.
+    because of it, `checked_batch` is the batch after which they were last checked. `roster_run` is
+    the run that read the roster which its plan comes from, empty for a list.
     """
 
     run_id: str
@@ -146,6 +147,7 @@ class RunRow:
     grace_days: int = 0
     is_from_preview: bool = False
     withdrawal: Stop | None = None
+    roster_run: str = ""
 
 
 @dataclass(frozen=True, slots=True)

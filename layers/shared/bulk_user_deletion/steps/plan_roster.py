@@ -9,11 +9,12 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused, StoreUnavailable
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.requests import Source
 from bulk_user_deletion.models.rosters import NamedUsers, Roster
-from bulk_user_deletion.models.runs import Control, Limits
+from bulk_user_deletion.models.runs import Control, Limits, Mode
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
@@ -33,6 +34,23 @@ from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.sources.hints import check_stayers
 from bulk_user_deletion.steps.draft import Draft
 from bulk_user_deletion.steps.reading import read_at_hand, read_dataset
+
+
+def stop_if_replaced(run_id: str, *, portal_url: str, ledger: Ledger, now: float) -> None:
+    """Stop an open run whose plan comes from a roster that a newer one has replaced.
+
+    Whoever accepts a roster calls this, and whoever has sealed or resumed a plan of one: whichever
+    comes last sees the other.
+    """
+    run, newest = ledger.runs.read(run_id), ledger.rosters.newest(portal_url)
+    if run is None or newest is None or not run.is_open or run.mode is not Mode.APPLY:
+        return
+    if run.roster_run and run.roster_run != newest.run_id:
+        reason = (
+            f"The roster of run {newest.run_id} was accepted, and replaces that of run"
+            f" {run.roster_run}, whose plan this is. Apply the plan of the newer one."
+        )
+        ledger.runs.press_stop(run_id, reason=reason, by="FetchUserIds", now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +174,8 @@ class PlanRoster:
     def _accept(self, entries: Sequence[Entry], people: "_People") -> None:
         """Hold the leavers whom the roster names, and record that it was accepted.
 
-        In this order: when it counts, nobody whom it names is due.
+        In this order: when it counts, nobody whom it names is due. A run that applies the plan of
+        an older one is stopped.
         """
         hashes = {name_hash(value) for entry in entries for value in values_of(entry)}
         self._hold(
@@ -173,6 +192,12 @@ class PlanRoster:
         self.bucket.write_named(self.draft.run_id, NamedUsers(people.named, ever))
         self.ledger.rosters.accept(
             self.settings.portal_url, Roster(self.draft.run_id, self.clock(), people.entries)
+        )
+        stop_if_replaced(
+            self.ledger.portal.lock(Action.DISABLE).run_id,
+            portal_url=self.settings.portal_url,
+            ledger=self.ledger,
+            now=self.clock(),
         )
 
     def _hold(self, leavers: Iterable[Leaver]) -> None:

@@ -30,6 +30,7 @@ from bulk_user_deletion.rules.planning import (
 )
 from bulk_user_deletion.rules.rosters import check_newest
 from bulk_user_deletion.settings import Settings
+from bulk_user_deletion.steps.plan_roster import stop_if_replaced
 from bulk_user_deletion.steps.turn import Turn, check_may_apply
 
 
@@ -150,6 +151,12 @@ class ResumeRun:
                 control=control,
                 started_at=started_at,
                 now=self._now(),
+            )
+            stop_if_replaced(
+                run_id,
+                portal_url=self.settings.portal_url,
+                ledger=self.ledger,
+                now=self.clock(),
             )
         for user_id in still_open:
             if (row := rows.get(user_id)) and row.state is UserState.DONE:

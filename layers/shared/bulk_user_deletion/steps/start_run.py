@@ -24,7 +24,7 @@ from bulk_user_deletion.steps.draft import Draft
 from bulk_user_deletion.steps.drops import DropLook
 from bulk_user_deletion.steps.make_plan import MakePlan
 from bulk_user_deletion.steps.plan_due import PlanDue, keep_plans
-from bulk_user_deletion.steps.plan_roster import PlanRoster
+from bulk_user_deletion.steps.plan_roster import PlanRoster, stop_if_replaced
 from bulk_user_deletion.steps.turn import Turn, check_may_apply
 
 
@@ -94,6 +94,12 @@ class StartRun:
             plan=plan,
             plan_sha256=sha256(body).hexdigest(),
             control=control,
+        )
+        stop_if_replaced(
+            self.run_id,
+            portal_url=self.settings.portal_url,
+            ledger=self.ledger,
+            now=self.clock(),
         )
         return plan
 
