@@ -174,6 +174,24 @@ def test_a_newer_roster_stops_no_run_that_applies_a_list(
 # What an earlier roster named may have expired
 
 
+def test_after_the_record_of_the_newest_roster_has_expired_the_next_one_is_the_baseline(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    everybody = people(portal)
+    drop(leaving, everybody, "roster-1")
+    leaving.s3.delete_object(Bucket="data", Key="runs/roster-1/roster.json")
+    calendar.turn(1)
+
+    report = drop(leaving, everybody[1:], "roster-2")
+
+    assert report["counts"] == {}
+    said = " ".join(report["warnings"])
+    assert "It is the baseline" in said
+    assert "run roster-1" in said
+    calendar.turn(2)
+    assert drop(leaving, everybody[2:], "roster-3")["counts"] == {"would_disable": 1}
+
+
 # A refused roster changes nothing, and says nothing else
 
 

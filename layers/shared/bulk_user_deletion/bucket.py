@@ -234,15 +234,11 @@ class Bucket:
         ids = {"now": sorted(named.now, key=int), "ever": sorted(named.ever, key=int)}
         self._put(roster_key(run_id), json.dumps(ids).encode(), "application/json")
 
-    def read_named(self, run_id: str) -> NamedUsers:
-        """Return whom an accepted roster names.
-
-        Raises:
-            StoreUnavailable: it is missing, although the roster was accepted.
-        """
+    def read_named(self, run_id: str) -> NamedUsers | None:
+        """Return whom an accepted roster names, or None if that has expired."""
         body = self._get(roster_key(run_id))
         if not body:
-            raise StoreUnavailable(f"s3://{self.name}/{roster_key(run_id)} is missing.")
+            return None
         ids: dict[str, list[str]] = json.loads(body)
         return NamedUsers(frozenset(ids["now"]), frozenset(ids["ever"]))
 

@@ -154,17 +154,25 @@ def strangers(users: Iterable[PortalUser], names: Names) -> Mapping[str, list[st
     return groups
 
 
+def baseline(before: Roster | None) -> str:
+    """Return what is said of a roster that later ones are compared with, and plans nobody.
+
+    `before` is the roster that was accepted last, whose names have expired; None if there is none.
+    """
+    it_is = (
+        f"It is the baseline, because what the roster of run {before.run_id} named has expired"
+        if before
+        else "It is the first roster of this portal, and so the baseline"
+    )
+    return f"{it_is}: whoever a later one lacks and this one names has left."
+
+
 def remarks(
-    *, entries: int, matched: int, users: int, is_first: bool, groups: Mapping[str, Sequence[str]]
+    *, entries: int, matched: int, users: int, baseline: str, groups: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """Return what a reader of a roster's preview should know, in sentences."""
     named = f"names {matched} of the portal's {users} enabled and unprotected users"
-    said = [f"The roster has {entries} different entries, and {named}."]
-    if is_first:
-        said.append(
-            "It is the first roster of this portal, and so the baseline: whoever a later one lacks"
-            " and this one names has left."
-        )
+    said = [f"The roster has {entries} different entries, and {named}.", *filter(None, [baseline])]
     for what, user_ids in groups.items():
         who = "1 user" if len(user_ids) == 1 else f"{len(user_ids)} users"
         shown = ", ".join(user_ids[:20]) + (", …" if len(user_ids) > 20 else "")

@@ -100,4 +100,5 @@ class ApplyPlan:
         roster = self.draft.ledger.rosters.newest(self.settings.portal_url)
         if roster is None or roster.accepted_at < plan.created_at or plan.roster_run:
             return entries
-        return without_named(entries, self.bucket.read_named(roster.run_id).now, roster)
+        named = self.bucket.read_named(roster.run_id)
+        return without_named(entries, named.now if named else (), roster)

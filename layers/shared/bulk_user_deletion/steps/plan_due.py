@@ -182,7 +182,8 @@ class PlanDue:
         roster = self.ledger.rosters.newest(self.settings.portal_url)
         if roster is None:
             return list(leavers)
-        named, why = self.bucket.read_named(roster.run_id).now, why_named(roster.run_id)
+        found, why = self.bucket.read_named(roster.run_id), why_named(roster.run_id)
+        named = found.now if found else frozenset()
         left = []
         for leaver in leavers:
             is_named = leaver.state is LeaverState.WAITING and leaver.user_id in named

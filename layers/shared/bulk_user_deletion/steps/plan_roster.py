@@ -24,6 +24,7 @@ from bulk_user_deletion.rules.planning import distinct_entries, narrowed, plan_e
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.rosters import (
     Names,
+    baseline,
     check_roster,
     remarks,
     strangers,
@@ -101,7 +102,7 @@ class PlanRoster:
         self, entries: Sequence[Entry], directory: Directory, protected: Protected
     ) -> "_People":
         before = self.ledger.rosters.newest(self.settings.portal_url, besides=self.draft.run_id)
-        earlier = self.bucket.read_named(before.run_id) if before else NamedUsers()
+        earlier = self.bucket.read_named(before.run_id) if before else None
         names, today = Names(entries), datetime.fromtimestamp(self._now(), UTC).date()
         asked = [
             user
@@ -114,9 +115,9 @@ class PlanRoster:
             names=names,
             named=frozenset(user.user_id for user in directory.users if names.names(user)),
             asked=asked,
-            earlier=earlier,
+            earlier=earlier or NamedUsers(),
             entries=distinct_entries(entries),
-            is_first=before is None,
+            baseline="" if earlier else baseline(before),
         )
 
     def _check(self, entries: Sequence[Entry], people: "_People") -> None:
@@ -162,7 +163,7 @@ class PlanRoster:
                 entries=people.entries,
                 matched=people.matched,
                 users=len(people.asked),
-                is_first=people.is_first,
+                baseline=people.baseline,
                 groups=strangers(strange, people.names),
             ),
         )
@@ -218,7 +219,8 @@ class PlanRoster:
 class _People:
     """The portal's users beside a roster: `asked` are the enabled and unprotected ones.
 
-    `named` are the ids of all users whom the roster names, `earlier` those of rosters before it.
+    `named` are the ids of all users whom the roster names, `earlier` those of rosters before it;
+    `baseline` says why there are none, if so.
     """
 
     directory: Directory
@@ -228,7 +230,7 @@ class _People:
     asked: Sequence[PortalUser]
     earlier: NamedUsers
     entries: int
-    is_first: bool
+    baseline: str
 
     @property
     def matched(self) -> int:
