@@ -15,7 +15,7 @@ from bulk_user_deletion.models.users import ReasonKind
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack, dropped
 from tests.functions.test_due import DUE, Calendar, calendar, due_run, leaver, leaving
-from tests.functions.test_roster import apply, drop, people
+from tests.functions.test_roster import apply, drop, people, refused
 from tests.functions.test_switch_user import enabled, run, sent, set_knobs
 
 __all__ = ["calendar", "leaving"]  # fixtures
@@ -193,6 +193,16 @@ def test_after_the_record_of_the_newest_roster_has_expired_the_next_one_is_the_b
 
 
 # A refused roster changes nothing, and says nothing else
+
+
+def test_a_first_roster_that_is_refused_does_not_say_that_it_is_the_baseline(
+    leaving: Stack, portal: PortalSimulator
+) -> None:
+    refused(leaving, people(portal), "roster-1", key="roster/people.rows-7.csv")
+
+    plan = leaving.read_json("runs/roster-1/plan.json")
+    assert "baseline" not in " ".join(plan["warnings"])
+    assert drop(leaving, people(portal), "roster-2")["counts"] == {}
 
 
 # Users of whom the portal does not say whether they are enabled

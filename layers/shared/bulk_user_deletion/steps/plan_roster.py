@@ -91,7 +91,7 @@ class PlanRoster:
         try:
             self._check(entries, people)
         except RequestRefused as error:
-            plan = self._plan((), people, portal)
+            plan = self._plan((), replace(people, baseline=""), portal)
             return replace(plan, refusal=str(error)), control
         plan = self._limited(self._plan(self._planned(people), people, portal))
         if not plan.refusal:
