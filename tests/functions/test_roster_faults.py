@@ -205,6 +205,23 @@ def test_a_first_roster_that_is_refused_does_not_say_that_it_is_the_baseline(
     assert drop(leaving, people(portal), "roster-2")["counts"] == {}
 
 
+@pytest.mark.parametrize(
+    "name", ["rows-5,120", "rows-12345678901", "rows 5120", "rows.5120", "5120rows", "rows-"]
+)
+def test_a_number_of_rows_that_cannot_be_read_is_refused_and_not_ignored(
+    leaving: Stack, portal: PortalSimulator, name: str
+) -> None:
+    with pytest.raises(Exception, match=r"rows"):
+        drop(leaving, people(portal), "roster-1", key=f"roster/people.{name}.csv")
+
+
+@pytest.mark.parametrize("name", ["browse.csv", "crows-and-ravens.csv", "people.csv", "arrows.csv"])
+def test_a_name_without_a_number_of_rows_states_none(
+    leaving: Stack, portal: PortalSimulator, name: str
+) -> None:
+    assert drop(leaving, people(portal), "roster-1", key=f"roster/{name}")["counts"] == {}
+
+
 # Users of whom the portal does not say whether they are enabled
 
 

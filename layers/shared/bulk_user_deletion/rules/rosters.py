@@ -13,7 +13,10 @@ from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
 # The largest accepted roster of so many days is what a new one is compared with: slow cuts add up.
 COMPARED_DAYS = 90
 
-_ROWS = re.compile(r"(?:^|[^0-9A-Za-z])rows[-_=]?([0-9]{1,9})(?![0-9A-Za-z])", re.IGNORECASE)
+_TAIL = " Nobody is planned, and the roster before it counts. Send the whole list again."
+
+_ROWS = re.compile(r"(?:^|[^0-9A-Za-z])rows[-_=]?([0-9]+)(?![0-9A-Za-z])", re.IGNORECASE)
+_SAYS_ROWS = re.compile(r"(?<![A-Za-z])rows(?![A-Za-z])", re.IGNORECASE)
 _SERVICE = re.compile(
     r"(?:^|[._+@ -])(?:svc|service|srv|system|sys|api|app|bot|robot|batch|cron|etl|sync|integration"
     r"|automation|admin|root|test|demo|guest|shared|team|group|info|support|help|helpdesk|contact"
@@ -25,6 +28,19 @@ def stated_rows(key: str) -> int | None:
     """Return how many rows a roster has by its name, as in `roster/people.rows-5120.csv`."""
     found = _ROWS.findall(key)
     return int(found[-1]) if found else None
+
+
+def check_stated(key: str) -> None:
+    """Refuse a roster whose name speaks of rows in a way that nobody can insist on.
+
+    Raises:
+        RequestRefused: saying how to write it.
+    """
+    if _SAYS_ROWS.search(key) and stated_rows(key) is None:
+        raise RequestRefused(
+            "The name of the roster speaks of rows, and not of how many: the number must follow, as"
+            f" in people.rows-5120.csv.{_TAIL}"
+        )
 
 
 class Names:
@@ -86,15 +102,14 @@ def check_roster(
     Raises:
         RequestRefused: naming both figures.
     """
-    tail = " Nobody is planned, and the roster before it counts. Send the whole list again."
     if entries == 0:
-        raise RequestRefused(f"The roster is empty.{tail}")
+        raise RequestRefused(f"The roster is empty.{_TAIL}")
     if stated is not None and stated != rows:
-        raise RequestRefused(f"The roster has {rows} rows, and its sender says {stated}.{tail}")
+        raise RequestRefused(f"The roster has {rows} rows, and its sender says {stated}.{_TAIL}")
     if not matched * 100 >= min_match_percent * users or not users:
         raise RequestRefused(
             f"The roster names {matched} of the portal's {users} enabled and unprotected users, and"
-            f" RosterMinMatchPercent demands {min_match_percent:g} %.{tail}"
+            f" RosterMinMatchPercent demands {min_match_percent:g} %.{_TAIL}"
         )
     recent = [one for one in earlier if now - one.accepted_at <= COMPARED_DAYS * 24 * 3600]
     largest = max((roster.entries for roster in recent), default=0)
@@ -102,7 +117,7 @@ def check_roster(
         raise RequestRefused(
             f"The roster has {entries} different entries, and one of the last {COMPARED_DAYS} days"
             f" had {largest}: RosterMaxShrinkPercent allows it to shrink by"
-            f" {max_shrink_percent:g} %.{tail}"
+            f" {max_shrink_percent:g} %.{_TAIL}"
         )
 
 

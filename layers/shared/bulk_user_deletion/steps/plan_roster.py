@@ -26,6 +26,7 @@ from bulk_user_deletion.rules.rosters import (
     Names,
     baseline,
     check_roster,
+    check_stated,
     remarks,
     strangers,
     values_of,
@@ -74,11 +75,12 @@ class PlanRoster:
         of earlier ones are void.
 
         Raises:
-            RequestRefused: the source is malformed.
+            RequestRefused: the source is malformed, or its name is.
             TokenRejected: renew the token, then call again.
             PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
         """
+        check_stated(self.draft.request.dropped_key)
         reading = read_at_hand(self.source, self.bucket)
         if reading:
             check_stayers(reading.hints)
