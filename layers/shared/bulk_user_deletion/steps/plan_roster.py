@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bulk_user_deletion.bucket import Bucket
-from bulk_user_deletion.errors import RequestRefused, StoreUnavailable
+from bulk_user_deletion.errors import PortalAnswerUnusable, RequestRefused, StoreUnavailable
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
 from bulk_user_deletion.models.actions import Action
@@ -32,6 +32,7 @@ from bulk_user_deletion.rules.rosters import (
     values_of,
     why_named,
 )
+from bulk_user_deletion.rules.switching import access_problem
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.sources.hints import check_stayers
 from bulk_user_deletion.steps.draft import Draft
@@ -106,17 +107,21 @@ class PlanRoster:
         before = self.ledger.rosters.newest(self.settings.portal_url, besides=self.draft.run_id)
         earlier = self.bucket.read_named(before.run_id) if before else None
         names, today = Names(entries), datetime.fromtimestamp(self._now(), UTC).date()
+        named = frozenset(user.user_id for user in directory.users if names.names(user))
         asked = [
             user
             for user in directory.users
-            if user.is_enabled and not protected.reason_to_keep(user, today=today)
+            if not user.is_disabled and not protected.reason_to_keep(user, today=today)
         ]
+        for user in asked:
+            if user.user_id not in named and (problem := access_problem(user)):
+                raise PortalAnswerUnusable(problem)
         return _People(
             directory=directory,
             protected=protected,
             names=names,
-            named=frozenset(user.user_id for user in directory.users if names.names(user)),
-            asked=asked,
+            named=named,
+            asked=[user for user in asked if user.is_enabled],
             earlier=earlier or NamedUsers(),
             entries=distinct_entries(entries),
             baseline="" if earlier else baseline(before),
