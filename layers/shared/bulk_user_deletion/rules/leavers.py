@@ -289,12 +289,16 @@ def stays(leaver: Leaver) -> bool:
 def may_be_deleted(leaver: Leaver) -> bool:
     """Return whether a leaver may be deleted without a further decision, also by a resumed run."""
     is_open = leaver.state in {LeaverState.WAITING, LeaverState.DELETING}
-    return is_open or (is_held_by(leaver, leaver.changed_by) and not stays(leaver))
+    return is_open or is_held_by(leaver, leaver.changed_by)
 
 
 def is_held_by(leaver: Leaver, run_id: str) -> bool:
     """Return whether a leaver is held only because this run sent a DELETE that did not delete."""
-    undecided = {ReasonKind.ENABLED_AGAIN, ReasonKind.CHANGED_SINCE_PLAN}
+    undecided = {
+        ReasonKind.ENABLED_AGAIN,
+        ReasonKind.CHANGED_SINCE_PLAN,
+        ReasonKind.NAMED_BY_ROSTER,
+    }
     return (
         leaver.state is LeaverState.HELD
         and leaver.changed_by == run_id

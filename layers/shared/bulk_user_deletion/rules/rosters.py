@@ -51,14 +51,18 @@ class Names:
         self._local_parts: set[str] = set()
         for entry in entries:
             for value in values_of(entry):
-                self._names |= {fold(value), fold_loosely(value)}
-                self._local_parts.add(_local_part(value))
+                loose = fold_loosely(value)
+                self._names.add(loose)
+                if not value.isascii():  # of plain letters both are the same
+                    self._names.add(fold(value))
+                self._local_parts.add(loose.partition("@")[0])
 
     def names(self, user: PortalUser) -> bool:
         """Return whether the roster names a user: then the user stays."""
         values = (user.user_id, user.username, user.email)
         return any(
-            fold(value) in self._names or fold_loosely(value) in self._names
+            fold_loosely(value) in self._names
+            or (not value.isascii() and fold(value) in self._names)
             for value in values
             if value.strip()
         )
@@ -66,7 +70,7 @@ class Names:
     def almost_names(self, user: PortalUser) -> bool:
         """Return whether only what follows the @ differs: perhaps the domain was renamed."""
         return any(
-            _local_part(value) in self._local_parts
+            fold_loosely(value).partition("@")[0] in self._local_parts
             for value in (user.username, user.email)
             if value.strip()
         )
@@ -76,10 +80,6 @@ def values_of(entry: Entry) -> list[str]:
     """Return the filled columns of an entry."""
     values = (entry.bare, entry.user_id, entry.username, entry.email)
     return [value for value in values if value.strip()]
-
-
-def _local_part(value: str) -> str:
-    return fold_loosely(value).partition("@")[0]
 
 
 def check_roster(

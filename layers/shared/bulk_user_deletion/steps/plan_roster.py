@@ -185,16 +185,16 @@ class PlanRoster:
         In this order: when it counts, nobody whom it names is due. A run that applies the plan of
         an older one is stopped.
         """
-        hashes = {name_hash(value) for entry in entries for value in values_of(entry)}
+        found = self.ledger.leavers.read_all(self.settings.portal_url)
+        leavers = [leaver for leaver in found if may_be_deleted(leaver)]
+        values = (value for entry in entries for value in values_of(entry))
+        hashes = set(map(name_hash, values)) if leavers else set()
         self._hold(
             leaver
-            for leaver in self.ledger.leavers.read_all(self.settings.portal_url)
-            if may_be_deleted(leaver)
-            and (
-                leaver.user_id in people.named
-                or people.names.names(PortalUser(leaver.user_id, "", "", ""))
-                or {leaver.username_hash, leaver.email_hash} & hashes
-            )
+            for leaver in leavers
+            if leaver.user_id in people.named
+            or people.names.names(PortalUser(leaver.user_id, "", "", ""))
+            or {leaver.username_hash, leaver.email_hash} & hashes
         )
         ever = people.earlier.ever | people.named
         self.bucket.write_named(self.draft.run_id, NamedUsers(people.named, ever))
