@@ -51,13 +51,16 @@ class Portal:
         self.administrators = {row[0] for row in administrators}
         first = max(self.administrators) + 1
         later = {who for who in TABLE if who.startswith("joins") or "new id" in who}
-        self.ids = dict(zip((who for who in TABLE if who not in later), count(first), strict=False))
+        self.ids: dict[str, int] = dict(
+            zip((who for who in TABLE if who not in later), count(first), strict=False)
+        )
         self.colleagues = portal.user_ids() - self.administrators - set(self.ids.values())
 
     def join(self, who: str, **fields: Any) -> int:
         """Create the account of somebody in the table."""
-        self.ids[who] = self.simulator.add(**fields)
-        return self.ids[who]
+        user_id = self.simulator.add(**fields)
+        self.ids[who] = user_id
+        return user_id
 
     def column(self, name: str, but: Iterable[str]) -> list[str]:
         """A column of everybody who is in the company, but for these."""
@@ -282,5 +285,5 @@ def test_rule_12_everybody_in_four_months_of_rosters_is_as_the_table_says(
         simulator.user_ids()
         == (portal.administrators | portal.colleagues | set(ids.values())) - ended
     )
-    rows = simulator.database.execute("SELECT user_id FROM user WHERE enabled = 'N'")
-    assert {row[0] for row in rows} == {ids["is disabled"]}
+    without_access = simulator.database.execute("SELECT user_id FROM user WHERE enabled = 'N'")
+    assert {row[0] for row in without_access} == {ids["is disabled"]}

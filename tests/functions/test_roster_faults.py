@@ -312,3 +312,41 @@ def test_a_newer_roster_that_is_accepted_while_a_plan_is_sealed_stops_its_run(
 
     assert counts == {"not_attempted": 3}
     assert not leaving.writes()
+
+
+# Over a cap, and nobody at all: what is said must be true of a roster
+
+
+@pytest.mark.parametrize(
+    ("cap", "value"), [("MAX_DISABLE_USERS", "1"), ("MAX_DISABLE_PERCENT", "3")]
+)
+def test_a_roster_over_a_cap_is_refused_whole_and_not_to_be_sent_in_parts(
+    leaving: Stack,
+    portal: PortalSimulator,
+    calendar: Calendar,
+    set_parameter: SetParameter,
+    cap: str,
+    value: str,
+) -> None:
+    everybody = people(portal)
+    drop(leaving, everybody, "roster-1")
+    set_parameter(cap, value)
+    calendar.turn(1)
+
+    with pytest.raises(Exception, match="The roster lacks 2 users") as refusal:
+        drop(leaving, everybody[2:], "roster-2")
+
+    assert "in parts" not in str(refusal.value)
+    newest = leaving.ledger.rosters.newest(portal.url)
+    assert newest
+    assert newest.run_id == "roster-1"
+
+
+def test_the_plan_of_a_roster_that_lacks_nobody_is_not_called_an_empty_source(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    drop(leaving, people(portal), "roster-1")
+    calendar.turn(0.1)
+
+    with pytest.raises(Exception, match="The roster lacks nobody whom an earlier one named"):
+        apply(leaving, "roster-1", "run-1")

@@ -24,6 +24,8 @@ from bulk_user_deletion.rules.leavers import Decided, not_disabled_by_us
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.switching import has_access
 
+_IN_PARTS = " or send it in parts"
+_NOBODY_LEFT = "The roster lacks nobody whom an earlier one named: its plan has nobody to disable."
 EMPTY = "The source is empty: it names nobody. Check where it comes from."
 
 # Lists of leavers are often cumulative: they still name users who left long ago. In the meantime a
@@ -308,12 +310,19 @@ def check_action(action: Action, *, stack: Action) -> None:
 
 
 def check_size(
-    *, action: Action, distinct: int, portal_users: int, last_day: int, limits: Limits
+    *,
+    action: Action,
+    distinct: int,
+    portal_users: int,
+    last_day: int,
+    limits: Limits,
+    is_roster: bool = False,
 ) -> None:
     """Refuse a request over a cap. Nothing is ever trimmed to fit.
 
     `portal_users` are those that the caps are a share of: for switching access the enabled ones.
-    `last_day` is how many users were sent a DELETE (or a PUT) in the previous 24 hours.
+    `last_day` is how many users were sent a DELETE (or a PUT) in the previous 24 hours. Of a roster
+    `distinct` are those whom it lacks; it is never to be sent in parts.
 
     Raises:
         RequestRefused: naming the cap, its value and the value found.
@@ -322,31 +331,34 @@ def check_size(
     request = "DELETE" if action.deletes else "PUT"
     users = "users" if action.deletes else "enabled users"
     nobody = f"Nobody was {action.done}."
+    named, right, in_parts = (
+        (f"The roster lacks {distinct} users", "If they have left", "")
+        if is_roster
+        else (f"The source names {distinct} different entries", "If the list is right", _IN_PARTS)
+    )
     if distinct == 0:
-        raise RequestRefused(EMPTY)
+        raise RequestRefused(_NOBODY_LEFT if is_roster else EMPTY)
     if distinct > limits.max_users:
         raise RequestRefused(
-            f"The source names {distinct} different entries, and {cap}Users allows"
-            f" {limits.max_users} in one run. {nobody} If the list is right, raise"
-            f" {cap}Users or send it in parts."
+            f"{named}, and {cap}Users allows {limits.max_users} in one run. {nobody} {right}, raise"
+            f" {cap}Users{in_parts}."
         )
     if not distinct * 100 <= limits.max_percent * portal_users:  # so that NaN allows nobody
         share = f"{distinct * 100 / portal_users:.1f} %" if portal_users else "more than all"
         raise RequestRefused(
-            f"The source names {distinct} different entries, {share} of the portal's"
-            f" {portal_users} {users}, and {cap}Percent allows {limits.max_percent:g} %. {nobody}"
-            f" If the list is right, raise {cap}Percent or send it in parts."
+            f"{named}, {share} of the portal's {portal_users} {users}, and {cap}Percent allows"
+            f" {limits.max_percent:g} %. {nobody} {right}, raise {cap}Percent{in_parts}."
         )
     in_a_day, then = distinct + last_day, portal_users + last_day
     if in_a_day > limits.max_users_per_day:
         raise RequestRefused(
-            f"The source names {distinct} different entries, {last_day} users were sent a {request}"
+            f"{named}, {last_day} users were sent a {request}"
             f" in the last 24 hours, and {cap}UsersPerDay allows {limits.max_users_per_day}."
             f" {nobody} Send it again tomorrow, or raise {cap}UsersPerDay."
         )
     if not in_a_day * 100 <= limits.max_percent_per_day * then:
         raise RequestRefused(
-            f"The source names {distinct} different entries, {last_day} users were sent a {request}"
+            f"{named}, {last_day} users were sent a {request}"
             f" in the last 24 hours, together {in_a_day * 100 / then:.1f} % of {then}, and"
             f" {cap}PercentPerDay allows {limits.max_percent_per_day:g} %. {nobody} Send"
             f" it again tomorrow, or raise {cap}PercentPerDay."

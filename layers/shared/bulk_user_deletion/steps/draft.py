@@ -120,6 +120,7 @@ class Draft:
                 portal_users=plan.portal_users if plan.action.deletes else plan.enabled_users,
                 last_day=plan.last_day,
                 limits=plan.limits,
+                is_roster=bool(plan.roster_run),
             )
             check_entries(plan.entries, self.request, plan.limits)
             if plan.applies:

@@ -137,6 +137,7 @@ class ResumeRun:
                     plan.action, since=self._now() - 24 * 3600
                 ),
                 limits=limits,
+                is_roster=bool(plan.roster_run),
             )
             if run.is_open and self.executions.status(run.execution_arn).is_running:
                 raise RequestRefused(f"Run {run_id} is going on. To end it, press its stop button.")
