@@ -350,3 +350,91 @@ def test_the_plan_of_a_roster_that_lacks_nobody_is_not_called_an_empty_source(
 
     with pytest.raises(Exception, match="The roster lacks nobody whom an earlier one named"):
         apply(leaving, "roster-1", "run-1")
+
+
+# By any column
+
+
+def in_a_second_address(_username: str, email: str) -> str:
+    return f"email,private e-mail\nnobody@x.example.com,{email.upper()}\n"
+
+
+def in_a_sign_in_name(_username: str, email: str) -> str:
+    return f"email,upn\nnobody@x.example.com,{email}\n"
+
+
+def in_a_list_of_addresses(_username: str, email: str) -> str:
+    return f'email,proxyAddresses\nnobody@x.example.com,"smtp:a@b.example.com;SMTP:{email}"\n'
+
+
+def in_a_column_of_any_name(username: str, _email: str) -> str:
+    return f"email,alias\nnobody@x.example.com,{username}\n"
+
+
+def in_a_key_of_json(_username: str, email: str) -> str:
+    return json.dumps([{"email": "nobody@x.example.com", "alternateEmail": email}])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        in_a_second_address,
+        in_a_sign_in_name,
+        in_a_list_of_addresses,
+        in_a_column_of_any_name,
+        in_a_key_of_json,
+    ],
+)
+def test_rule_12_whoever_is_named_in_a_column_that_no_list_is_read_by_stays(
+    leaving: Stack,
+    portal: PortalSimulator,
+    calendar: Calendar,
+    set_parameter: SetParameter,
+    written: Callable[[str, str], str],
+) -> None:
+    set_parameter("ROSTER_MIN_MATCH_PERCENT", "0")
+    set_parameter("ROSTER_MAX_SHRINK_PERCENT", "100")
+    set_parameter("MAX_DISABLE_PERCENT", "100")
+    set_parameter("MAX_DISABLE_PERCENT_PER_DAY", "100")
+    everybody = people(portal)
+    run(leaving, [str(everybody[1])])
+    drop(leaving, everybody, "roster-1")
+    calendar.turn(1)
+    content = written(f"user{everybody[0]:04}", f"user{everybody[0]:04}@example.com")
+
+    leaving.fetch_user_ids(dropped(leaving, content.encode(), key="roster/all"), "roster-2")
+    leaving.report_run("roster-2")
+
+    rows = leaving.read_json("runs/roster-2/report.json")["rows"]
+    planned = {int(row["user_id"]) for row in rows}
+    assert planned == set(everybody[2:])
+
+
+def test_a_number_in_another_systems_column_names_nobody(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    everybody = people(portal)
+    drop(leaving, everybody, "roster-1")
+    calendar.turn(1)
+    lines = [f"user{one:04}@example.com,{everybody[0]}" for one in everybody[2:]]
+    content = "\n".join(["email,employee id", *lines])
+
+    leaving.fetch_user_ids(dropped(leaving, content.encode(), key="roster/all"), "roster-2")
+
+    assert leaving.report_run("roster-2")["counts"] == {"would_disable": 2}
+
+
+def test_whoever_a_datasets_other_column_names_stays(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    everybody = people(portal)
+    drop(leaving, everybody, "roster-1")
+    calendar.turn(1)
+    dataset = portal.add_dataset(
+        "SELECT user_id, 'user' || printf('%04d', user_id - 1) || '@EXAMPLE.com' AS mail FROM user"
+        f" WHERE user_id > {everybody[1]}"
+    )
+
+    leaving.fetch_user_ids({"source": {"roster": {"dataset_id": dataset}}}, "roster-2")
+
+    assert leaving.report_run("roster-2")["counts"] == {"would_disable": 1}

@@ -46,7 +46,8 @@ def check_stated(key: str) -> None:
 class Names:
     """Everybody whom a roster names, by any of its columns, compared strictly or loosely."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[Entry], mentions: Iterable[str] = ()) -> None:
+        self._mentions = set(map(fold_loosely, mentions))
         self._names: set[str] = set()
         self._local_parts: set[str] = set()
         for entry in entries:
@@ -66,6 +67,13 @@ class Names:
             for value in values
             if value.strip()
         )
+
+    def mentions(self, user: PortalUser) -> bool:
+        """Return whether a name of a user stands in a column that names nobody by itself.
+
+        The user stays as well. It says nothing about whether this is the right roster.
+        """
+        return any(fold_loosely(name) in self._mentions for name in (user.username, user.email))
 
     def almost_names(self, user: PortalUser) -> bool:
         """Return whether only what follows the @ differs: perhaps the domain was renamed."""

@@ -1,7 +1,7 @@
 """From a source's raw content to `Entry`s. Malformed content is refused whole, with its line."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.sources.csv_file import entries_from_csv
 from bulk_user_deletion.sources.hints import Hint, Hints
 from bulk_user_deletion.sources.json_file import entries_from_json
+from bulk_user_deletion.sources.mentions import Mentions as Mentions
 from bulk_user_deletion.sources.text import MOST_ENTRIES as MOST_ENTRIES
 from bulk_user_deletion.sources.text import decoded
 from bulk_user_deletion.sources.values import read_bare, read_user_id
@@ -23,10 +24,14 @@ _JSON = re.compile(r"\s*(?:\{|\[\s*(?:$|[\[{\]\"0-9.\-]|true\b|false\b|null\b|Na
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The content of a file: whom it names, and what its other columns hint at."""
+    """The content of a file: whom it names, and what its other columns hint at.
+
+    `mentions` are the values of its other columns that may be names, if they were asked for.
+    """
 
     entries: list[Entry]
     hints: tuple[Hint, ...] = ()
+    mentions: Collection[str] = ()
 
 
 def entries_from_list(users: Sequence[str]) -> list[Entry]:
@@ -70,21 +75,21 @@ def entries_from_file(content: bytes) -> list[Entry]:
     return read_file(content).entries
 
 
-def read_file(content: bytes) -> Reading:
+def read_file(content: bytes, mentions: Mentions | None = None) -> Reading:
     """Read a workbook, JSON or JSON Lines if it starts like one, whatever its name; else CSV.
 
-    One entry is read at a time, and only the entries are kept in memory.
+    One entry is read at a time, and only the entries are kept in memory, and what `mentions` keeps.
 
     Raises:
         RequestRefused: naming the line or the entry.
     """
-    hints = Hints()
+    hints = Hints(mentions)
     entries: list[Entry] = []
     for entry in _entries(content, hints):
         if len(entries) == MOST_ENTRIES:
             raise RequestRefused(f"The file has over {MOST_ENTRIES} entries. Send it in parts.")
         entries.append(entry)
-    return Reading(entries, hints.found())
+    return Reading(entries, hints.found(), mentions.values if mentions else ())
 
 
 def _entries(content: bytes, hints: Hints) -> Iterator[Entry]:

@@ -11,6 +11,7 @@ from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.requests import Request
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.sources.columns import letters, readings, words
+from bulk_user_deletion.sources.mentions import Mentions
 from bulk_user_deletion.sources.values import is_nothing
 
 _LINES = 20
@@ -166,9 +167,13 @@ def _meant(name: str) -> str:
 
 
 class Hints:
-    """Collects what the columns beside the names say, in a few figures."""
+    """Collects what the columns beside the names say, in a few figures.
 
-    def __init__(self) -> None:
+    With `mentions` it also collects their values: for a roster they may name who stays.
+    """
+
+    def __init__(self, mentions: Mentions | None = None) -> None:
+        self.mentions = mentions
         self._columns: dict[tuple[str, int], _Column] = {}
 
     def see(self, line: int, word: str, index: int, value: object) -> None:

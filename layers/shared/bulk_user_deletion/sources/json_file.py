@@ -209,6 +209,8 @@ def _person(number: int, value: Mapping[str, Any], where: str, hints: Hints) -> 
     for index, word in beside:
         if (found := named[keys[index]]) is None or isinstance(found, str | bool):
             hints.see(number, word, -1, "" if found is None else found)
+    if hints.mentions is not None:
+        hints.mentions.see(value.values())
     return read_entry(number, values, where)
 
 

@@ -8,6 +8,7 @@ from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.rules.identity import is_user_id
 from bulk_user_deletion.sources.columns import (
+    EMAIL,
     KNOWN,
     OTHER_ID,
     SIGN_IN,
@@ -81,6 +82,8 @@ def _named_columns(
     width = len(header)
     same = twins(header, columns)
     about = [index for index, name in enumerate(header) if is_about_a_leaver(name)]
+    read = {index for column, index in columns.items() if column in {USER_ID, USERNAME, EMAIL}}
+    unread = [index for index in range(width) if index not in read]
     named = {*columns.values(), *(index for _, index in same)}
     numbers = [index for column, index in columns.items() if column in {USER_ID, USERNAME, SIGN_IN}]
     first = next(index for column, index in columns.items() if column != OTHER_ID)
@@ -133,6 +136,8 @@ def _named_columns(
             )
         for index, word in seen_beside:
             hints.see(line, word, index, cells[index])
+        if hints.mentions is not None:
+            hints.mentions.see(cells[index] for index in unread)
         yield read_entry(line, values, f"line {line}")
 
 

@@ -34,9 +34,10 @@ from bulk_user_deletion.rules.rosters import (
 )
 from bulk_user_deletion.rules.switching import access_problem
 from bulk_user_deletion.settings import Settings
+from bulk_user_deletion.sources import Reading
 from bulk_user_deletion.sources.hints import check_stayers
 from bulk_user_deletion.steps.draft import Draft
-from bulk_user_deletion.steps.reading import read_at_hand, read_dataset
+from bulk_user_deletion.steps.reading import read_at_hand, read_roster
 
 
 def stop_if_replaced(run_id: str, *, portal_url: str, ledger: Ledger, now: float) -> None:
@@ -87,10 +88,12 @@ class PlanRoster:
             check_stayers(reading.hints)
         listed = self.bucket.read_protected(self.settings.protected_list)
         portal = self.connect()
-        entries = reading.entries if reading else read_dataset(self.source, portal)
+        reading = reading or read_roster(self.source, portal)
+        entries = reading.entries
         directory = Directory(portal.users())
         control = control_looks(portal, directory.users)
-        people = self._people(entries, directory, Protected(portal.user, listed, control.self_ids))
+        protected = Protected(portal.user, listed, control.self_ids)
+        people = self._people(reading, directory, protected)
         try:
             self._check(entries, people)
         except RequestRefused as error:
@@ -98,32 +101,33 @@ class PlanRoster:
             return replace(plan, refusal=str(error)), control
         plan = self._limited(self._plan(self._planned(people), people, portal))
         if not plan.refusal:
-            self._accept(entries, people)
+            self._accept(reading, people)
         return plan, control
 
-    def _people(
-        self, entries: Sequence[Entry], directory: Directory, protected: Protected
-    ) -> "_People":
+    def _people(self, reading: Reading, directory: Directory, protected: Protected) -> "_People":
         before = self.ledger.rosters.newest(self.settings.portal_url, besides=self.draft.run_id)
         earlier = self.bucket.read_named(before.run_id) if before else None
-        names, today = Names(entries), datetime.fromtimestamp(self._now(), UTC).date()
+        names = Names(reading.entries, reading.mentions)
+        today = datetime.fromtimestamp(self._now(), UTC).date()
         named = frozenset(user.user_id for user in directory.users if names.names(user))
+        stay = named | {user.user_id for user in directory.users if names.mentions(user)}
         asked = [
             user
             for user in directory.users
             if not user.is_disabled and not protected.reason_to_keep(user, today=today)
         ]
         for user in asked:
-            if user.user_id not in named and (problem := access_problem(user)):
+            if user.user_id not in stay and (problem := access_problem(user)):
                 raise PortalAnswerUnusable(problem)
         return _People(
             directory=directory,
             protected=protected,
             names=names,
             named=named,
+            stay=stay,
             asked=[user for user in asked if user.is_enabled],
             earlier=earlier or NamedUsers(),
-            entries=distinct_entries(entries),
+            entries=distinct_entries(reading.entries),
             baseline="" if earlier else baseline(before),
         )
 
@@ -179,7 +183,7 @@ class PlanRoster:
     def _limited(self, plan: Plan) -> Plan:
         return self.draft.limited(plan) if plan.entries else plan
 
-    def _accept(self, entries: Sequence[Entry], people: "_People") -> None:
+    def _accept(self, reading: Reading, people: "_People") -> None:
         """Hold the leavers whom the roster names, and record that it was accepted.
 
         In this order: when it counts, nobody whom it names is due. A run that applies the plan of
@@ -187,17 +191,17 @@ class PlanRoster:
         """
         found = self.ledger.leavers.read_all(self.settings.portal_url)
         leavers = [leaver for leaver in found if may_be_deleted(leaver)]
-        values = (value for entry in entries for value in values_of(entry))
-        hashes = set(map(name_hash, values)) if leavers else set()
+        values = (value for entry in reading.entries for value in values_of(entry))
+        hashes = set(map(name_hash, (*values, *reading.mentions))) if leavers else set()
         self._hold(
             leaver
             for leaver in leavers
-            if leaver.user_id in people.named
+            if leaver.user_id in people.stay
             or people.names.names(PortalUser(leaver.user_id, "", "", ""))
             or {leaver.username_hash, leaver.email_hash} & hashes
         )
         ever = people.earlier.ever | people.named
-        self.bucket.write_named(self.draft.run_id, NamedUsers(people.named, ever))
+        self.bucket.write_named(self.draft.run_id, NamedUsers(people.stay, ever))
         self.ledger.rosters.accept(
             self.settings.portal_url, Roster(self.draft.run_id, self.clock(), people.entries)
         )
@@ -226,7 +230,8 @@ class PlanRoster:
 class _People:
     """The portal's users beside a roster: `asked` are the enabled and unprotected ones.
 
-    `named` are the ids of all users whom the roster names, `earlier` those of rosters before it;
+    `named` are the ids of all users whom the roster names, `stay` also those whom another of its
+    columns mentions, `earlier` those of rosters before it;
     `baseline` says why there are none, if so.
     """
 
@@ -234,6 +239,7 @@ class _People:
     protected: Protected
     names: Names
     named: frozenset[str]
+    stay: frozenset[str]
     asked: Sequence[PortalUser]
     earlier: NamedUsers
     entries: int
@@ -245,4 +251,4 @@ class _People:
 
     @property
     def unnamed(self) -> list[PortalUser]:
-        return [user for user in self.asked if user.user_id not in self.named]
+        return [user for user in self.asked if user.user_id not in self.stay]
