@@ -178,10 +178,11 @@ def test_every_command_exists(path: Path, tmp_path: Path) -> None:
 
 def _parse(group: click.Group, arguments: list[str], folder: Path) -> None:
     """Parse a command without running it."""
-    (folder / "leavers.csv").touch()
+    for name in ("leavers.csv", "people.csv"):
+        (folder / name).touch()
     given = [
         str(folder / word)
-        if word == "leavers.csv"
+        if word in {"leavers.csv", "people.csv"}
         else {"ID": "42", "N": "25"}.get(word, word).replace("events/", f"{PROJECT}/events/")
         for word in arguments
     ]
