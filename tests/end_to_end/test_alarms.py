@@ -56,7 +56,7 @@ class Watched:
         self.published = [json.loads(line) for line in lines if line.startswith('{"_aws"')]
 
     def _leave(self, portal: PortalSimulator) -> None:
-        """Disable six users; when they are due, one is enabled again, and one too many is left."""
+        """Disable six users; when they are due, one is back, and one too many is left."""
         portal.knobs = Knobs()
         leavers = [str(user_id) for user_id in range(140, 146)]
         for user_id in leavers:
@@ -65,6 +65,7 @@ class Watched:
         portal.edit(140, enabled="Y")
         self.application.age_leavers(days=34)
         self.application.start({"mode": "apply", "source": {"due": True}})
+        self.application.order({"check": "population"})
 
     def alarms(self) -> dict[str, dict[str, Any]]:
         """The alarms of this stack by their names in the template."""
