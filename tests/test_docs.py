@@ -178,8 +178,8 @@ def test_every_command_exists(path: Path, tmp_path: Path) -> None:
 
 def _parse(group: click.Group, arguments: list[str], folder: Path) -> None:
     """Parse a command without running it."""
-    for name in ("leavers.csv", "people.csv"):
-        (folder / name).touch()
+    for file in ("leavers.csv", "people.csv"):
+        (folder / file).touch()
     given = [
         str(folder / word)
         if word in {"leavers.csv", "people.csv"}

@@ -235,12 +235,15 @@ def test_a_bare_column_is_read_as_it_was_written(numbers: list[str], words: list
 
     if any(is_header_word(word) or is_nothing(word) for word in words):
         return
+    refused = ""
+    entries: list[Entry] = []
     try:
         entries = entries_from_file(text.getvalue().encode())
-    except RequestRefused as refused:  # such as LEFT: nobody is named by what may be a title
-        assert "may be a header that is not known" in str(refused)
-    else:
-        assert [entry.bare for entry in entries] == values
+    except RequestRefused as error:
+        refused = str(error)
+
+    # Such as LEFT: nobody is named by what may be a title.
+    assert "may be a header that is not known" in refused or [e.bare for e in entries] == values
 
 
 @pytest.mark.parametrize("header", ["id", "Employee ID", "Personalnummer", "jdoe"])
