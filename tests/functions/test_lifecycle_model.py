@@ -71,7 +71,9 @@ troubles = st.one_of(
     st.tuples(
         st.just("meddles"),
         moments,
-        st.sampled_from(["enable", "disable", "rename", "remove", "withdraw", "stop", "run"]),
+        st.sampled_from(
+            ["enable", "disable", "rename", "promote", "remove", "withdraw", "stop", "run"]
+        ),
         one_user,
     ),
 )
@@ -357,6 +359,8 @@ class Months(RuleBasedStateMachine):
                 self._edit(user_id, enabled="N")
             case "rename":
                 self._edit(user_id, email=f"meddled{user}@example.com")
+            case "promote":
+                self._edit(user_id, type="administrator")
             case "remove":
                 self.somebody_removes(user_id=user_id, anew=False)
             case "withdraw":
