@@ -16,8 +16,9 @@ help:  ## Show this list
 run: setup  ## Delete about 25 of 400 simulated users through the real template, end to end
 	@$(BIN)/python -m local run $(ARGS)
 
-UNIT := tests/rules tests/sources tests/functions tests/test_*.py
-unit: setup  ## Check what a change is likely to break: rules, sources, portal, functions
+STEPS := $(patsubst functions/%/app.py,%,$(wildcard functions/*/app.py))
+UNIT := tests/rules tests/sources tests/test_*.py $(STEPS:%=tests/functions/test_%.py)
+unit: setup  ## Check what a change is likely to break: rules, sources, portal, each step
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not thorough" $(UNIT)
 
 test: setup .venv-sam/installed lint type  ## Check everything: style, types, all tests
@@ -25,7 +26,7 @@ test: setup .venv-sam/installed lint type  ## Check everything: style, types, al
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 coverage: setup  ## Show which branches of rules and steps the fast tests and the thorough ones take
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing:skip-covered $(UNIT)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing:skip-covered $(UNIT) tests/functions
 
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
 	@$(BIN)/python -m local soak $(ARGS)
