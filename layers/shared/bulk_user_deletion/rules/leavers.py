@@ -17,10 +17,8 @@ SPARE_DAYS = 30
 
 _DECIDED = {LeaverState.WITHDRAWN, LeaverState.HELD}
 _SEEN_ENABLED = {ReasonKind.ENABLED_AGAIN, ReasonKind.STILL_ENABLED}
-_HOLDS = {
-    ReasonKind.CHANGED_SINCE_PLAN,
-    ReasonKind.ENABLED_AGAIN,
-}
+_HOLDS = {ReasonKind.CHANGED_SINCE_PLAN, ReasonKind.ENABLED_AGAIN}
+_ONLY_A_PERSON_DECIDES = _HOLDS | {ReasonKind.NAMED_BY_ROSTER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,30 +253,12 @@ def after_deleting(
     is_settled = leaver.state in {LeaverState.WITHDRAWN, LeaverState.DONE} or stays(leaver)
     if is_settled and state is not LeaverState.DONE:
         return leaver
-    return replace(
-        leaver,
-        state=state,
-        by_our_put=leaver.by_our_put and why.kind not in _SEEN_ENABLED,
-        reason_kind=why.kind,
-        reason=why.text,
-        by="",
-        changed_at=now,
-        changed_by=run_id,
-    )
+    return _changed(leaver, state, why, run_id=run_id, now=now)
 
 
 def held(leaver: Leaver, why: Why, *, run_id: str, now: int) -> Leaver:
     """Return a leaver's row that a person must decide about."""
-    return replace(
-        leaver,
-        state=LeaverState.HELD,
-        by_our_put=leaver.by_our_put and why.kind not in _SEEN_ENABLED,
-        reason_kind=why.kind,
-        reason=why.text,
-        by="",
-        changed_at=now,
-        changed_by=run_id,
-    )
+    return _changed(leaver, LeaverState.HELD, why, run_id=run_id, now=now)
 
 
 def stays(leaver: Leaver) -> bool:
@@ -294,16 +274,11 @@ def may_be_deleted(leaver: Leaver) -> bool:
 
 def is_held_by(leaver: Leaver, run_id: str) -> bool:
     """Return whether a leaver is held only because this run sent a DELETE that did not delete."""
-    undecided = {
-        ReasonKind.ENABLED_AGAIN,
-        ReasonKind.CHANGED_SINCE_PLAN,
-        ReasonKind.NAMED_BY_ROSTER,
-    }
     return (
         leaver.state is LeaverState.HELD
         and leaver.changed_by == run_id
         and leaver.due_at > 0
-        and leaver.reason_kind not in undecided
+        and leaver.reason_kind not in _ONLY_A_PERSON_DECIDES
     )
 
 
@@ -327,6 +302,19 @@ def withdrawn(leaver: Leaver, *, by: str, reason: str, now: int, run_id: str = "
         reason_kind=ReasonKind.WITHDRAWN,
         reason=reason,
         by=by,
+        changed_at=now,
+        changed_by=run_id,
+    )
+
+
+def _changed(leaver: Leaver, state: LeaverState, why: Why, *, run_id: str, now: int) -> Leaver:
+    return replace(
+        leaver,
+        state=state,
+        by_our_put=leaver.by_our_put and why.kind not in _SEEN_ENABLED,
+        reason_kind=why.kind,
+        reason=why.text,
+        by="",
         changed_at=now,
         changed_by=run_id,
     )
