@@ -21,6 +21,7 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.routes import Route
+from bulk_user_deletion.models.runs import Waiting
 from bulk_user_deletion.rules.leavers import Grace
 from bulk_user_deletion.store import CONFIG, error_code
 
@@ -149,11 +150,11 @@ class Deployment:
         machine = self.outputs["StateMachineArn"]
         return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
-    def waits_for(self, name: str) -> str:
-        """Return the run that the execution of this name waits for, or nothing."""
-        behind = self.ledger.turns.waits_for(name)
+    def waits_for(self, name: str) -> Waiting | None:
+        """Return what the execution of this name waits for, or None."""
+        behind = self.ledger.turns.read(name)
         execution = self.execution(self.execution_arn(name)) if behind else None
-        return behind if execution and execution.is_running else ""
+        return behind if execution and execution.is_running else None
 
     def execution(self, arn: str) -> Execution | None:
         """Return an execution, or None if Step Functions has no record of it (or none any more)."""

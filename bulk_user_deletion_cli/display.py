@@ -17,9 +17,9 @@ from rich.progress import (
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
-from bulk_user_deletion.models.runs import Mode
+from bulk_user_deletion.models.runs import Mode, Waiting
 from bulk_user_deletion.models.users import UserState
-from bulk_user_deletion_cli.wording import in_progress
+from bulk_user_deletion_cli.wording import awaited, in_progress
 
 _PLAIN_LINE_SECONDS = 5
 
@@ -38,7 +38,7 @@ class Display:
         self._users: int | None = None
         self._started = time.monotonic()
         self._last_line = ("", 0.0)
-        self._waits_for = ""
+        self._waits_for: Waiting | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -68,7 +68,7 @@ class Display:
     def update(self) -> None:
         """Read the ledger and show its current state."""
         if self._users is None:
-            self._print_which_run_it_waits_for(self._ledger.turns.waits_for(self._name))
+            self._print_what_it_waits_for(self._ledger.turns.read(self._name))
         run_id = self._ledger.runs.id_of(self._name)
         run = self._ledger.runs.read(run_id)
         if run is None or run.mode is not Mode.APPLY:
@@ -95,11 +95,11 @@ class Display:
         if self._bar.disable:
             self._print_line(done, text)
 
-    def _print_which_run_it_waits_for(self, run_id: str) -> None:
-        if run_id == self._waits_for:
+    def _print_what_it_waits_for(self, waiting: Waiting | None) -> None:
+        if waiting == self._waits_for:
             return
-        self._waits_for = run_id
-        said = f"Waiting for run {run_id} to end" if run_id else "Planning"
+        self._waits_for = waiting
+        said = f"Waiting for {awaited(waiting)}" if waiting else "Planning"
         self._bar.update(self._task, description=said)
         if self._bar.disable:
             self._console.print(said, soft_wrap=True)

@@ -54,7 +54,7 @@ from bulk_user_deletion_cli.runs import (
 )
 from bulk_user_deletion_cli.trial import Trial
 from bulk_user_deletion_cli.watch import watch
-from bulk_user_deletion_cli.wording import REQUESTED, moment, to_do, verb
+from bulk_user_deletion_cli.wording import REQUESTED, awaited, moment, to_do, verb
 
 _LISTED = 20
 _SHOWN = 1_000
@@ -288,9 +288,11 @@ def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
         if watching:
             arn = deployment.execution_arn(run_id)
             raise SystemExit(follow(deployment, arn, console, as_json=as_json).exit_status)
-        console.print(f"{run_id}: waits for run {behind} to end", soft_wrap=True)
+        console.print(f"{run_id}: waits for {awaited(behind)}", soft_wrap=True)
         if as_json:
-            click.echo(json.dumps({"run_id": run_id, "status": "WAITING", "waits_for": behind}))
+            opens_at = iso(behind.opens_at) if behind.opens_at else ""
+            waiting = {"status": "WAITING", "waits_for": behind.run_id, "opens_at": opens_at}
+            click.echo(json.dumps({"run_id": run_id, **waiting}))
         return
     run = run_of(deployment, run_id)
     execution = deployment.execution(run.execution_arn)

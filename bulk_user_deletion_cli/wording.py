@@ -1,6 +1,8 @@
 """The words for what a run does to its users."""
 
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.runs import Waiting
+from bulk_user_deletion.rules.reporting import iso
 
 # A person who asks for an action names one of these.
 REQUESTED = (Action.DISABLE, Action.DISABLE_THEN_DELETE, Action.DELETE, Action.ENABLE)
@@ -30,6 +32,13 @@ def to_do(action: Action, grace_days: int = 0) -> str:
     if action is not Action.DISABLE_THEN_DELETE:
         return verb(action)
     return f"disable now and delete {f'{days(grace_days)} ' if grace_days else ''}later"
+
+
+def awaited(waiting: Waiting) -> str:
+    """Return what an execution waits for."""
+    if waiting.run_id:
+        return f"run {waiting.run_id} to end"
+    return f"the change window that opens at {iso(waiting.opens_at)}"
 
 
 def days(number: int) -> str:

@@ -124,6 +124,7 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
         renewals=0,
         renewed_at=[],
         refused_at=[],
+        resumes_at="",
         portal_users=100,
         plan_sha256="0" * 64,
         estimate=Estimate(seconds=120, usd=0.01),

@@ -45,12 +45,13 @@ ROOMS_BELOW = {
 ON_TOP = {"adapters", "steps"}
 
 # What the pure rooms use of the standard library. None of it accesses the clock, files, the
-# network, other processes, or randomness.
+# network, other processes, or randomness; zoneinfo reads files that are part of the layer.
 PURE = {
     "codecs", "collections", "contextlib", "csv", "dataclasses", "datetime", "decimal", "difflib",
     "email.utils.parsedate_to_datetime", "enum", "fnmatch", "functools", "hashlib", "io",
     "itertools", "json", "math", "operator", "posixpath", "re", "statistics", "string", "types",
     "typing", "unicodedata", "urllib.parse", "xml.parsers.expat", "zipfile", "zlib",
+    "zoneinfo",
 }  # fmt: skip
 # What even these can do: methods of date and datetime that read the clock, and built-in functions.
 READ_THE_CLOCK = {"now", "today", "utcnow"}

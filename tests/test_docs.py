@@ -15,6 +15,7 @@ from bulk_user_deletion.rules.answers import RULES, Verdict
 from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS, MAX_TRIES, retry_wait
 from bulk_user_deletion.rules.estimate import estimate
 from bulk_user_deletion.rules.switching import MAX_PUTS, SETTLE_SECONDS, settle_wait
+from bulk_user_deletion.rules.windows import ALWAYS
 from bulk_user_deletion.steps.refresh_token import MAX_RENEWALS
 from bulk_user_deletion_cli.main import main as operator
 from local.__main__ import main as local
@@ -200,7 +201,13 @@ def test_the_page_on_cost_has_the_models_figures() -> None:
     assert [row[0] for row in rows] == ["1", "100", "1000"]
     for users, minutes, usd in rows:
         modelled = estimate(
-            int(users), action=Action.DELETE, wait_seconds=60, concurrency=1, seconds_per_delete=60
+            int(users),
+            action=Action.DELETE,
+            wait_seconds=60,
+            concurrency=1,
+            seconds_per_delete=60,
+            windows=ALWAYS,
+            now=0,
         )
         assert int(minutes) * 60 == modelled.seconds
         assert float(usd) == round(modelled.usd, len(usd.partition(".")[2]))
@@ -210,7 +217,13 @@ def test_the_page_on_cost_has_the_models_figures() -> None:
     for users, disabling, deleting, usd in both:
         first, later = (
             estimate(
-                int(users), action=action, wait_seconds=wait, concurrency=1, seconds_per_delete=60
+                int(users),
+                action=action,
+                wait_seconds=wait,
+                concurrency=1,
+                seconds_per_delete=60,
+                windows=ALWAYS,
+                now=0,
             )
             for action, wait in ((Action.DISABLE_THEN_DELETE, 0), (Action.DELETE_DUE, 60))
         )

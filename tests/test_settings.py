@@ -6,7 +6,7 @@ import pytest
 
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Limits, Mode, Pacing
-from bulk_user_deletion.settings import Settings
+from bulk_user_deletion.settings import ChangeWindowsFor, Settings
 
 ENVIRONMENT = {
     "PORTAL_URL": "https://portal.example.com",
@@ -20,6 +20,9 @@ ENVIRONMENT = {
     "APPLY_ONLY_PLANS": "true",
     "PLAN_MAX_AGE_HOURS": "24",
     "MAX_WAIT_HOURS": "12",
+    "CHANGE_WINDOWS": "MON-FRI 20:00-06:00",
+    "CHANGE_WINDOWS_FOR": "delete_and_disable",
+    "SCHEDULE_TIMEZONE": "Europe/Paris",
     "PROTECTED_LIST": "protected.csv",
     "RETENTION_DAYS": "400",
     "PACING": "fixed",
@@ -98,6 +101,9 @@ def test_every_variable_of_the_template_is_read() -> None:
         roster_max_shrink_percent=10.0,
         guard_dataset=43,
         guard_max_age_hours=12,
+        change_windows="MON-FRI 20:00-06:00",
+        change_windows_for=ChangeWindowsFor.DELETE_AND_DISABLE,
+        timezone="Europe/Paris",
     )
 
 

@@ -27,6 +27,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         portal_url=ours.settings.portal_url,
         stack_action=ours.settings.leaver_action,
         protected_list=ours.settings.protected_list,
+        windows_for=ours.settings.windows_for,
         pacing=ours.settings.pacing,
         grace=ours.settings.grace,
         guard=ours.guard,

@@ -10,16 +10,18 @@ from rich.console import Console
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.actions import Action
-from bulk_user_deletion.models.runs import Mode
+from bulk_user_deletion.models.runs import Mode, Waiting
 from bulk_user_deletion.models.users import UserRow, UserState
 from bulk_user_deletion_cli.display import Display
 from tests.builders import a_user
 
 
-def test_a_run_that_waits_says_for_whom_once_and_when_its_turn_has_come() -> None:
-    waits = iter(["run-1", "run-1", "run-3", "", ""])
+def test_a_run_that_waits_says_for_what_once_and_when_its_turn_has_come() -> None:
+    waits = iter(
+        [Waiting("run-1"), Waiting("run-1"), Waiting("run-3"), Waiting(opens_at=1790000000), None]
+    )
     ledger = SimpleNamespace(
-        turns=SimpleNamespace(waits_for=lambda _: next(waits)),
+        turns=SimpleNamespace(read=lambda _: next(waits)),
         runs=SimpleNamespace(
             id_of=lambda name: name, read=lambda _: SimpleNamespace(mode=Mode.APPLY)
         ),
@@ -37,6 +39,7 @@ def test_a_run_that_waits_says_for_whom_once_and_when_its_turn_has_come() -> Non
         "Run: run-2",
         "Waiting for run run-1 to end",
         "Waiting for run run-3 to end",
+        "Waiting for the change window that opens at 2026-09-21T14:13:20Z",
         "Planning",
     ]
 
@@ -54,7 +57,7 @@ def test_a_run_that_waits_says_for_whom_once_and_when_its_turn_has_come() -> Non
 def test_progress_is_told_in_the_words_of_the_action(action: Action, doing: str, done: str) -> None:
     run = SimpleNamespace(mode=Mode.APPLY, action=action, renewals=0)
     ledger = SimpleNamespace(
-        turns=SimpleNamespace(waits_for=lambda _: ""),
+        turns=SimpleNamespace(read=lambda _: None),
         runs=SimpleNamespace(id_of=lambda name: name, read=lambda _: run),
         users=SimpleNamespace(
             read_all=lambda _: [UserRow("118", UserState.DONE, outcome=action.done)]

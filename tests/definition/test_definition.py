@@ -24,11 +24,11 @@ from tests.definition.loading import (
     tokens,
     ways_out,
 )
-from tests.definition.test_retries import WAKING
+from tests.definition.test_retries import FUNCTION_TASKS, WAKING
 
 MACHINE = definition()
 STATES = states(MACHINE)
-TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+TASKS = {name: STATES[name] for name in FUNCTION_TASKS}
 CHOICES = {name: state for name, state in STATES.items() if state["Type"] == "Choice"}
 MAPS = {name: state for name, state in STATES.items() if state["Type"] == "Map"}
 
@@ -55,7 +55,7 @@ AWS_ERRORS = {
 # Occasional errors of AWS itself; any step may be retried after them.
 AWS_TROUBLE = AWS_ERRORS - {"States.ALL", "States.Timeout"}
 # Errors of a function that was idle for weeks (test_retries.py), and of a Map without its items.
-AWS_ERRORS |= WAKING | {"States.ItemReaderFailed"}
+AWS_ERRORS |= WAKING | {"States.ItemReaderFailed", "States.TaskFailed"}
 
 
 def retried(state: dict[str, Any]) -> set[str]:
@@ -118,6 +118,10 @@ def test_only_a_batch_that_switches_is_switched_and_every_other_one_is_deleted()
     assert without == [
         {"Variable": "$.batch.check_losses", "BooleanEquals": True, "Next": "CheckLosses"},
         {
+            "Not": {"Variable": "$.batch.resumed_by", "StringEquals": ""},
+            "Next": "ResumeAtNextWindow",
+        },
+        {
             "And": [some, {"Variable": "$.batch.switches", "BooleanEquals": True}],
             "Next": "SwitchUsers",
         },
@@ -170,6 +174,25 @@ def test_every_task_has_a_timeout_retries_and_a_catch_for_everything(name: str) 
     assert task["TimeoutSeconds"] > 0
     assert retried(task) >= AWS_TROUBLE | {"StoreUnavailable"}
     assert caught(task)[-1] == "States.ALL"
+
+
+def test_a_paused_run_is_handed_to_one_execution_that_does_only_what_was_not_attempted() -> None:
+    """Its name comes with the batch: started twice under one name, it is one execution."""
+    state = STATES["ResumeAtNextWindow"]
+
+    assert state["Resource"] == "arn:aws:states:::states:startExecution"
+    assert state["Parameters"] == {
+        "StateMachineArn.$": "$$.StateMachine.Id",
+        "Name.$": "$.batch.resumed_by",
+        "Input": {
+            "mode": "apply",
+            "resume.$": "$.run.run_id",
+            "only": "not_attempted",
+            "reason": "The next change window opened.",
+            "requested_by": "ChangeWindows",
+        },
+    }
+    assert (state["TimeoutSeconds"], caught(state)) == (60, ["States.ALL"])
 
 
 @pytest.mark.parametrize("name", STATES)

@@ -8,7 +8,11 @@ import pytest
 from tests.definition.loading import PROJECT, definition, states
 
 STATES = states(definition())
-TASKS = [name for name, state in STATES.items() if state["Type"] == "Task"]
+FUNCTION_TASKS = [
+    name
+    for name, state in STATES.items()
+    if state.get("Resource") == "arn:aws:states:::lambda:invoke"
+]
 FAULTS = (PROJECT / "docs/faults.md").read_text(encoding="utf-8")
 
 # A function that was not called for weeks is inactive: "When you try to invoke a function that
@@ -40,7 +44,7 @@ def waits(retrier: dict[str, Any]) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", FUNCTION_TASKS)
 def test_every_task_first_waits_for_a_function_that_is_being_woken(name: str) -> None:
     first, *others = STATES[name]["Retry"]
 

@@ -121,6 +121,7 @@ def test_a_function_its_folder_and_its_token_have_one_name() -> None:
 def test_every_variable_that_the_settings_read_is_set_and_no_other() -> None:
     ours = {name for name in VARIABLES if not name.startswith("POWERTOOLS_")}
     words = {"FILE_DROP_MODE": "preview", "PACING": "fixed", "LEAVER_ACTION": "delete"}
+    words["CHANGE_WINDOWS_FOR"] = "delete"
     given = dict.fromkeys(ours, "1") | words
 
     Settings.from_environment(given)
@@ -151,6 +152,8 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "Pacing": "fixed",
         "Concurrency": 1,
         "MaxWaitHours": 12,
+        "ChangeWindows": "",
+        "ChangeWindowsFor": "delete",
         "MaxUsers": 50,
         "MaxPercent": 10,
         "MaxUsersPerDay": 200,
@@ -230,7 +233,7 @@ def test_every_timeout_is_longer_than_the_one_it_waits_for() -> None:
     read = int(VARIABLES["READ_TIMEOUT_SECONDS"])
     assert read < FUNCTIONS["DeleteUserFunction"]["Timeout"]
     for state in states(definition()).values():
-        if state["Type"] == "Task":
+        if state.get("Resource") == "arn:aws:states:::lambda:invoke":
             function = FUNCTIONS[f"{function_of(state)}Function"]
             assert function.get("Timeout", GLOBALS["Timeout"]) < state["TimeoutSeconds"]
 

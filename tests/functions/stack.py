@@ -88,6 +88,9 @@ class Stack:
             "APPLY_ONLY_PLANS": "false",
             "PLAN_MAX_AGE_HOURS": "24",
             "MAX_WAIT_HOURS": "12",
+            "CHANGE_WINDOWS": "",
+            "CHANGE_WINDOWS_FOR": "delete",
+            "SCHEDULE_TIMEZONE": "UTC",
             "PROTECTED_LIST": "",
             "PACING": "fixed",
             "CONCURRENCY": "1",
@@ -185,6 +188,7 @@ class Stack:
                 "run_id": run_id,
                 "execution_arn": self._arn(run_id),
                 "batch": {"number": number},
+                "can_pause": True,
             },
         )
 

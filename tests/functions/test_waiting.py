@@ -9,6 +9,7 @@ import pytest
 from bulk_user_deletion.errors import PortalBusy, RequestRefused
 from bulk_user_deletion.executions import ExecutionStatus
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.runs import Waiting
 from bulk_user_deletion.models.users import Outcome
 from tests.functions.stack import EXECUTIONS, Stack, dropped
 
@@ -56,7 +57,7 @@ def test_while_another_run_deletes_a_run_waits_without_a_plan_or_a_call_to_the_p
     assert (first["run_id"], first["next_step"], first["wait_seconds"]) == ("run-2", "wait", 300)
     assert busy.portal.requests == []
     assert "runs/run-2/plan.json" not in busy.keys()  # noqa: SIM118
-    assert busy.ledger.turns.waits_for("run-2") == "run-1"
+    assert busy.ledger.turns.read("run-2") == Waiting("run-1")
 
 
 def test_a_preview_does_not_wait(busy: Stack) -> None:
@@ -74,7 +75,7 @@ def test_a_waiting_run_is_planned_when_it_is_its_turn(busy: Stack) -> None:
     assert plan["last_day"] == 1
     outcomes = [(row["entry"]["bare"], row["outcome"]) for row in plan["entries"]]
     assert outcomes == [("118", Outcome.ALREADY_ABSENT), ("119", Outcome.WOULD_DELETE)]
-    assert busy.ledger.turns.waits_for("run-2") == ""
+    assert busy.ledger.turns.read("run-2") is None
 
 
 @pytest.mark.parametrize("hours", ["1", "12"])
@@ -115,7 +116,7 @@ def test_rule_4_the_leases_of_a_dead_execution_are_waited_for_to_the_second(
 
     assert waiting["next_step"] == "wait"
     assert waiting["wait_seconds"] == pytest.approx(201, abs=2)
-    assert stack.ledger.turns.waits_for("run-2") == "run-1"
+    assert stack.ledger.turns.read("run-2") == Waiting("run-1")
 
 
 def test_rule_4_once_they_are_over_the_run_has_its_turn(stack: Stack, clock: Clock) -> None:
@@ -246,6 +247,6 @@ def test_a_resume_waits_too_and_does_not_touch_its_run_until_then(busy: Stack) -
     resumed = busy.fetch_user_ids({"mode": "apply", "resume": "run-2"}, "resumed")
 
     assert (waiting["run_id"], waiting["next_step"]) == ("resumed", "wait")
-    assert busy.ledger.turns.waits_for("resumed") == ""
+    assert busy.ledger.turns.read("resumed") is None
     assert while_waiting == before
     assert (resumed["run_id"], resumed["next_step"], resumed["users"]) == ("run-2", "apply", 1)

@@ -3,6 +3,7 @@
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Estimate
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
+from bulk_user_deletion.rules.windows import ALWAYS
 
 
 def estimated(
@@ -18,6 +19,8 @@ def estimated(
         wait_seconds=wait_seconds,
         concurrency=concurrency,
         seconds_per_delete=seconds_per_delete,
+        windows=ALWAYS,
+        now=0,
     )
 
 

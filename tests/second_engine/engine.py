@@ -19,15 +19,20 @@ from typing import Any
 import boto3
 import pytest
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (  # noqa: E501
+    StateTaskServiceSfn,
+)
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 
-from tests.definition.loading import definition, snake_case
+from bulk_user_deletion.adapters import adapters
+from tests.definition.loading import definition, snake_case, states
 from tests.functions.stack import Context, Stack
 
 _SECONDS = 60
+_STARTED = {"Started": {"Type": "Succeed"}}
 
 
 @dataclass
@@ -117,6 +122,14 @@ class Functions:
         return 200, {}, answer.encode()
 
 
+def _as_the_api_spells_them(_: Any, parameters: dict[str, Any], **__: Any) -> None:
+    """Spell the parameters of StartExecution as the API does, which moto leaves out."""
+    for name, value in [*parameters.items()]:
+        parameters[name[0].lower() + name[1:]] = parameters.pop(name)
+        if name == "Input":
+            parameters["input"] = json.dumps(value)
+
+
 def _unhandled(name: str, message: str) -> tuple[int, dict[str, str], bytes]:
     body = {"errorMessage": message, "errorType": name, "stackTrace": []}
     return 200, {"X-Amz-Function-Error": "Unhandled"}, json.dumps(body).encode()
@@ -129,6 +142,7 @@ class SecondEngine:
         self.stack = stack
         self.functions = functions
         self.trouble = functions.trouble
+        self._patch = patch
         self.during_waits: Callable[[], object] = lambda: None
         self._waits: list[float] = []
         self._events: list[tuple[str, str]] = []
@@ -137,16 +151,41 @@ class SecondEngine:
         )
         patch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: None))
         patch.setattr(EventManager, "add_event", self._noting(EventManager.add_event))
+        patch.setattr(StateTaskServiceSfn, "_normalise_parameters", _as_the_api_spells_them)
         machine = definition()
         for state in ("DeleteUsers", "SwitchUsers"):
             # moto wants this one as a float.
             machine["States"][state]["ToleratedFailurePercentage"] = 100.0
         self._client = boto3.client("stepfunctions")
-        self._machine = self._client.create_state_machine(
-            name="bulk-user-deletion",
+        # What a paused run starts ends at once here: its own path is executed by a test.
+        self.started_machine = self._create("started", {"StartAt": "Started", "States": _STARTED})
+        machine["States"]["ResumeAtNextWindow"]["Parameters"].pop("StateMachineArn.$")
+        machine["States"]["ResumeAtNextWindow"]["Parameters"]["StateMachineArn"] = (
+            self.started_machine
+        )
+        self._names = set(states(machine))
+        self._machine = self._create("bulk-user-deletion", machine)
+
+    def _create(self, name: str, machine: dict[str, Any]) -> str:
+        return self._client.create_state_machine(
+            name=name,
             definition=json.dumps(machine),
             roleArn="arn:aws:iam::123456789012:role/machine",
         )["stateMachineArn"]
+
+    def set_parameter(self, variable: str, value: str) -> None:
+        """Update the stack with another value of a variable that the template sets."""
+        self._patch.setenv(variable, value)
+        adapters.cache_clear()
+
+    def delete_started_machine(self) -> None:
+        """Make it impossible to start what resumes a paused run."""
+        self._client.delete_state_machine(stateMachineArn=self.started_machine)
+
+    def started(self) -> list[str]:
+        """The names of the executions that paused runs have started."""
+        found = self._client.list_executions(stateMachineArn=self.started_machine)["executions"]
+        return [execution["name"] for execution in found]
 
     def execute(self, request: Any, name: str = "run-1") -> Execution:
         """Start an execution, and wait for its end."""
@@ -171,7 +210,11 @@ class SecondEngine:
             error=details.get("error", ""),
             cause=details.get("cause", ""),
             output=json.loads(ended.get("output") or "null"),
-            states=[name.removesuffix(" >") for name, _ in self._events if name.endswith(" >")],
+            states=[
+                name.removesuffix(" >")
+                for name, _ in self._events
+                if name.endswith(" >") and name.removesuffix(" >") in self._names
+            ],
             waits=list(self._waits),
             calls=Counter(self.functions.calls),
             payloads=payloads,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -158,6 +159,13 @@ def await_a_turn(engine: SecondEngine) -> None:
     engine.during_waits = forget
 
 
+def close_the_window(engine: SecondEngine) -> None:
+    """Let the change window end: the next one opens in an hour."""
+    opens = datetime.now(UTC) + timedelta(hours=1)
+    window = f"MON-SUN {opens:%H:%M}-{opens + timedelta(minutes=30):%H:%M}"
+    engine.set_parameter("CHANGE_WINDOWS", window)
+
+
 SCHEDULED = {
     "scheduled_time": "2026-11-20T20:00:00Z",
     "request": {"source": {"users": ["118"]}},
@@ -177,6 +185,25 @@ PATHS = [
         f"{TOKEN} FetchUserIds {FAILED}",
         {**TWO, "options": {"max_users": 1}},
         error="RequestRefused",
+    ),
+    Path(
+        "a change window that ends",
+        f"{PLAN} {BATCH} {USER} NextBatch AnyUsersLeft? ResumeAtNextWindow {FAILED}",
+        ONE_CANARY,
+        before("NextBatch", 2, close_the_window),
+        error="RunPaused",
+        deleted=[118],
+    ),
+    Path(
+        "a change window that ends, when nothing can be started",
+        f"{PLAN} {BATCH} {USER} NextBatch AnyUsersLeft? ResumeAtNextWindow {FAILED}",
+        ONE_CANARY,
+        all_of(
+            before("NextBatch", 2, close_the_window),
+            lambda engine: engine.delete_started_machine(),
+        ),
+        error="StepFunctions.StateMachineDoesNotExistException",
+        deleted=[118],
     ),
     Path(
         "an event that another run has taken",

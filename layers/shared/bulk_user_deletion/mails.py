@@ -8,6 +8,7 @@ from bulk_user_deletion.models.reports import Report
 from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion.rules.advice import advice
 from bulk_user_deletion.rules.links import execution_link
+from bulk_user_deletion.rules.reporting import iso
 
 
 def mail(report: Report, *, report_link: str) -> tuple[str, str]:
@@ -44,7 +45,8 @@ def _next(report: Report) -> Iterator[str]:
     for piece in advice(report):
         yield piece.text + (f"\n{json.dumps(piece.request)}" if piece.request else "")
     if report.status is RunStatus.PREVIEWED and (estimate := report.estimate):
+        ends = f" and end about {iso(estimate.ends_at)}, if started now" if estimate.ends_at else ""
         yield (
             f"Applying it will take about {timedelta(seconds=estimate.seconds)} and"
-            f" {estimate.usd:.2f} USD (modelled)."
+            f" {estimate.usd:.2f} USD (modelled){ends}."
         )

@@ -67,6 +67,7 @@ REQUEST_SCHEMA: dict[str, Any] = {
             },
         },
         "resume": _RUN_ID,
+        "only": {"enum": ["not_attempted"]},
         "source": {
             "type": "object",
             "minProperties": 1,
@@ -328,6 +329,8 @@ def _from_document(document: Any, *, trigger: Trigger) -> Request:
         raise RequestRefused("The request must have exactly one of source, plan and resume.")
     if named != ["source"] and mode is not Mode.APPLY:
         raise RequestRefused(f'With {named[0]} the request needs "mode": "apply".')
+    if "only" in document and "resume" not in document:
+        raise RequestRefused("The request was refused at only: it goes with resume.")
     source = _source(document)
     if isinstance(source, Source) and source.is_roster and mode is Mode.APPLY:
         raise RequestRefused(
@@ -413,7 +416,7 @@ def _source(document: dict[str, Any]) -> Source | SealedPlan | Resume:
     if "plan" in document:
         return SealedPlan(**document["plan"])
     if "resume" in document:
-        return Resume(document["resume"])
+        return Resume(document["resume"], only_not_attempted="only" in document)
     source = document["source"]
     if "roster" in source:
         return _roster(source["roster"])

@@ -3,10 +3,19 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Limits, Mode, Pacing
 from bulk_user_deletion.rules.leavers import Grace
+from bulk_user_deletion.rules.windows import ALWAYS, Windows, windows_of
+
+
+class ChangeWindowsFor(StrEnum):
+    """What change windows hold for."""
+
+    DELETE = "delete"
+    DELETE_AND_DISABLE = "delete_and_disable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,9 @@ class Settings:
     roster_max_shrink_percent: float
     guard_dataset: int
     guard_max_age_hours: int
+    change_windows: str
+    change_windows_for: ChangeWindowsFor
+    timezone: str
 
     @property
     def grace(self) -> Grace:
@@ -48,6 +60,19 @@ class Settings:
     def limits_for(self, action: Action) -> Limits:
         """Return how careful a run with this action is."""
         return self.limits if action.deletes else self.switch_limits
+
+    def windows_for(self, action: Action) -> Windows:
+        """Return the change windows that hold for an action. Enabling is allowed at any time.
+
+        Raises:
+            RequestRefused: the parameter cannot be read.
+        """
+        deletes = action.deletes
+        disables = action in {Action.DISABLE, Action.DISABLE_THEN_DELETE}
+        both = self.change_windows_for is ChangeWindowsFor.DELETE_AND_DISABLE
+        if deletes or (disables and both):
+            return windows_of(self.change_windows, self.timezone)
+        return ALWAYS
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -101,4 +126,7 @@ class Settings:
             roster_max_shrink_percent=float(environment["ROSTER_MAX_SHRINK_PERCENT"]),
             guard_dataset=int(environment["GUARD_DATASET"]),
             guard_max_age_hours=int(environment["GUARD_MAX_AGE_HOURS"]),
+            change_windows=environment["CHANGE_WINDOWS"],
+            change_windows_for=ChangeWindowsFor(environment["CHANGE_WINDOWS_FOR"]),
+            timezone=environment["SCHEDULE_TIMEZONE"],
         )

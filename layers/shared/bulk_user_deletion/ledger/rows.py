@@ -10,7 +10,16 @@ from bulk_user_deletion.models.guards import AcceptedGuard
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.requests import S3Object
 from bulk_user_deletion.models.rosters import Roster
-from bulk_user_deletion.models.runs import Control, DropRow, Lock, Mode, Pace, RunRow, Stop
+from bulk_user_deletion.models.runs import (
+    Control,
+    DropRow,
+    Lock,
+    Mode,
+    Pace,
+    Pause,
+    RunRow,
+    Stop,
+)
 from bulk_user_deletion.models.users import Outcome, PastOutcome, ReasonKind, UserRow, UserState
 from bulk_user_deletion.models.watch import Departure, FirstSeen, Was, What
 
@@ -22,6 +31,7 @@ PACE: Key = ("pace", "pace")
 
 IS_STOPPED = Condition("attribute_exists(stop_flag)")
 IS_NOT_STOPPED = Condition("attribute_not_exists(stop_flag)")
+IS_NOT_PAUSED = Condition("attribute_not_exists(#pause)")
 
 # Prefixes of the sort keys of a run's rows, and the partitions of the intents of all runs, which
 # the caps per day count: those to delete, and those to switch somebody's access.
@@ -138,6 +148,13 @@ def stop_of(item: Item, name: str = "stop_flag") -> Stop | None:
     return Stop(flag["reason"], flag["by"], int(flag["at"])) if flag else None
 
 
+def _pause_of(item: Item) -> Pause | None:
+    pause = item.get("pause")
+    if not pause:
+        return None
+    return Pause(int(pause["at"]), int(pause["opens_at"]), pause["resumed_by"])
+
+
 def pace_of(item: Item) -> Pace:
     """Return the portal's pace; without a row, nothing is known about it."""
     if not item:
@@ -182,6 +199,7 @@ def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
         renewals=int(item["renewals"]),
         stop=stop_of(item) or stop_of(found.get(STOP, {})),
         stopped_at=int(item.get("stopped_at_ms", 0)) / 1000,
+        pause=_pause_of(item),
         pace=pace_of(found.get(PACE, {})),
         control=Control(tuple(item.get("self_ids", ())), item.get("gone_shape", "")),
         losses=tuple(item.get("losses", ())),

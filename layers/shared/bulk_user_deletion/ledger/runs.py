@@ -9,7 +9,7 @@ from bulk_user_deletion.ledger import rows
 from bulk_user_deletion.ledger.table import EXISTS, IS_NEW, Condition, Table, Write, put, update
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.requests import Request
-from bulk_user_deletion.models.runs import Control, Limits, RunRow, Stop
+from bulk_user_deletion.models.runs import Control, Limits, Pause, RunRow, Stop
 
 _IS_CLOSED = Condition("is_open = :no", no=False)
 _WAITS_FOR_THE_FIRST_TIME = EXISTS & Condition("attribute_not_exists(waited_for_content)")
@@ -109,7 +109,7 @@ class Runs:
                 {"execution_arn": execution_arn, "is_open": True, **_round(limits, control)},
                 _is_held_by(run.execution_arn) & _not_stopped_since(started_at),
                 add={"round_number": 1},
-                remove=("stop_flag", "stopped_at_ms", "checked_batch"),
+                remove=("stop_flag", "stopped_at_ms", "checked_batch", "pause"),
             ),
         )
 
@@ -129,8 +129,19 @@ class Runs:
             ),
         )
 
+    def pause(self, run_id: str, pause: Pause, *, now: int) -> None:
+        """Record that a run starts no further users until it is resumed; the first pause is kept.
+
+        From now on the run is found by the name of the execution that is to resume it.
+        """
+        resumes = {"run_id": run_id, **self._table.expiry(now)}
+        self._write(update(rows.resumes_key(pause.resumed_by), resumes))
+        self._write(update(rows.run_key(run_id), condition=EXISTS, once={"pause": asdict(pause)}))
+
     def id_of(self, name: str) -> str:
-        """Return the run that an execution of this name carries out: its own or a resumed one."""
+        """Return the run that an execution of this name carries out: its own, or one that it
+        resumed or is to resume.
+        """
         key = rows.resumes_key(name)
         return str(self._table.get_many([key]).get(key, {}).get("run_id", name))
 
@@ -205,13 +216,23 @@ class Runs:
         waits = {"waited_for_content": True}
         return self._write(update(rows.run_key(run_id), waits, _WAITS_FOR_THE_FIRST_TIME))
 
-    def close(self, run_id: str, execution_arn: str) -> None:
+    def close(self, run_id: str, execution_arn: str, *, is_paused: bool = False) -> None:
         """Close an execution's run, which may then start no further users.
+
+        Unless it `is_paused`, no execution resumes it by itself.
 
         Raises:
             RunClosed: another execution has taken it in the meantime.
         """
-        self._write_held(run_id, execution_arn, is_open=False)
+        self._must_hold(
+            run_id,
+            update(
+                rows.run_key(run_id),
+                {"is_open": False},
+                _is_held_by(execution_arn),
+                remove=() if is_paused else ("pause",),
+            ),
+        )
 
     def _write_held(self, run_id: str, execution_arn: str, **values: Any) -> None:
         """Set attributes of a run's row while that execution owns it."""

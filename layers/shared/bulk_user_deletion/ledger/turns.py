@@ -1,7 +1,8 @@
-"""Turns in the ledger: the run that an execution waits for."""
+"""Turns in the ledger: what an execution waits for before its run may begin."""
 
 from bulk_user_deletion.ledger import rows
 from bulk_user_deletion.ledger.table import Table, put
+from bulk_user_deletion.models.runs import Waiting
 
 
 class Turns:
@@ -13,12 +14,18 @@ class Turns:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def wait_for(self, name: str, run_id: str, *, now: int) -> None:
-        """Record which run the execution `name` waits for; none once it is its turn."""
-        turn = {"waits_for": run_id, **self._table.expiry(now)}
-        self._table.write("Noting whose end is waited for", put(rows.turn_key(name), turn))
+    def wait_for(self, name: str, waiting: Waiting, *, now: int) -> None:
+        """Record what the execution `name` waits for; nothing once it is its turn."""
+        turn = {
+            "waits_for": waiting.run_id,
+            "opens_at": waiting.opens_at,
+            **self._table.expiry(now),
+        }
+        self._table.write("Noting what is waited for", put(rows.turn_key(name), turn))
 
-    def waits_for(self, name: str) -> str:
-        """Return the run that the execution `name` waits for, or nothing."""
+    def read(self, name: str) -> Waiting | None:
+        """Return what the execution `name` waits for, or None."""
         key = rows.turn_key(name)
-        return str(self._table.get_many([key]).get(key, {}).get("waits_for", ""))
+        item = self._table.get_many([key]).get(key, {})
+        waiting = Waiting(str(item.get("waits_for", "")), int(item.get("opens_at", 0)))
+        return waiting if waiting.run_id or waiting.opens_at else None

@@ -155,7 +155,7 @@ class Users:
     ) -> bool:
         """Record that `owner` is about to send a DELETE or a PUT; only then may it be sent.
 
-        False means that it must not: the run was stopped or closed, this user already has a
+        False means that it must not: the run was stopped, paused or closed, this user already has a
         request in progress or an outcome, or the `leaver`, whose change belongs to the intent, was
         withdrawn or changed otherwise. One transaction decides, so that a stop takes effect before
         the next request and two callers never both send one. `is_first` says that none was sent
@@ -178,7 +178,10 @@ class Users:
         return self._table.transact(
             f"Recording the intent to change user {user_id}",
             [
-                check(rows.run_key(run_id), _is_open_for(execution_arn) & rows.IS_NOT_STOPPED),
+                check(
+                    rows.run_key(run_id),
+                    _is_open_for(execution_arn) & rows.IS_NOT_STOPPED & rows.IS_NOT_PAUSED,
+                ),
                 check(rows.STOP, rows.IS_NOT_STOPPED),
                 intent,
                 *([leaver] if leaver else []),

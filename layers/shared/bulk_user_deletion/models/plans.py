@@ -52,10 +52,15 @@ class PlannedUser:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How long a plan will take, and what AWS will charge for it: modelled, not measured."""
+    """How long a plan will take, and what AWS will charge for it: modelled, not measured.
+
+    `ends_at` is when it would end if it were applied now, with the time between change windows;
+    0 if that is too far away to tell.
+    """
 
     seconds: int
     usd: float
+    ends_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,8 @@ class Report:
     `unexplained_losses` are the ids of users that left the portal during the run and that it
     neither deleted nor was asked to delete. It is None if none is known and the portal could not
     be asked or listed only some of its users. `renewed_at` is when the token was renewed,
-    `refused_at` when the portal temporarily refused a DELETE. `guarded` are the ids of users whom
+    `refused_at` when the portal temporarily refused a DELETE, `resumes_at` when a paused run is
+    resumed by itself. `guarded` are the ids of users whom
     the guard kept, by its reasons: the list for whoever settles these.
     """
 
@@ -103,6 +104,7 @@ class Report:
     renewals: int
     renewed_at: list[str]  # ISO 8601
     refused_at: list[str]
+    resumes_at: str  # ISO 8601, or empty
     portal_users: int
     plan_sha256: str
     estimate: Estimate | None

@@ -76,9 +76,14 @@ class SealedPlan:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """What is open in a run's plan, for another execution to do."""
+    """What is open in a run's plan, for another execution to do.
+
+    An execution that waits for a change window does only what was not attempted: another request
+    for a user who is failed or unknown takes a person.
+    """
 
     run_id: str
+    only_not_attempted: bool = False
 
     def describe(self) -> str:
         """Name what is resumed."""

@@ -28,6 +28,7 @@ class RunStatus(StrEnum):
     NOBODY_DISABLED = "NOBODY_DISABLED"
     NOBODY_ENABLED = "NOBODY_ENABLED"
     PREVIEWED = "PREVIEWED"
+    PAUSED = "PAUSED"  # the change window ended; the run is resumed when the next one opens
     REFUSED = "REFUSED"  # no one was deleted, because a check failed
     STOPPED = "STOPPED"  # the stop flag was set during the run
     INCOMPLETE = "INCOMPLETE"  # some users are failed, unknown or not attempted
@@ -97,6 +98,19 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A run was paused because its change window ended.
+
+    The execution named `resumed_by` waits for the next window, which opens at `opens_at`, and
+    resumes the run then.
+    """
+
+    at: int
+    opens_at: int
+    resumed_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """How fast the portal has been deleting, across runs.
 
@@ -139,6 +153,7 @@ class RunRow:
     renewals: int = 0
     stop: Stop | None = None
     stopped_at: float = 0.0
+    pause: Pause | None = None
     pace: Pace = Pace()
     control: Control = Control()
     losses: tuple[str, ...] = ()
@@ -148,6 +163,14 @@ class RunRow:
     is_from_preview: bool = False
     withdrawal: Stop | None = None
     roster_run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What an execution waits for: for a run to end, or for a change window that `opens_at`."""
+
+    run_id: str = ""
+    opens_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,14 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
             f"{number} unknown: {_what_is_unknown(report)}; their rows say why. Look them up in the"
             " portal." + (f" {_resuming(report)}" if again else "")
         )
+    if report.status is RunStatus.PAUSED:
+        yield Advice(
+            f"{counts.get(Outcome.NOT_ATTEMPTED, 0)} not attempted: the run is resumed by itself at"
+            f" {report.resumes_at}. To prevent that, stop it.",
+            None,
+            f"bulk-user-deletion stop {report.run_id} --reason WHY",
+        )
+        return
     if number := counts.get(Outcome.NOT_ATTEMPTED):
         yield Advice(f"{number} not attempted: the run ended before them. Nothing was sent.")
     left = sum(number for name, number in counts.items() if Outcome(name).is_open)

@@ -127,6 +127,7 @@ def run_status(
     refused: bool,
     failed: bool,
     stopped: bool,
+    paused: bool = False,
 ) -> RunStatus:
     """Return how a run ended: the worst status that applies."""
     if refused and not any(counts.get(outcome) for outcome in _TOUCHED):
@@ -136,6 +137,8 @@ def run_status(
         return RunStatus.STOPPED
     if failed or refused:
         return RunStatus.FAILED
+    if paused and counts.get(Outcome.NOT_ATTEMPTED):
+        return RunStatus.PAUSED
     if is_open:
         return RunStatus.INCOMPLETE
     if mode is Mode.PREVIEW:
@@ -151,6 +154,7 @@ def sentence(
     why: str,
     can_be_resumed: bool = True,
     is_preview: bool = False,
+    resumes_at: str = "",
 ) -> str:
     """Say in a few words how a run ended and what is left to do, if anything."""
     done, changed = action.done, counts.get(action.done, 0)
@@ -166,6 +170,12 @@ def sentence(
         case RunStatus.PREVIEWED:
             would = counts.get(action.would, 0)
             return f"Preview: {would} of {total} entries would be {done}. Nobody was touched."
+        case RunStatus.PAUSED:
+            return (
+                f"Paused after {changed} of {total} entries ({left}): the change window ended. The"
+                f" run is resumed by itself at {resumes_at}, for those not attempted. To prevent"
+                " that, stop the run."
+            )
         case RunStatus.REFUSED:
             return f"Refused: {why} Nobody was {done}: fix that, then send the request again."
         case RunStatus.INCOMPLETE if is_preview:

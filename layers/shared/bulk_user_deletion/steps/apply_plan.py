@@ -59,7 +59,11 @@ class ApplyPlan:
             raise RequestRefused(f"The plan of run {sealed.run_id} is not one that may be applied.")
         check_portal_url(plan, self.settings.portal_url)
         hours = self.settings.plan_max_age_hours
-        if int(self.clock()) - plan.created_at > hours * 3600:
+        # Its age counts when a person approved it: the run may have waited since, for its turn or
+        # for a change window.
+        run = self.draft.ledger.runs.read(self.draft.run_id)
+        approved_at = run.started_at if run else int(self.clock())
+        if approved_at - plan.created_at > hours * 3600:
             raise RequestRefused(
                 f"The plan of run {sealed.run_id} was made at {iso(plan.created_at)}, and plans may"
                 f" be applied for {hours} hours. Start a new preview, and apply that one."

@@ -52,6 +52,7 @@ from bulk_user_deletion.rules.pace import (
 )
 from bulk_user_deletion.rules.planning import check_action
 from bulk_user_deletion.rules.protection import Protected
+from bulk_user_deletion.rules.windows import ALWAYS, Windows, pause_at
 from bulk_user_deletion.steps.endings import Endings
 
 _IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
@@ -99,6 +100,7 @@ class ChangeUser(ABC):
     bucket: Bucket
     connect: Callable[[float], Portal]
     pacing: Pacing = Pacing.FIXED
+    windows_for: Callable[[Action], Windows] = lambda _: ALWAYS
     clock: Callable[[], float] = time.time
 
     @abstractmethod
@@ -187,7 +189,8 @@ class ChangeUser(ABC):
         run, row, _ = self._rows_at_start
         if row and row.state is UserState.DONE:
             return self._finished(run, row)
-        if run.stop and (row is None or row.state in {UserState.REFUSED, UserState.REOPENED}):
+        may_not_start = run.stop or run.pause
+        if may_not_start and (row is None or row.state in {UserState.REFUSED, UserState.REOPENED}):
             return Progress(finished=True)
         if row and row.lease_until > self.now() and row.lease_owner != self.owner:
             return Progress(finished=False, wait_seconds=row.lease_until - self.now() + 1)
@@ -295,6 +298,10 @@ class ChangeUser(ABC):
         check_action(run.action, stack=self.stack_action)
         if seconds := self.must_wait():
             return Progress(finished=False, wait_seconds=seconds)
+        if self._pauses(run):
+            if is_in_flight(row):  # a PUT may still take effect: it is looked at to the end
+                return self._settle(run, row, seen="not changed, and the change window has ended")
+            return Progress(finished=True)
         is_first = row is None or not row.attempts_this_round
         if is_first:
             self.bucket.write_record(self.run_id, run.round_number, self.user_id, record_in(shown))
@@ -311,6 +318,8 @@ class ChangeUser(ABC):
         ):
             # Stopped, or another invocation was faster: the next one reads in the ledger which.
             return Progress(finished=False, wait_seconds=1)
+        if not self.windows_for(run.action).is_open(self.clock()):
+            return self._too_late(run)
         answer = self.send(run.action)
         said = f"{self._name}: {answer.describe()}"
         sent = UserRow(
@@ -356,6 +365,26 @@ class ChangeUser(ABC):
             case verdict:
                 self._refused(said, answer)
                 self.portal.raise_for(verdict, answer, f"changed user {self.user_id}")
+
+    def _too_late(self, run: RunRow) -> Progress:
+        """Send nothing: recording the intent took until after the end of the change window."""
+        self.ledger.users.record_refusal(
+            self.run_id,
+            self.user_id,
+            owner=self.owner,
+            reason=f"no {self._name} was sent: the change window ended before it could be",
+            portal_message="",
+            now=self.now(),
+        )
+        self._pauses(run)
+        return Progress(finished=True)
+
+    def _pauses(self, run: RunRow) -> bool:
+        """Pause the run if its change window has ended; return whether it has."""
+        pause = pause_at(self.clock(), run, windows=self.windows_for(run.action))
+        if pause:
+            self.ledger.runs.pause(self.run_id, pause, now=self.now())
+        return pause is not None
 
     def _leaver_on_intent(self, run: RunRow) -> Write | None:
         """Return what an intent changes about a leaver, on condition that it is as it was read."""

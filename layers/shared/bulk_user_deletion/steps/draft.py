@@ -15,7 +15,12 @@ from bulk_user_deletion.models.requests import Request
 from bulk_user_deletion.models.runs import Limits, Mode
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.portal import Portal
-from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, SECONDS_PER_PUT, estimate
+from bulk_user_deletion.rules.estimate import (
+    SECONDS_PER_DELETE,
+    SECONDS_PER_PUT,
+    estimate,
+    windows_warning,
+)
 from bulk_user_deletion.rules.expiry import renewals_warning
 from bulk_user_deletion.rules.guard import NO_GUARD, Guard
 from bulk_user_deletion.rules.planning import (
@@ -70,12 +75,15 @@ class Draft:
         """Return a plan with these entries and all its other fields."""
         chosen = sum(entry.outcome is self.action.would for entry in entries)
         seconds_per_delete = self.ledger.portal.pace().seconds_per_delete or SECONDS_PER_DELETE
+        windows = self.settings.windows_for(self.action)
         estimated = estimate(
             chosen,
             action=self.action,
             wait_seconds=limits.wait_seconds,
             concurrency=self.settings.concurrency,
             seconds_per_delete=seconds_per_delete,
+            windows=windows,
+            now=self.clock(),
         )
         tokens = renewals_warning(
             run_seconds=estimated.seconds,
@@ -100,7 +108,14 @@ class Draft:
             warnings=(
                 *hints,
                 *warnings_of(entries),
-                *filter(None, [directory_warning(entries, self.action), tokens]),
+                *filter(
+                    None,
+                    [
+                        directory_warning(entries, self.action),
+                        windows_warning(chosen, estimated, windows, now=self.clock()),
+                        tokens,
+                    ],
+                ),
             ),
             action=self.action,
             grace_days=self._grace_days,

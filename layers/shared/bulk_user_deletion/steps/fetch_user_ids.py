@@ -138,7 +138,7 @@ class FetchUserIds:
         turn = Turn(
             self.run_id,
             self.execution_arn,
-            max_wait_hours=self.settings.max_wait_hours,
+            settings=self.settings,
             ledger=self.ledger,
             bucket=self.bucket,
             executions=self.executions,

@@ -8,7 +8,7 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PlanEdited, RunClosed
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.actions import Action
-from bulk_user_deletion.models.runs import Mode
+from bulk_user_deletion.models.runs import Mode, Pause, RunRow
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.batches import (
     MOST_REPLACEMENTS,
@@ -18,6 +18,7 @@ from bulk_user_deletion.rules.batches import (
 )
 from bulk_user_deletion.rules.breaker import IN_A_ROW
 from bulk_user_deletion.rules.switching import has_access
+from bulk_user_deletion.rules.windows import Windows, pause_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Batch:
     """Batch `number`, from 1, of `users` users, stored under `key`; 0 users end the loop.
 
     They are deleted, unless the batch `switches` their access.
+
+    `resumed_by` names the execution to start now, which resumes the run in the next change window.
 
     With `check_losses` no users are handed out yet: first the portal's users are compared with the
     earlier ones, because batch `number` is done, which was the last canary if `is_canary`.
@@ -36,15 +39,21 @@ class Batch:
     check_losses: bool = False
     is_canary: bool = False
     switches: bool = False
+    resumed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NextBatch:
-    """One invocation, after batch `number` (0 before the first one) was processed."""
+    """One invocation, after batch `number` (0 before the first one) was processed.
+
+    `can_pause` says that the execution starts another one that resumes the run.
+    """
 
     run_id: str
     execution_arn: str
     number: int
+    can_pause: bool
+    windows_for: Callable[[Action], Windows]
     ledger: Ledger
     bucket: Bucket
     clock: Callable[[], float] = time.time
@@ -71,6 +80,8 @@ class NextBatch:
         nothing = Batch(self.number, 0, "")
         if run.stop:
             return nothing
+        if run.pause:
+            return self._paused(run.pause)
         users = plan.users
         if run.round_number > 1:
             planned = {user.user_id: user for user in users}
@@ -87,10 +98,29 @@ class NextBatch:
             return nothing
         if number > singles + 1 and self._stopped_without_progress(users, singles=singles):
             return nothing
+        if pause := self._pause(run):
+            return self._paused(pause)
         if number > singles and self.number > run.checked_batch:
             return Batch(self.number, 0, "", check_losses=True, is_canary=self.number <= singles)
         key = self.bucket.write_batch(self.run_id, run.round_number, number, chosen, plan.action)
         return Batch(number, len(chosen), key, switches=not plan.action.deletes)
+
+    def _pause(self, run: RunRow) -> Pause | None:
+        """Return the run's pause, if no user may be started now."""
+        now = self.clock()
+        return pause_at(now, run, windows=self.windows_for(run.action))
+
+    def _paused(self, pause: Pause) -> Batch:
+        """Hand out nobody until another execution resumes the run."""
+        if not self.can_pause:
+            self._stop(
+                "The change window has ended, and this execution was started before the stack was"
+                " updated: it cannot wait for the next one. Resume the run.",
+                by="NextBatch",
+            )
+            return Batch(self.number, 0, "")
+        self.ledger.runs.pause(self.run_id, pause, now=int(self.clock()))
+        return Batch(self.number, 0, "", resumed_by=pause.resumed_by)
 
     def _canaries(self, users: list[PortalUser], action: Action, *, wanted: int) -> Canaries:
         able = len(users)

@@ -127,15 +127,20 @@ def take_over_ended(
     This code does not limit how many executions try to close a run, because it may be what cannot
     run. The rule that starts them does: it ignores executions that were closings themselves.
     """
-    run_id = ledger.runs.id_of(_execution_to_close(order, execution_arn, executions))
+    name = _execution_to_close(order, execution_arn, executions)
+    run_id = ledger.runs.id_of(name)
     run = ledger.runs.read(run_id)
     if run is None:
         return Nothing(f"There is no run {run_id} to close.")
-    if not run.is_open:
+    is_to_be_resumed = run.pause is not None and run.pause.resumed_by == name
+    if not run.is_open and not is_to_be_resumed:
         return Nothing(f"Run {run_id} is closed already.")
     if run.execution_arn == execution_arn:
         return run  # taken over by an earlier attempt of this step
-    status = executions.status(run.execution_arn)
+    ended = run.execution_arn
+    if is_to_be_resumed:  # the execution that waited to resume the run has ended instead
+        ended = f"{execution_arn.rpartition(':')[0]}:{name}"
+    status = executions.status(ended)
     if status.is_running:
         return Nothing(f"Run {run_id} is going on: there is nothing to close.")
     reason = f"Its execution ended {status} before it could report."

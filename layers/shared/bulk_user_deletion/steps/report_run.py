@@ -20,7 +20,7 @@ from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.reports import Report, Summary
-from bulk_user_deletion.models.runs import Mode, RunRow, RunStatus
+from bulk_user_deletion.models.runs import Mode, RunRow, RunStatus, Stop
 from bulk_user_deletion.models.users import Outcome, UserRow
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
@@ -116,7 +116,10 @@ class ReportRun:
             RunClosed: another execution has taken the run in the meantime, and will report it.
             StoreUnavailable: call again.
         """
-        run = self.ledger.runs.read(self.run_id)
+        run = self._run()
+        run_id = run.run_id if run else self.run_id
+        if run_id != self.run_id:
+            return replace(self, run_id=run_id).perform()
         if run and run.execution_arn != self.execution_arn:
             # The name was used before: that run's plan, report and lock are not ours.
             report = self._report(None, None, "", {})
@@ -145,7 +148,8 @@ class ReportRun:
                 report = self._answered(report, said, run.dropped_key)
             self._publish(report)
         if run and run.execution_arn == self.execution_arn:
-            self.ledger.runs.close(self.run_id, self.execution_arn)
+            is_paused = report.status is RunStatus.PAUSED
+            self.ledger.runs.close(self.run_id, self.execution_arn, is_paused=is_paused)
         self.ledger.portal.release_locks(self.execution_arn)
         return Reported(
             said,
@@ -154,6 +158,23 @@ class ReportRun:
             error=self._error_name(report.status),
             cause=f"{report.sentence} Report: {said.report}",
         )
+
+    def _run(self) -> RunRow | None:
+        """Return the run to report; one that this execution was to resume, and cannot, is stopped.
+
+        Such a run was reported as paused, and that it goes on by itself is not true any more.
+        """
+        run = self.ledger.runs.read(self.run_id)
+        if run or not self.failure:
+            return run
+        paused = self.ledger.runs.read(self.ledger.runs.id_of(self.run_id))
+        if paused is None or paused.execution_arn == self.execution_arn:
+            return paused  # taken over by an earlier attempt of this step
+        if paused.pause is None or paused.pause.resumed_by != self.run_id:
+            return None
+        stop = Stop(sentence_of(self.failure), "ChangeWindows", int(self.clock()))
+        self.ledger.runs.take_over_stopped(paused, execution_arn=self.execution_arn, stop=stop)
+        return self.ledger.runs.read(paused.run_id)
 
     def _held(self) -> list[str]:
         """Return the ids of the leavers whom this run has left to a person's decision."""
@@ -205,9 +226,13 @@ class ReportRun:
             counts,
             action=action,
             mode=mode,
-            refused=bool(self.failure and self.failure.get("Error") in _REFUSALS),
+            refused=self._is_refused and not (run and run.plan_sha256 and run.stop),
             failed=bool(self.failure) or plan is None or _is_edited(run, digest),
             stopped=bool(run and run.stop and run.mode is Mode.APPLY),
+            paused=bool(run and run.pause),
+        )
+        resumes_at = (
+            iso(run.pause.opens_at) if run and run.pause and status is RunStatus.PAUSED else ""
         )
         now = self.clock()
         return Report(
@@ -221,6 +246,7 @@ class ReportRun:
                 why=why,
                 can_be_resumed=any(row.can_be_resumed for row in report_rows),
                 is_preview=mode is Mode.PREVIEW,
+                resumes_at=resumes_at,
             ),
             mode=mode or "",
             action=action,
@@ -236,6 +262,7 @@ class ReportRun:
             renewals=run.renewals if run else 0,
             renewed_at=[iso(at) for at in (self.ledger.runs.renewals(self.run_id) if plan else ())],
             refused_at=[iso(at) for row in rows.values() for at in row.refused_at],
+            resumes_at=resumes_at,
             portal_users=plan.portal_users if plan else 0,
             plan_sha256=digest,
             estimate=plan.estimate if plan else None,
@@ -249,14 +276,20 @@ class ReportRun:
             rows=first_the_urgent(report_rows, action),
         )
 
+    @property
+    def _is_refused(self) -> bool:
+        return bool(self.failure and self.failure.get("Error") in _REFUSALS)
+
     def _why(self, run: RunRow | None) -> str:
         """Return why users were not attempted, or an empty string if nothing prevented it."""
-        if self.failure and self.failure.get("Error") in _REFUSALS:
+        if self.failure and self._is_refused:
             return sentence_of(self.failure)
         if run and run.stop and run.mode is Mode.APPLY:
             return f"Stopped by {run.stop.by}: {run.stop.reason.rstrip('.')}."
         if self.failure:
             return sentence_of(self.failure)
+        if run and run.pause:
+            return "The change window ended before this user was started."
         if run and run.mode is Mode.APPLY:
             return "The function for this user ended before it started: its log says more."
         return ""
@@ -290,6 +323,8 @@ class ReportRun:
                 return "RunStopped"
             case RunStatus.INCOMPLETE:
                 return "UsersLeftOpen"
+            case RunStatus.PAUSED:
+                return "RunPaused"
             case _ if self.failure:
                 return self.failure.get("Error", "")
             case _:
@@ -316,7 +351,12 @@ def _edit_warning(plan: Plan, rows: Mapping[str, UserRow]) -> str:
 
 
 def _measure(report: Report) -> None:
-    """Publish the metrics that alarms watch. A resumed run is counted again as a whole."""
+    """Publish the metrics that alarms watch. A resumed run is counted again as a whole.
+
+    A paused run has not ended, so it is neither a success nor a failure.
+    """
+    if report.status is RunStatus.PAUSED:
+        return
     if report.status.is_success:
         count(Metric.RUNS_SUCCEEDED)
     else:

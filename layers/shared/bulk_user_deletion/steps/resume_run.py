@@ -16,7 +16,7 @@ from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.requests import Request, Resume
 from bulk_user_deletion.models.routes import Nothing, Wait
-from bulk_user_deletion.models.runs import Mode
+from bulk_user_deletion.models.runs import Mode, RunRow
 from bulk_user_deletion.models.users import Outcome, UserState
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.identity import Directory
@@ -72,6 +72,11 @@ class ResumeRun:
         """
         run_id = self.ledger.runs.id_of(self.resumed.run_id)
         run = self.ledger.runs.read(run_id)
+        if nothing := self._superseded(run):
+            return nothing
+        started_at = self.executions.started_at(self.execution_arn) or self.clock()
+        if run:
+            self._check_stop(run, started_at)
         action = run.action if run else Action.DELETE
         if instead := self.turn.instead(run_id, self.request, action):
             return instead
@@ -98,13 +103,7 @@ class ResumeRun:
             apply_only_plans=self.settings.apply_only_plans,
             ledger=self.ledger,
         )
-        started_at = self.executions.started_at(self.execution_arn) or self.clock()
-        if run.stop and run.stopped_at >= started_at and run.execution_arn != self.execution_arn:
-            raise RequestRefused(
-                f"The stop button of run {run_id} was pressed while this execution was about to"
-                f" resume it. Its stop: {run.stop.by}: {run.stop.reason.rstrip('.')}. Nobody was"
-                " deleted. Resume it again when that is settled."
-            )
+        self._check_stop(run, started_at)
         rows = {row.user_id: row for row in self.ledger.users.read_all(run_id)}
         # Users that the portal refused come last, so that they do not hold up the others.
         still_open = sorted(
@@ -115,6 +114,8 @@ class ResumeRun:
             ),
             key=lambda user_id: bool((row := rows.get(user_id)) and row.outcome is Outcome.FAILED),
         )
+        if self.resumed.only_not_attempted:
+            still_open = [user_id for user_id in still_open if user_id not in rows]
         if not still_open:
             raise RequestRefused(f"Run {run_id} left nobody open: see its report.")
         if run.execution_arn != self.execution_arn:
@@ -163,6 +164,28 @@ class ResumeRun:
             if (row := rows.get(user_id)) and row.state is UserState.DONE:
                 self.ledger.users.reopen(run_id, row, leaver=self._leaver_again(plan, user_id))
         return Resumed(run_id, len(still_open))
+
+    def _superseded(self, run: RunRow | None) -> Nothing | None:
+        """Return why a run that was paused is not resumed by itself any more, if it is not."""
+        if not self.resumed.only_not_attempted:
+            return None
+        if run and run.execution_arn == self.execution_arn:
+            return None  # taken over by an earlier attempt of this step
+        if run and run.pause and run.pause.resumed_by == self.run_id:
+            return None
+        return Nothing(
+            f"Run {self.resumed.run_id} does not wait for this execution: it was resumed, or has"
+            " ended, in the meantime."
+        )
+
+    def _check_stop(self, run: RunRow, started_at: float) -> None:
+        """Refuse to resume a run that was stopped since this execution was started."""
+        if run.stop and run.stopped_at >= started_at and run.execution_arn != self.execution_arn:
+            raise RequestRefused(
+                f"The stop button of run {run.run_id} was pressed while this execution was about to"
+                f" resume it. Its stop: {run.stop.by}: {run.stop.reason.rstrip('.')}. Nobody was"
+                " deleted. Resume it again when that is settled."
+            )
 
     def _leaver_again(self, plan: Plan, user_id: str) -> Write | None:
         """Let a leaver wait again who is held because this very run could not delete the user."""

@@ -1,8 +1,9 @@
-"""Which run may delete from the portal: one at a time, while the others wait.
+"""When a run may begin: in a change window, and one at a time while the others wait.
 
-The same holds for runs that switch access, which do not wait for those that delete.
+Runs that switch access take turns as well, but do not wait for those that delete.
 """
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,14 +16,20 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.requests import Request, Source
 from bulk_user_deletion.models.routes import Nothing, Wait
-from bulk_user_deletion.models.runs import Lock, Stop
+from bulk_user_deletion.models.runs import Lock, Stop, Waiting
 from bulk_user_deletion.rules.deletion import leases_left
+from bulk_user_deletion.rules.windows import Windows
+from bulk_user_deletion.settings import Settings
 
 # How often a waiting run checks whether it is its turn. A run that switches access does so sooner,
 # for the first hour: an execution's history ends at 25,000 events.
 LOOK_AGAIN_SECONDS = 300
 _LOOK_AGAIN_SOON_SECONDS = 30
 _SOON_SECONDS = 3600
+
+# A run that waits for a change window checks now and then whether it was stopped, or the stack's
+# windows were changed.
+_LOOK_FOR_WINDOWS_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,48 +38,70 @@ class Turn:
 
     run_id: str
     execution_arn: str
-    max_wait_hours: int
+    settings: Settings
     ledger: Ledger
     bucket: Bucket
     executions: Executions
     clock: Callable[[], float] = time.time
 
     def instead(self, run_id: str, request: Request, action: Action) -> Wait | Nothing | None:
-        """Take the portal's lock for an action, or return what to do while another run holds it.
+        """Take the portal's lock for an action, or return what to do while that is not possible.
 
-        `run_id` is the run to carry out: the execution's own, or one that it resumes.
+        It is not while no change window is open, or another run holds the lock. `run_id` is the run
+        to carry out: the execution's own, or one that it resumes.
 
         A waiting run is planned when it is its turn, because the portal's users change and the
         other runs' deletions count towards the caps. A file that was replaced in the meantime is
         left to the run that the new file started.
 
         Raises:
-            RequestRefused: the run was stopped while it waited, or its file was deleted.
-            PortalBusy: it has waited for `max_wait_hours`.
+            RequestRefused: the run was stopped while it waited, its file was deleted, or no change
+                window ever opens.
+            PortalBusy: it has waited for `MaxWaitHours` in which windows were open.
         """
-        has_waited = bool(self.ledger.turns.waits_for(self.run_id))
+        has_waited = self.ledger.turns.read(self.run_id) is not None
         if has_waited and self._is_replaced(request):
             self.ledger.runs.close(self.run_id, self.execution_arn)
             return Nothing(
                 "The file was replaced while this run waited: the run that the new file started"
                 " reads it."
             )
+        windows = self.settings.windows_for(action)
+        if wait := self._until_opening(windows):
+            return wait
         lock, wait_seconds = self._lock(run_id, action)
         if lock.execution_arn == self.execution_arn:
             if has_waited:
-                self.ledger.turns.wait_for(self.run_id, "", now=self._now())
+                self.ledger.turns.wait_for(self.run_id, Waiting(), now=self._now())
             return None
-        hours = self.max_wait_hours
+        hours = self.settings.max_wait_hours
         started_at = self.executions.started_at(self.execution_arn) or self.clock()
-        waited = self.clock() - started_at
+        waited = windows.open_seconds(started_at, self.clock())
         if waited >= hours * 3600:
             raise PortalBusy(
                 f"This run has waited {hours} h for its turn (MaxWaitHours), and run {lock.run_id}"
                 f" is still {'deleting' if action.deletes else 'switching'} users of this portal."
                 " When that has ended, send the request again."
             )
-        self.ledger.turns.wait_for(self.run_id, lock.run_id, now=self._now())
+        self.ledger.turns.wait_for(self.run_id, Waiting(lock.run_id), now=self._now())
         return Wait(wait_seconds or seconds_between_looks(action, waited=waited))
+
+    def _until_opening(self, windows: Windows) -> Wait | None:
+        """Return how long to wait until a change window opens; no lock is held meanwhile."""
+        now = self.clock()
+        opens_at = windows.next_opening(now)
+        if opens_at is None:
+            raise RequestRefused(
+                "No time of the next two weeks is in ChangeWindows, or long enough. Nobody was"
+                " touched. Correct that parameter of the stack, then send the request again."
+            )
+        if opens_at <= now:
+            return None
+        self.ledger.portal.release_locks(self.execution_arn)
+        self.ledger.turns.wait_for(
+            self.run_id, Waiting(opens_at=math.ceil(opens_at)), now=self._now()
+        )
+        return Wait(min(math.ceil(opens_at - now), _LOOK_FOR_WINDOWS_SECONDS))
 
     def _is_replaced(self, request: Request) -> bool:
         """Check what may have happened to a run while it waited."""
