@@ -16,9 +16,19 @@ from botocore.exceptions import ClientError
 
 from bulk_user_deletion.errors import PortalUnavailable, StoreUnavailable
 from bulk_user_deletion.portal import Portal
+from tests.definition.loading import definition, states
 from tests.functions.stack import Stack
 
 _TRIES = 6
+_MOST_WAITS = 200
+_RESUME_AT_NEXT_WINDOW = states(definition())["ResumeAtNextWindow"]
+
+
+def _continuing(run_id: str) -> dict[str, Any]:
+    """The request of the execution that the definition starts for a paused run."""
+    request: dict[str, Any] = dict(_RESUME_AT_NEXT_WINDOW["Parameters"]["Input"])
+    request["resume"] = {"$.run.run_id": run_id}[request.pop("resume.$")]
+    return request
 
 
 class KilledError(BaseException):
@@ -85,6 +95,7 @@ class Machine:
     stack: Stack
     trouble: Trouble = field(default_factory=Trouble)
     wait: Callable[[int], None] = lambda seconds: None
+    continuations: dict[str, dict[str, Any]] = field(default_factory=dict)  # requests, by name
 
     def execute(self, request: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Run an execution to its end; return its output.
@@ -94,10 +105,12 @@ class Machine:
         """
         run_id, failure = name, None
         try:
-            planned = self._step(lambda: self.stack.fetch_user_ids(request, name))
-            if planned["next_step"] == "wait":  # for content under the key of an empty drop
-                self.wait(planned["wait_seconds"])
+            for _ in range(_MOST_WAITS):
                 planned = self._step(lambda: self.stack.fetch_user_ids(request, name))
+                if planned["next_step"] != "wait":
+                    break
+                # For content under the key of an empty drop, or for a change window.
+                self.wait(planned["wait_seconds"])
             assert planned["next_step"] != "wait", "nobody else is there to wait for"
             run_id = planned["run_id"]
             if planned["next_step"] == "nothing":
@@ -126,6 +139,8 @@ class Machine:
             if batch["check_losses"]:
                 self._step(lambda: self.stack.check_losses(batch, run_id))  # noqa: B023
                 continue
+            if batch["resumed_by"]:
+                self.continuations[batch["resumed_by"]] = _continuing(run_id)
             if not batch["users"]:
                 return
             number = batch["number"]

@@ -45,11 +45,6 @@ def estimate(
 
 def windows_warning(users: int, estimated: Estimate, windows: Windows, *, now: float) -> str:
     """Return what a plan's reader must know about change windows, or an empty string."""
-    if windows.next_opening(now) is None:
-        return (
-            "No time of the next two weeks is in ChangeWindows, or long enough: applying this plan"
-            " will be refused. Correct that parameter of the stack."
-        )
     seconds_per_user = estimated.seconds / users if users else 0
     if windows.have_room_for(users, seconds_per_user, at=now):
         return ""

@@ -22,7 +22,7 @@ from bulk_user_deletion.models.runs import Pause, RunRow
 # the last seconds of a window.
 LAST_SECONDS = 10
 
-# Every week is the same but for clock changes: what does not open in two weeks never does.
+# Weeks are alike but for clock changes, which may skip a window once: each opens in this time.
 _HORIZON_SECONDS = 15 * 24 * 3600
 
 # An end that is farther away than this is not worth computing.
@@ -84,10 +84,9 @@ class Windows:
         """Return whether a request may be sent at a time: a window is open, and stays so."""
         return self.is_open(at) and self.is_open(at + LAST_SECONDS)
 
-    def next_opening(self, at: float) -> float | None:
-        """Return when a request may be sent next: `at`, if it may be now. None is never."""
-        span = next(self._spans(at, _HORIZON_SECONDS), None)
-        return span.start if span else None
+    def next_opening(self, at: float) -> float:
+        """Return when a request may be sent next: `at`, if it may be now."""
+        return next(self._spans(at, _HORIZON_SECONDS)).start
 
     def open_seconds(self, since: float, until: float) -> float:
         """Return for how long windows were open between two times."""
@@ -172,8 +171,8 @@ def pause_at(now: float, run: RunRow, *, windows: Windows) -> Pause | None:
     if windows.may_send(now):
         return None
     digest = sha256(f"{run.run_id} {run.round_number}".encode()).hexdigest()[:16]
-    opens_at = windows.next_opening(now) or now  # windows that never open are refused there
-    return Pause(int(now), math.ceil(opens_at), f"{run.run_id[:50]}-{digest}-window")
+    opens_at = math.ceil(windows.next_opening(now))
+    return Pause(int(now), opens_at, f"{run.run_id[:50]}-{digest}-window")
 
 
 def _fit(span: Span, seconds_per_user: float) -> int:

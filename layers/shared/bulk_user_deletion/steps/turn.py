@@ -55,8 +55,8 @@ class Turn:
         left to the run that the new file started.
 
         Raises:
-            RequestRefused: the run was stopped while it waited, its file was deleted, or no change
-                window ever opens.
+            RequestRefused: the run was stopped while it waited, its file was deleted, or the change
+                windows cannot be read.
             PortalBusy: it has waited for `MaxWaitHours` in which windows were open.
         """
         has_waited = self.ledger.turns.read(self.run_id) is not None
@@ -90,11 +90,6 @@ class Turn:
         """Return how long to wait until a change window opens; no lock is held meanwhile."""
         now = self.clock()
         opens_at = windows.next_opening(now)
-        if opens_at is None:
-            raise RequestRefused(
-                "No time of the next two weeks is in ChangeWindows, or long enough. Nobody was"
-                " touched. Correct that parameter of the stack, then send the request again."
-            )
         if opens_at <= now:
             return None
         self.ledger.portal.release_locks(self.execution_arn)
