@@ -112,7 +112,7 @@ class Evenings:
         ]
 
 
-def test_a_run_over_three_evenings_deletes_nobody_outside_of_them_and_each_user_once(
+def test_rule_13_a_run_over_three_evenings_deletes_nobody_outside_of_them_and_each_user_once(
     application: Application,
 ) -> None:
     portal = application.portal

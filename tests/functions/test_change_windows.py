@@ -398,7 +398,7 @@ def test_the_next_window_resumes_the_run_until_all_are_done(
     assert machine.continuations == {}
 
 
-def test_rule_4_only_those_not_attempted_are_started_when_a_window_opens(
+def test_rule_13_only_those_not_attempted_are_started_when_a_window_opens(
     machine: Machine, clock: Clock, nights: Stack
 ) -> None:
     """Another DELETE for a user who is failed or unknown takes a person."""
@@ -631,7 +631,7 @@ def a_stack_of_its_own(windows: str, zone: str, seconds_per_request: float) -> I
     seconds_per_request=st.sampled_from([0.5, 3, 9]),
     refusals=st.integers(0, 3),
 )
-def test_whatever_the_windows_no_delete_is_outside_of_them_and_everybody_has_one_end(
+def test_rule_13_whatever_the_windows_no_delete_is_outside_of_them_and_each_user_has_one_end(
     windows: str, zone: str, start: int, seconds_per_request: float, refusals: int
 ) -> None:
     """Also where a window is shorter than one user, and recording an intent outlasts it."""
