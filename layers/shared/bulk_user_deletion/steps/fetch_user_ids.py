@@ -69,7 +69,16 @@ class FetchUserIds:
             case None:
                 return self._nothing(nothing_in(str(self.event["detail"]["object"]["key"])))
             case StopOrder():
-                return self._nothing(carry_out_stop(request, ledger=self.ledger, now=self.clock()))
+                return self._nothing(
+                    carry_out_stop(
+                        request,
+                        execution_arn=self.execution_arn,
+                        ledger=self.ledger,
+                        bucket=self.bucket,
+                        executions=self.executions,
+                        now=self.clock(),
+                    )
+                )
             case WithdrawOrder():
                 return self._nothing(
                     carry_out_withdrawal(

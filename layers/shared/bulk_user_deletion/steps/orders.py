@@ -1,5 +1,7 @@
 """Orders, as opposed to runs: stop or close a run, withdraw leavers, call or check the portal."""
 
+import json
+
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused, StoreUnavailable, UserManagementDenied
 from bulk_user_deletion.executions import Executions
@@ -18,24 +20,83 @@ from bulk_user_deletion.rules.leavers import withdrawn
 from bulk_user_deletion.rules.reporting import iso
 
 
-def carry_out_stop(order: StopOrder, *, ledger: Ledger, now: float) -> str:
+def carry_out_stop(
+    order: StopOrder,
+    *,
+    execution_arn: str,
+    ledger: Ledger,
+    bucket: Bucket,
+    executions: Executions,
+    now: float,
+) -> str:
     """Press or lift the stop button; return what was done, for the execution's output.
 
     Raises:
         RequestRefused: there is nothing to stop, or to lift.
     """
-    run_id = ledger.runs.id_of(order.run_id) if order.run_id else ""
-    which = f"run {run_id}" if run_id else "every run on this portal"
-    if order.lift:
-        is_lifted = ledger.runs.lift_stop(run_id) if run_id else ledger.portal.lift_stop()
-        if not is_lifted:
-            raise RequestRefused(f"There is no stop to lift for {which}.")
-        return f"The stop for {which} is lifted."
-    if not run_id:
+    if not order.run_id:
+        if order.lift:
+            if not ledger.portal.lift_stop():
+                raise RequestRefused("There is no stop to lift for every run on this portal.")
+            return "The stop for every run on this portal is lifted."
         ledger.portal.press_stop(reason=order.reason, by=order.by, now=now)
-    elif not ledger.runs.press_stop(run_id, reason=order.reason, by=order.by, now=now):
-        raise RequestRefused(f"There is no {which}: nothing was stopped. Check the run id.")
-    return f"The stop for {which} is set: no further user is started."
+        return "The stop for every run on this portal is set: no further user is started."
+    run_id = _run_to_stop(order.run_id, execution_arn, ledger, executions)
+    run = ledger.runs.read(run_id)
+    if order.lift:
+        return _lift(run_id, run, ledger)
+    if run is None:
+        raise RequestRefused(f"There is no run {run_id}: nothing was stopped. Check the run id.")
+    if run.mode is Mode.PREVIEW:
+        raise RequestRefused(f"Run {run_id} is a preview, which changes nobody: nothing to stop.")
+    left = 0 if run.is_open else _left_open(run, ledger=ledger, bucket=bucket)
+    if not run.is_open and not left:
+        raise RequestRefused(f"Run {run_id} has {_ended(run_id, bucket)} Nothing was stopped.")
+    ledger.runs.press_stop(run_id, reason=order.reason, by=order.by, now=now)
+    if run.is_open:
+        return f"The stop for run {run_id} is set: no further user is started."
+    return (
+        f"Run {run_id} has ended already, and left {_users(left)} open. The stop is set: a resume"
+        " that is waiting starts none of them. One that is sent from now on lifts this stop."
+    )
+
+
+def _run_to_stop(name: str, execution_arn: str, ledger: Ledger, executions: Executions) -> str:
+    """Return the run that an execution of this name carries out, or is waiting to resume."""
+    run_id = ledger.runs.id_of(name)
+    if not ledger.turns.waits_for(name):
+        return run_id
+    machine = execution_arn.rpartition(":")[0]
+    resumed = executions.request(f"{machine}:{name}").get("resume")
+    return ledger.runs.id_of(resumed) if isinstance(resumed, str) else run_id
+
+
+def _lift(run_id: str, run: RunRow | None, ledger: Ledger) -> str:
+    if not ledger.runs.lift_stop(run_id):
+        raise RequestRefused(f"There is no stop to lift for run {run_id}.")
+    lifted = f"The stop for run {run_id} is lifted."
+    return lifted if run and run.is_open else f"{lifted} The run has ended, and stays so."
+
+
+def _left_open(run: RunRow, *, ledger: Ledger, bucket: Bucket) -> int:
+    """Return how many users a run that has ended left for a resume."""
+    plan = bucket.read_plan(run.run_id) if run.plan_sha256 and not run.withdrawal else None
+    if plan is None:
+        return 0
+    final = {row.user_id for row in ledger.users.read_all(run.run_id) if row.is_final}
+    return sum(user.user_id not in final for user in plan.users)
+
+
+def _ended(run_id: str, bucket: Bucket) -> str:
+    """Say how a run has ended, by its report if there is one."""
+    report = json.loads(bucket.read_report(run_id, "json") or b"{}")
+    if not report:
+        return "ended, and no report of it is kept."
+    return f"ended {report['status']}: {report['sentence']}"
+
+
+def _users(number: int) -> str:
+    return "1 user" if number == 1 else f"{number} users"
 
 
 def carry_out_withdrawal(
