@@ -1,6 +1,7 @@
 """A deployed stack, accessed with an operator's credentials: all AWS calls of this package."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,23 @@ from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.routes import Route
 from bulk_user_deletion.models.runs import Waiting
 from bulk_user_deletion.rules.leavers import Grace
+from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.store import CONFIG, error_code
+
+# What the functions know beside the stack's parameters. No command asks for it.
+NO_PARAMETERS = (
+    "LEDGER_TABLE",
+    "DATA_BUCKET",
+    "CREDENTIALS_SECRET",
+    "TOKEN_SECRET",
+    "TOPIC_ARN",
+    "READ_TIMEOUT_SECONDS",
+)
+
+
+def variable_of(parameter: str) -> str:
+    """Return the functions' environment variable that holds a parameter of the stack."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", parameter).upper()
 
 
 class NoStackError(Exception):
@@ -85,7 +102,8 @@ class Deployment:
                 raise
             raise NoStackError(
                 f"There is no stack {self.stack_name} in region {client.meta.region_name} of this"
-                " account. Name it with --stack-name, --region and --profile."
+                " account. Name another with --stack-name or BULK_USER_DELETION_STACK, or another"
+                " account or region with --profile and --region."
             ) from None
         return stack
 
@@ -103,6 +121,22 @@ class Deployment:
         """Return the stack's parameters."""
         parameters = self.stack.get("Parameters", [])
         return {item["ParameterKey"]: item.get("ParameterValue", "") for item in parameters}
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Return what the stack's functions are set to, read from its parameters.
+
+        Raises:
+            NoStackError: an earlier version deployed it, which lacks one of them.
+        """
+        variables = {variable_of(name): value for name, value in self.parameters.items()}
+        try:
+            return Settings.from_environment({**dict.fromkeys(NO_PARAMETERS, "0"), **variables})
+        except KeyError as missing:
+            raise NoStackError(
+                f"The stack {self.stack_name} was deployed by another version, which does not know"
+                f" {missing}. Deploy it again, or use that version's commands."
+            ) from None
 
     @cached_property
     def ledger(self) -> Ledger:

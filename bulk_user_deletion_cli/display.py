@@ -10,10 +10,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
@@ -37,20 +39,19 @@ class Display:
         self._console = console
         self._users: int | None = None
         self._started = time.monotonic()
+        self._first_seen: tuple[int, float] | None = None  # users done, and when
         self._last_line = ("", 0.0)
         self._waits_for: Waiting | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[outcomes]}"),
-            TimeElapsedColumn(),
-            TextColumn("to go"),
-            TimeRemainingColumn(),
+            _Times(table_column=Column(no_wrap=True)),
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("Planning", total=None, outcomes="")
+        self._task = self._bar.add_task("Planning", total=None, outcomes="", left=None)
 
     def __enter__(self) -> Self:
         self._console.print(f"Run: {self._name}")
@@ -84,16 +85,29 @@ class Display:
         )
         done = outcomes.total()
         counts = [f"{number} {name}" for name, number in outcomes.items()]
-        text = ", ".join([*counts, f"{run.renewals} renewals"])
+        text = ", ".join(counts)
+        left = self._seconds_left(done)
         self._bar.update(
             self._task,
             description=in_progress(run.action),
             total=self._users,
             completed=done,
             outcomes=text,
+            left=left,
         )
         if self._bar.disable:
-            self._print_line(done, text)
+            self._print_line(done, ", ".join([*counts, renewals(run.renewals)]), left)
+
+    def _seconds_left(self, done: int) -> float | None:
+        """Return how long the rest will take at the pace seen here; None before there is one."""
+        now = time.monotonic()
+        if self._first_seen is None:
+            self._first_seen = (done, now)
+        before, since = self._first_seen
+        left = (self._users or 0) - done
+        if done <= before or not left:
+            return None
+        return (now - since) / (done - before) * left
 
     def _print_what_it_waits_for(self, waiting: Waiting | None) -> None:
         if waiting == self._waits_for:
@@ -104,12 +118,35 @@ class Display:
         if self._bar.disable:
             self._console.print(said, soft_wrap=True)
 
-    def _print_line(self, done: int, text: str) -> None:
+    def _print_line(self, done: int, text: str, left: float | None) -> None:
         now = time.monotonic()
         line = f"{done} of {self._users} users done: {text}"
         last, printed = self._last_line
         if line == last or (now - printed < _PLAIN_LINE_SECONDS and done != self._users):
             return
         self._last_line = (line, now)
-        to_go = (now - self._started) / done * (self._users - done) if done and self._users else 0
-        self._console.print(f"{line}, about {to_go:.0f} s to go" if to_go else line)
+        self._console.print(f"{line}; {times(now - self._started, left)}", soft_wrap=True)
+
+
+class _Times(ProgressColumn):
+    """How long a task has taken, and will take."""
+
+    def render(self, task: Task) -> Text:
+        return Text(times(task.elapsed or 0.0, task.fields["left"]))
+
+
+def times(elapsed: float, left: float | None) -> str:
+    """Return how long it has taken and will take, as in `elapsed 0:05, about 0:08 left`."""
+    about = "" if left is None else f", about {_clock(left)} left"
+    return f"elapsed {_clock(elapsed)}{about}"
+
+
+def renewals(number: int) -> str:
+    """Return how often the token was renewed."""
+    return "1 token renewal" if number == 1 else f"{number} token renewals"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

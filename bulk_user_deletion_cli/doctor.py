@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from bulk_user_deletion.bucket_keys import INBOX
 from bulk_user_deletion.errors import (
@@ -25,6 +26,7 @@ from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError, caller
 from bulk_user_deletion_cli.runs import quiet_sentence
 from bulk_user_deletion_cli.stack_name import refusal
+from bulk_user_deletion_cli.target import Target
 from bulk_user_deletion_cli.wording import days
 
 _CLOCK_SECONDS = 60
@@ -53,18 +55,32 @@ class Finding:
     fix: str = ""
 
 
-Watch = Callable[[str], Execution]
+Watch = Callable[[Deployment, str], Execution]
 
 
-def findings(stack_name: str, watch: Watch) -> Iterator[Finding]:
+def findings(target: Target, watch: Watch) -> Iterator[Finding]:
     """Check everything that a run needs, one thing after another.
 
     `watch` waits for an execution to end. Nothing is changed, no user is deleted, and no secret is
     read here: the stack itself calls the portal, with its own permissions.
     """
+    if wrong := _signed_in(target):
+        yield wrong
+        return
+    stack_name = target.stack_name
     try:
         us = caller()
-        deployment = Deployment(stack_name)
+    except (BotoCoreError, ClientError) as error:
+        yield Finding(
+            "AWS credentials",
+            State.WRONG,
+            _said(error),
+            "Sign in to AWS (aws sso login, or aws configure), and name the profile with --profile"
+            " or AWS_PROFILE.",
+        )
+        return
+    deployment = Deployment(stack_name)
+    try:
         where = f"{stack_name}, {deployment.stack['StackStatus']}"
         _ = deployment.outputs
     except NoStackError as error:
@@ -72,11 +88,13 @@ def findings(stack_name: str, watch: Watch) -> Iterator[Finding]:
         yield Finding("Stack", State.WRONG, str(error))
         return
     except (BotoCoreError, ClientError) as error:
+        yield Finding("AWS credentials", State.WELL, us.arn)
         yield Finding(
-            "AWS credentials",
+            "Stack",
             State.WRONG,
             _said(error),
-            "Sign in to AWS, and name your --profile and --region.",
+            "Check --region and --profile. What an operator needs to be allowed is listed in"
+            " docs/commands.md.",
         )
         return
     yield Finding("AWS credentials", State.WELL, us.arn)
@@ -97,6 +115,29 @@ def findings(stack_name: str, watch: Watch) -> Iterator[Finding]:
     ):
         yield _looked(what, look, deployment)
     yield from _portal(deployment, watch)
+
+
+def _signed_in(target: Target) -> Finding | None:
+    """Return what keeps AWS from being asked at all, or None."""
+    try:
+        target.sign_in()
+        region = boto3.Session(target.profile).region_name or target.region
+    except ProfileNotFound as error:
+        return Finding(
+            "AWS profile",
+            State.WRONG,
+            _said(error),
+            "See which there are: aws configure list-profiles",
+        )
+    if region:
+        return None
+    return Finding(
+        "AWS region",
+        State.WRONG,
+        "none is set",
+        "Name the region of the stack with --region REGION, or for this shell:"
+        " export AWS_DEFAULT_REGION=REGION",
+    )
 
 
 def _looked(
@@ -122,7 +163,7 @@ def _stack(what: str, name: str, where: str) -> Finding:
 
 def _clock(what: str, seconds: float | None) -> Finding:
     if seconds is None:
-        return Finding(what, State.UNKNOWN, "not told")
+        return Finding(what, State.UNKNOWN, "not known")
     if abs(seconds) > _CLOCK_SECONDS:
         which = "behind" if seconds > 0 else "ahead"
         return Finding(
@@ -138,8 +179,8 @@ def _credentials_secret(what: str, deployment: Deployment) -> Finding:
     secret = deployment.secret("CredentialsSecret")
     fill = (
         "Fill it: aws secretsmanager put-secret-value --secret-id"
-        f" {deployment.outputs['CredentialsSecretArn']} --secret-string"
-        ' \'{"application_id": "…", "application_key": "…", "user": "…"}\''
+        f" {deployment.outputs['CredentialsSecretArn']} --secret-string file:///dev/stdin\n"
+        'Then type {"application_id": "…", "application_key": "…", "user": "…"}, Enter, Ctrl-D.'
     )
     if secret.get("DeletedDate"):
         return Finding(
@@ -271,8 +312,8 @@ def leavers_finding(what: str, leavers: Sequence[Leaver], *, grace: Grace, now: 
         )
     if held:
         fixes.append(
-            "Decide about those who are held: bulk-user-deletion due --state held. Withdraw whoever"
-            " stays, and preview by id whoever has left."
+            "Decide about those who are held: bulk-user-deletion due --state held. Withdraw those"
+            " who stay, and preview by id those who have left."
         )
     return Finding(what, State.WRONG if fixes else State.WELL, said, " ".join(fixes))
 
@@ -306,7 +347,7 @@ _PORTAL = ("Portal", "Token", "User management", "Answers of the portal")
 
 def _portal(deployment: Deployment, watch: Watch) -> Iterator[Finding]:
     try:
-        execution = watch(deployment.start({"check": "portal"}, kind="check"))
+        execution = watch(deployment, deployment.start({"check": "portal"}, kind="check"))
     except ClientError as error:
         yield Finding("Portal", State.UNKNOWN, f"not asked: {_said(error)}")
         return

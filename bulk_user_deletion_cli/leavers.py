@@ -1,7 +1,6 @@
 """The commands about leavers: users whom a run disabled. Ids and dates, never names."""
 
 import getpass
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,17 +13,15 @@ from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.rules.leavers import DAY, Grace, due_at, is_due
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion_cli.deployment import Deployment
+from bulk_user_deletion_cli.exits import ENDED_OTHERWISE, SUCCEEDED, refuse
 from bulk_user_deletion_cli.parts import (
     as_json_option,
     follow,
     give_order,
-    make_console,
-    make_table,
     print_next_steps,
-    refuse,
     who_and_why,
 )
-from bulk_user_deletion_cli.runs import ENDED_OTHERWISE, SUCCEEDED, shown
+from bulk_user_deletion_cli.terminal import make_console, print_json, print_rows, say
 from bulk_user_deletion_cli.wording import days, moment
 
 _OPEN = (LeaverState.WAITING, LeaverState.DELETING, LeaverState.HELD)
@@ -57,24 +54,26 @@ def due(stack_name: str, states: tuple[str, ...], as_json: bool) -> None:
     grace, now = deployment.grace, int(time.time())
     listed = [leaver for leaver in deployment.leavers() if leaver.state in states]
     lines = [line_of(leaver, grace=grace, now=now) for leaver in by_date(listed, grace)]
-    table = make_table("user id", "run", "state", "disabled (UTC)", "due (UTC)", "why", whole=2)
-    for line in lines[:_SHOWN]:
-        table.add_row(
+    rows = [
+        (
             line["user_id"],
-            shown(line["run_id"]),
+            line["run_id"],
             line["state"],
             moment(line["disabled_at"]),
             moment(line["due_at"]),
-            shown(line["why"]),
+            line["why"],
         )
-    if lines:
-        console.print(table)
-    if len(lines) > _SHOWN:
-        console.print(f"These are the first {_SHOWN}; --json has all of them.")
-    nobody = f"Nobody is {' or '.join(states)}."
-    console.print(counted(listed, grace=grace, now=now) if listed else nobody)
+        for line in lines[:_SHOWN]
+    ]
     if as_json:
-        click.echo(json.dumps({"leavers": lines}))
+        print_json({"leavers": lines})
+    elif rows:
+        names = ("user id", "run", "state", "disabled (UTC)", "due (UTC)", "why")
+        print_rows(console, names, rows, whole=2)
+    if len(lines) > _SHOWN:
+        say(console, f"These are the first {_SHOWN}; --json has all of them.")
+    nobody = f"Nobody is {' or '.join(states)}."
+    say(console, counted(listed, grace=grace, now=now) if listed else nobody)
 
 
 @click.command()
@@ -87,12 +86,15 @@ def due(stack_name: str, states: tuple[str, ...], as_json: bool) -> None:
     show_default="your user name",
     help="Who; reports say that too.",
 )
+@as_json_option
 @click.pass_obj
-def withdraw(stack_name: str, users: tuple[str, ...], run_id: str, reason: str, by: str) -> None:
+def withdraw(
+    stack_name: str, users: tuple[str, ...], run_id: str, reason: str, by: str, as_json: bool
+) -> None:
     """Do not delete users whom a run disabled. They stay disabled.
 
     It holds before the next user. A run that is still disabling users is stopped. The exit status
-    is 1 if somebody is no leaver, or is deleted already, or is just being deleted.
+    is 1 if one of them is no leaver, is deleted already, or is being deleted right now.
     """
     if bool(users) == bool(run_id):
         raise click.UsageError("Name user ids, or --run.")
@@ -103,13 +105,15 @@ def withdraw(stack_name: str, users: tuple[str, ...], run_id: str, reason: str, 
     else:
         order["users"] = list(users)
     before = {leaver.user_id: leaver for leaver in deployment.leavers()}
-    give_order(deployment, {"withdraw": order}, kind="withdraw")
+    done = give_order(deployment, {"withdraw": order}, kind="withdraw", as_json=as_json)
     asked = users or [leaver.user_id for leaver in before.values() if run_id in leaver.runs]
     too_late = {LeaverState.DELETING, LeaverState.DONE}
     all_kept = all(
         (leaver := before.get(user_id.strip())) and leaver.state not in too_late
         for user_id in asked
     )
+    if as_json:
+        print_json({**done, "all_kept": all_kept})
     raise SystemExit(SUCCEEDED if all_kept else ENDED_OTHERWISE)
 
 

@@ -1,101 +1,68 @@
 """The commands of `bulk-user-deletion`."""
 
-import getpass
-import json
-import time
 from collections.abc import Sized
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
-from bulk_user_deletion.errors import BulkUserDeletionError
-from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.plans import Plan, PlannedEntry
+from bulk_user_deletion.models.requests import SealedPlan
 from bulk_user_deletion.models.runs import Mode
-from bulk_user_deletion.models.users import UserState
-from bulk_user_deletion.rules.identity import is_user_id
 from bulk_user_deletion.rules.reporting import iso
-from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.check import COLUMNS
 from bulk_user_deletion_cli.check import check as check_file
-from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError
-from bulk_user_deletion_cli.doctor import Finding, State, findings
+from bulk_user_deletion_cli.checkup import doctor
+from bulk_user_deletion_cli.deployment import Deployment
+from bulk_user_deletion_cli.exits import REFUSED, SUCCEEDED, refuse
 from bulk_user_deletion_cli.leavers import due, enable, withdraw
+from bulk_user_deletion_cli.orders import accept_guard, end_quiet, stop
 from bulk_user_deletion_cli.parts import (
     as_json_option,
     confirm,
     follow,
-    give_order,
-    make_console,
-    make_table,
     print_next_steps,
-    refuse,
     run_of,
     sealed_plan,
-    wait,
+    show_today,
     who_and_why,
     yes_options,
 )
+from bulk_user_deletion_cli.program import Program
 from bulk_user_deletion_cli.rosters import roster
 from bulk_user_deletion_cli.runs import (
-    ENDED_OTHERWISE,
-    REFUSED,
-    SUCCEEDED,
-    copy_reports,
-    ended,
-    print_end,
-    quiet_sentence,
-    reported,
     show_plan,
-    shown,
 )
-from bulk_user_deletion_cli.trial import Trial
+from bulk_user_deletion_cli.standing import report, runs, status
+from bulk_user_deletion_cli.target import target_options
+from bulk_user_deletion_cli.terminal import make_console, print_json, print_rows, say, shown
+from bulk_user_deletion_cli.today import applied_today, resumed_today
 from bulk_user_deletion_cli.watch import watch
-from bulk_user_deletion_cli.wording import REQUESTED, awaited, moment, to_do, verb
+from bulk_user_deletion_cli.wording import REQUESTED
 
-_LISTED = 20
 _SHOWN = 1_000
 
 
-class _Commands(click.Group):
-    """Shows one sentence about what AWS refused, instead of a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ClientError as error:
-            raise click.ClickException(
-                f"AWS refused {error.operation_name}: {error_code(error)}. See what works with:"
-                " bulk-user-deletion doctor"
-            ) from None
-        except (BotoCoreError, BulkUserDeletionError, NoStackError) as error:
-            raise click.ClickException(str(error)) from None
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="bulk-user-deletion")
-@click.option(
-    "--stack-name",
-    envvar="BULK_USER_DELETION_STACK",
-    default="bulk-user-deletion",
-    show_default=True,
-    show_envvar=True,
-    help="The deployed stack.",
+@click.group(
+    cls=Program,
+    params=target_options(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("--profile", help="Profile of the AWS configuration.")
-@click.option("--region", help="Region of the stack.")
-@click.pass_context
-def main(context: click.Context, stack_name: str, profile: str | None, region: str | None) -> None:
+@click.version_option(package_name="bulk-user-deletion")
+def main() -> None:
     """Delete or disable leavers of a Metric Insights portal: preview, read, apply.
 
-    Exit status: 0 it succeeded; 1 it ended otherwise; 2 it was refused before anybody was touched.
+    \b
+    Exit status:
+      0    it succeeded
+      1    it ended otherwise: the report of the run, or what is printed, says how
+      2    it was refused, and nobody was touched
+      3    this command could not do its work: AWS, the network or the disk failed
+      64   the command line is wrong
+      130  interrupted with Ctrl-C: what was started goes on
     """
-    if profile or region:
-        boto3.setup_default_session(profile_name=profile, region_name=region)
-    context.obj = stack_name
 
 
 @main.command()
@@ -151,31 +118,31 @@ def preview(
 def check(file: Path, as_json: bool) -> None:
     """Read FILE here, without AWS: who is named in it, or why it would be refused.
 
-    Whether the portal knows them, a preview says.
+    A preview says whether the portal knows them.
     """
     console = make_console(as_json=as_json)
     found = check_file(file, today=datetime.now(UTC).date())
     if found.refusal:
-        console.print(shown(found.refusal), soft_wrap=True)
+        say(console, shown(found.refusal))
     else:
-        table = make_table("line", *COLUMNS.values())
-        for entry in found.entries[:_SHOWN]:
-            cells = (str(entry.line), *(getattr(entry, name) for name in COLUMNS))
-            table.add_row(*map(shown, cells))
-        console.print(table)
+        rows = [
+            (str(entry.line), *(getattr(entry, name) for name in COLUMNS))
+            for entry in found.entries[:_SHOWN]
+        ]
+        print_rows(console, ("line", *COLUMNS.values()), rows)
         if len(found.entries) > _SHOWN:
             console.print(f"These are the first {_SHOWN}; --json has all of them.")
         by = "; ".join(f"{number} by {columns}" for columns, number in found.by.items())
-        console.print(
-            shown(f"{found.file} names {len(found.entries)} {_entries(found.entries)}: {by}.")
+        say(
+            console,
+            shown(f"{found.file} names {len(found.entries)} {_entries(found.entries)}: {by}."),
         )
     for doubt in found.doubts:
-        said = f"[yellow]Refused when nobody watches:[/yellow] {shown(doubt)}"
-        console.print(said, soft_wrap=True)
+        say(console, f"[yellow]Refused when nobody watches:[/yellow] {shown(doubt)}")
     for note in found.notes:
-        console.print(f"[yellow]Note:[/yellow] {shown(note)}", soft_wrap=True)
+        say(console, f"[yellow]Note:[/yellow] {shown(note)}")
     if as_json:
-        click.echo(json.dumps(found.as_json()))
+        print_json(found.as_json())
     raise SystemExit(REFUSED if found.refusal else SUCCEEDED)
 
 
@@ -187,19 +154,12 @@ def plan(stack_name: str, run_id: str, as_json: bool) -> None:
     """Show a run's plan: its figures, and what is to become of each entry."""
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     found, digest, _ = sealed_plan(deployment, run_id)
-    show_plan(found, console=console, users=len(found.users))
-    table = make_table("line", "entry", "user id", "username", "e-mail", "outcome", "reason")
-    for planned in found.entries:
-        user = planned.user
-        who = (user.user_id, user.username, user.email) if user else ("", "", "")
-        reason = f"{planned.reason} {planned.warning}".strip()
-        cells = (str(planned.entry.line), planned.entry.text, *who, planned.outcome.value, reason)
-        table.add_row(*map(shown, cells))
-    console.print(table)
+    show_plan(found, console=console)
     if as_json:
-        counts = {"entries": len(found.entries), "users": len(found.users)}
-        line = {"run_id": found.run_id, "sha256": digest, **counts, "refusal": found.refusal}
-        click.echo(json.dumps(line))
+        print_json(_plan_as_json(found, digest))
+        return
+    names = ("line", "entry", "user id", "username", "e-mail", "outcome", "reason")
+    print_rows(console, names, map(_cells, found.entries))
 
 
 @main.command()
@@ -219,20 +179,30 @@ def apply(
 ) -> None:
     """Delete, disable or enable exactly the users of a preview's plan, once.
 
-    The plan's figures are shown, and the number of users has to be typed.
+    What it would do today is shown, and the number of users has to be typed. What would be refused
+    is refused before that.
     """
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     found, digest, run = sealed_plan(deployment, run_id)
-    show_plan(found, console=console, users=len(found.users))
-    if found.refusal or found.mode is not Mode.PREVIEW or not run.plan_sha256:
-        refuse("This is no plan that may be applied. Start a new preview, and apply that one.")
+    if found.mode is not Mode.PREVIEW:
+        refuse(
+            f"Run {run.run_id} is no preview: its plan was applied. To do what it left open:"
+            f" bulk-user-deletion resume {run.run_id}"
+        )
+    if found.refusal or not run.plan_sha256:
+        refuse(
+            f"This plan may not be applied. {found.refusal}".strip()
+            + " Then start a new preview, and apply that one."
+        )
     if digest != run.plan_sha256:
         refuse("This plan was edited since its preview. Find out who did, then preview again.")
-    confirm(len(found.users), found.action, found.grace_days, yes)
+    today = applied_today(deployment, SealedPlan(run.run_id, run.plan_sha256))
+    show_today(today, console)
+    confirm(today.users, found.action, found.grace_days, yes)
     arn = deployment.start(
         {
             "mode": "apply",
-            "plan": {"run_id": run_id, "sha256": run.plan_sha256},
+            "plan": {"run_id": run.run_id, "sha256": run.plan_sha256},
             "reason": reason or found.reason,
             "requested_by": requested_by,
         }
@@ -257,254 +227,74 @@ def resume(
 ) -> None:
     """Do what a run left open: its failed, unknown and not attempted users.
 
-    The figures are shown, and the number of users has to be typed.
+    What it would do today is shown, and the number of users has to be typed. What would be refused
+    is refused before that.
     """
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
-    run_id = deployment.ledger.runs.id_of(run_id)
-    found, _, _ = sealed_plan(deployment, run_id)
-    final = {row.user_id for row in deployment.ledger.users.read_all(run_id) if row.is_final}
-    still_open = [user for user in found.users if user.user_id not in final]
-    show_plan(found, console=console, users=len(still_open))
-    if found.mode is not Mode.APPLY or not still_open:
-        refuse(f"Run {run_id} left nobody open: there is nothing to resume.")
-    confirm(len(still_open), found.action, found.grace_days, yes)
+    run_id = run_of(deployment, run_id).run_id
+    today = resumed_today(deployment, run_id)
+    show_today(today, console)
+    confirm(today.users, today.plan.action, today.plan.grace_days, yes)
     arn = deployment.start(
         {"mode": "apply", "resume": run_id, "reason": reason, "requested_by": requested_by}
     )
     raise SystemExit(follow(deployment, arn, console, as_json=as_json).exit_status)
 
 
-@main.command()
-@click.argument("run_id")
-@click.option("--watch", "watching", is_flag=True, help="Follow it to its end.")
-@as_json_option
-@click.pass_obj
-def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
-    """Say how a run stands, or how it ended."""
-    console, deployment = make_console(as_json=as_json), Deployment(stack_name)
-    if quiet := quiet_sentence(deployment.ledger.portal.pace(), now=time.time()):
-        console.print(quiet, soft_wrap=True)
-    if behind := deployment.waits_for(run_id):  # waiting to resume a run, perhaps
-        if watching:
-            arn = deployment.execution_arn(run_id)
-            raise SystemExit(follow(deployment, arn, console, as_json=as_json).exit_status)
-        console.print(f"{run_id}: waits for {awaited(behind)}", soft_wrap=True)
-        if as_json:
-            opens_at = iso(behind.opens_at) if behind.opens_at else ""
-            waiting = {"status": "WAITING", "waits_for": behind.run_id, "opens_at": opens_at}
-            click.echo(json.dumps({"run_id": run_id, **waiting}))
-        return
-    run = run_of(deployment, run_id)
-    execution = deployment.execution(run.execution_arn)
-    if execution and execution.is_running and watching:
-        followed = follow(deployment, run.execution_arn, console, as_json=as_json)
-        raise SystemExit(followed.exit_status)
-    if execution is None:
-        end = ended(deployment, run.run_id)
-    else:
-        end = None if execution.is_running else reported(deployment, execution)
-    if end:
-        raise SystemExit(print_end(end, deployment, console=console, as_json=as_json))
-    outcomes = {
-        name: number
-        for name, number in _outcomes(deployment, run.run_id).items()
-        if run.mode is Mode.APPLY
+def _cells(planned: PlannedEntry) -> tuple[str, ...]:
+    user = planned.user
+    who = (user.user_id, user.username, user.email) if user else ("", "", "")
+    reason = f"{planned.reason} {planned.warning}".strip()
+    return (str(planned.entry.line), planned.entry.text, *who, planned.outcome.value, reason)
+
+
+def _plan_as_json(plan: Plan, digest: str) -> dict[str, Any]:
+    """Return a plan with all its entries, as scripts are told."""
+    return {
+        "run_id": plan.run_id,
+        "sha256": digest,
+        "created_at": iso(plan.created_at),
+        "portal_url": plan.portal_url,
+        "mode": plan.mode,
+        "action": plan.action,
+        "grace_days": plan.grace_days,
+        "source": plan.source,
+        "reason": plan.reason,
+        "requested_by": plan.requested_by,
+        "portal_users": plan.portal_users,
+        "enabled_users": plan.enabled_users,
+        "distinct": plan.distinct,
+        "last_day": plan.last_day,
+        "users": len(plan.users),
+        "limits": asdict(plan.limits),
+        "estimate": asdict(plan.estimate),
+        "warnings": plan.warnings,
+        "refusal": plan.refusal,
+        "entries": [
+            {
+                "line": planned.entry.line,
+                "entry": planned.entry.text,
+                "user_id": planned.user.user_id if planned.user else "",
+                "username": planned.user.username if planned.user else "",
+                "email": planned.user.email if planned.user else "",
+                "outcome": planned.outcome,
+                "reason_kind": planned.reason_kind,
+                "reason": planned.reason,
+                "warning": planned.warning,
+            }
+            for planned in plan.entries
+        ],
     }
-    planned = deployment.bucket.read_plan(run.run_id)
-    standing = execution.status if execution else "ENDED WITHOUT A REPORT"
-    source = shown(run.source)
-    said = f"{run.run_id}: {standing}, {run.mode} of {source}, to {to_do(run.action)}"
-    console.print(said, soft_wrap=True)
-    if planned:
-        done = sum(outcomes.values())
-        console.print(f"{done} of {len(planned.users)} users done, {run.renewals} token renewals")
-    for name, number in outcomes.items():
-        console.print(f"{number:>7}  {name}")
-    if run.stop:
-        console.print(shown(f"Stopped by {run.stop.by}: {run.stop.reason}"), soft_wrap=True)
-    if as_json:
-        users = len(planned.users) if planned else None
-        line = {"run_id": run.run_id, "status": standing, "action": run.action, "users": users}
-        click.echo(json.dumps({**line, "outcomes": outcomes}))
-
-
-@main.command()
-@click.argument("run_id", required=False, default="")
-@click.option("--portal", is_flag=True, help="Every run on the portal, until it is lifted.")
-@click.option("--lift", is_flag=True, help="Take the stop back, of RUN_ID or of the portal.")
-@click.option("--reason", required=True, help="Why. The report of a stopped run says it.")
-@click.option(
-    "--by",
-    default=getpass.getuser,
-    show_default="your user name",
-    help="Who; the report says that too.",
-)
-@click.pass_obj
-def stop(stack_name: str, run_id: str, portal: bool, lift: bool, reason: str, by: str) -> None:
-    """Stop a run before its next user."""
-    if bool(run_id) == portal and not (lift and not run_id):
-        raise click.UsageError("Name a run, or --portal.")
-    deployment = Deployment(stack_name)
-    order = {"reason": reason, "by": by}
-    if run_id:
-        order["run_id"] = deployment.ledger.runs.id_of(run_id)
-    give_order(deployment, {"lift" if lift else "stop": order}, kind="stop")
-
-
-@main.command("end-quiet")
-@click.option("--reason", required=True, help="Why; it stands in the order's execution.")
-@click.option(
-    "--by", default=getpass.getuser, show_default="your user name", help="Who; that does too."
-)
-@click.pass_obj
-def end_quiet(stack_name: str, reason: str, by: str) -> None:
-    """Call the portal again before the time that it asked to be left alone is over."""
-    give_order(
-        Deployment(stack_name), {"end_quiet": {"reason": reason, "by": by}}, kind="end-quiet"
-    )
-
-
-@main.command("accept-guard")
-@click.argument("users", type=click.IntRange(min=1))
-@click.option("--reason", required=True, help="Why; the ledger keeps it.")
-@click.option(
-    "--by", default=getpass.getuser, show_default="your user name", help="Who; it keeps that too."
-)
-@click.pass_obj
-def accept_guard(stack_name: str, users: int, reason: str, by: str) -> None:
-    """Accept that the guard keeps only USERS users now.
-
-    USERS is the number in the refusal: check first that these really are all.
-    """
-    order = {"users": users, "reason": reason, "by": by}
-    give_order(Deployment(stack_name), {"accept_guard": order}, kind="accept-guard")
-
-
-@main.command()
-@click.argument("run_id")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("out"),
-    show_default=True,
-    help="Where the files are copied.",
-)
-@as_json_option
-@click.pass_obj
-def report(stack_name: str, run_id: str, out: Path, as_json: bool) -> None:
-    """Copy a run's report (HTML, JSON, CSV), and say how it ended."""
-    console, deployment = make_console(as_json=as_json), Deployment(stack_name)
-    end = ended(deployment, run_id)
-    if end is None or not copy_reports(deployment, end.run_id, out):
-        raise click.ClickException(
-            f"Run {run_id} has no report yet. See how it stands: bulk-user-deletion status {run_id}"
-        )
-    print_end(end, deployment, console=console, as_json=as_json, out=out)
-
-
-@main.command()
-@as_json_option
-@click.pass_obj
-def runs(stack_name: str, as_json: bool) -> None:
-    """List the last runs, the newest first."""
-    console, deployment = make_console(as_json=as_json), Deployment(stack_name)
-    table = make_table("run", "started (UTC)", "status", "mode", "started by", "source")
-    lines = []
-    for arn in deployment.executions():
-        name = arn.rpartition(":")[2]
-        run = deployment.ledger.runs.read(name)
-        execution = deployment.execution(arn)
-        if run is None or execution is None:  # an order, a refused request, a resuming execution
-            continue
-        end = None if execution.is_running else ended(deployment, name)
-        standing = end.status if end else execution.status
-        line = {
-            "run_id": name,
-            "started_at": iso(run.started_at),
-            "status": standing,
-            "mode": str(run.mode),
-            "trigger": run.trigger,
-            "source": run.source,
-        }
-        lines.append({**line, "action": run.action})
-        line["started_at"] = moment(line["started_at"])
-        line["mode"] = f"{run.mode}, {verb(run.action)}"
-        table.add_row(*map(shown, line.values()))
-        if len(lines) == _LISTED:
-            break
-    console.print(table if lines else "There was no run yet.")
-    if as_json:
-        click.echo(json.dumps({"runs": lines}))
-
-
-@main.command()
-@click.option(
-    "--try-disabling",
-    "test_account",
-    metavar="USER-ID",
-    help="Disable this user, and enable them again: an enabled TEST ACCOUNT of the portal, nobody's"
-    " own. Shows whether the portal's PUT does what is assumed of it.",
-)
-@click.option(
-    "--yes-disable",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="For scripts, with --try-disabling: 1, the number of users to disable.",
-)
-@as_json_option
-@click.pass_obj
-def doctor(
-    stack_name: str, test_account: str | None, yes_disable: int | None, as_json: bool
-) -> None:
-    """Say what works, what does not, and how to fix it.
-
-    Nobody is touched, unless you name a test account to try disabling on.
-    """
-    if test_account and not is_user_id(test_account):
-        raise click.UsageError("--try-disabling takes a user id: a name may be another user's.")
-    console = make_console(as_json=as_json)
-    found: list[Finding] = []
-    marks = {State.WELL: "[green]✓[/green]", State.WRONG: "[red]✗[/red]", State.UNKNOWN: "?"}
-    deployment = Deployment(stack_name)
-
-    def show(finding: Finding) -> None:
-        found.append(finding)
-        said = shown(finding.said)
-        console.print(f" {marks[finding.state]} {finding.what:<22}  {said}", soft_wrap=True)
-        if finding.state is State.WRONG and finding.fix:
-            console.print(f"   {'':<22}  → {shown(finding.fix)}", soft_wrap=True)
-
-    def watch_quietly(arn: str) -> Execution:
-        return wait(deployment, arn)
-
-    for finding in findings(stack_name, watch_quietly):
-        show(finding)
-    if test_account:
-        said = (
-            f"\nUser {test_account} will be disabled, and enabled again: name a test account only."
-        )
-        console.print(said, soft_wrap=True)
-        confirm(1, Action.DISABLE, 0, {"yes_disable": yes_disable})
-        for finding in Trial(deployment, test_account, watch_quietly).findings():
-            show(finding)
-    wrong = [finding.what for finding in found if finding.state is State.WRONG]
-    console.print(f"\nWrong: {', '.join(wrong)}." if wrong else "\nNothing is wrong.")
-    if as_json:
-        click.echo(json.dumps({finding.what: finding.state for finding in found}))
-    raise SystemExit(ENDED_OTHERWISE if wrong else SUCCEEDED)
 
 
 def _entries(found: Sized) -> str:
     return "entry" if len(found) == 1 else "entries"
 
 
-def _outcomes(deployment: Deployment, run_id: str) -> dict[str, int]:
-    outcomes: dict[str, int] = {}
-    for row in deployment.ledger.users.read_all(run_id):
-        if row.state is UserState.DONE and row.outcome:
-            outcomes[row.outcome.value] = outcomes.get(row.outcome.value, 0) + 1
-    return outcomes
-
-
-for _command in (due, withdraw, enable, roster, watch):
+for _command in (
+    *(status, report, runs),
+    *(stop, end_quiet, accept_guard),
+    *(due, withdraw, enable, roster, watch),
+):
     main.add_command(_command)
+main.add_command(doctor, signs_in=False)

@@ -1,23 +1,39 @@
-"""What the commands share: options, tables, waiting for executions, confirmations."""
+"""What the commands share: options, waiting for executions, confirmations."""
 
 import getpass
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
-from rich.table import Table
 
+from bulk_user_deletion.errors import OrderRefused, RequestRefused
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.runs import RunRow
 from bulk_user_deletion_cli.deployment import Deployment, Execution
-from bulk_user_deletion_cli.runs import REFUSED, SUCCEEDED, Ended, ended_by, print_end, shown, watch
-from bulk_user_deletion_cli.wording import to_do, verb, yes_option
+from bulk_user_deletion_cli.exits import SUCCEEDED, EndedOtherwise, Refusal, refuse
+from bulk_user_deletion_cli.runs import (
+    Ended,
+    about_plan,
+    ended_by,
+    print_end,
+    show_doubts,
+    show_rows,
+    watch,
+)
+from bulk_user_deletion_cli.terminal import make_console, say, shown
+from bulk_user_deletion_cli.today import Today
+from bulk_user_deletion_cli.wording import count_users, to_do, undone_by, verb, yes_option
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON line last.")
+as_json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON document on standard output, errors too; all else on standard error.",
+)
 
 
 def who_and_why(command: _Command) -> _Command:
@@ -26,9 +42,9 @@ def who_and_why(command: _Command) -> _Command:
         "--requested-by",
         default=getpass.getuser,
         show_default="your user name",
-        help="Who wants it; stands in the report of what is planned.",
+        help="Who wants it; the report names them.",
     )
-    why = click.option("--reason", default="", help="Why, such as a ticket; stands there too.")
+    why = click.option("--reason", default="", help="Why, such as a ticket; the report gives it.")
     return why(by(command))
 
 
@@ -52,22 +68,6 @@ def yes_options(*actions: Action) -> Callable[[_Command], _Command]:
     return add
 
 
-def make_console(*, as_json: bool) -> Console:
-    """Return the console for people: standard error where a script reads standard output."""
-    return Console(stderr=as_json, highlight=False)
-
-
-def make_table(*names: str, whole: int = 1) -> Table:
-    """Return a table whose first columns are never cut, because other commands take them as input.
-
-    `whole` is how many these are.
-    """
-    table = Table(box=None)
-    for number, name in enumerate(names):
-        table.add_column(name, no_wrap=number < whole, overflow="fold")
-    return table
-
-
 def follow(deployment: Deployment, arn: str, console: Console, *, as_json: bool) -> Ended:
     """Watch a run until it ends, and print how it ended."""
     end = ended_by(deployment, watch(deployment, arn, console))
@@ -81,31 +81,54 @@ def print_next_steps(end: Ended, console: Console) -> None:
         return
     action = Action(end.report.get("action", Action.DELETE))
     what = to_do(action, end.report.get("grace_days", 0))
-    console.print(f"See who: bulk-user-deletion plan {end.run_id}", soft_wrap=True)
+    say(console, f"See who: bulk-user-deletion plan {end.run_id}")
     if end.report.get("counts", {}).get(action.would):
-        said = f"To {what}, apply it: bulk-user-deletion apply {end.run_id}"
-        console.print(said, soft_wrap=True)
+        say(console, f"To {what}, apply it: bulk-user-deletion apply {end.run_id}")
 
 
 def wait(deployment: Deployment, arn: str) -> Execution:
-    """Wait for an execution to end, without printing anything."""
-    return watch(deployment, arn, Console(quiet=True))
+    """Wait for an execution that is no run to end, without printing anything."""
+    return watch(deployment, arn, Console(quiet=True), is_run=False)
 
 
-def give_order(deployment: Deployment, order: dict[str, Any], *, kind: str) -> None:
-    """Send an order and print what was done; exit if it was refused."""
+def give_order(
+    deployment: Deployment, order: dict[str, Any], *, kind: str, as_json: bool
+) -> dict[str, Any]:
+    """Send an order and print what was done; return it as scripts are told.
+
+    Raises:
+        Refusal: it was refused, and nothing was changed.
+        EndedOtherwise: nobody can say; the message says how to look.
+    """
     execution = wait(deployment, deployment.start(order, kind=kind))
-    if not execution.succeeded:
-        refuse(execution.cause.partition(" Report: ")[0])
-    make_console(as_json=False).print(shown(execution.nothing_because), soft_wrap=True)
+    if execution.succeeded:
+        say(make_console(as_json=as_json), shown(execution.nothing_because))
+        return {"said": execution.nothing_because, "execution": execution.name}
+    said = execution.cause.partition(" Report: ")[0]
+    if execution.error in {RequestRefused.__name__, OrderRefused.__name__}:
+        raise Refusal(said)
+    raise EndedOtherwise(
+        f"{execution.name} ended {execution.status}. {said} Nobody can say here whether it was"
+        " carried out: send it again.",
+        execution=execution.name,
+    )
 
 
 def run_of(deployment: Deployment, name: str) -> RunRow:
-    """Return the row of a run, or of the run that an execution of this name resumed."""
+    """Return the row of a run, or of the run that an execution of this name resumed.
+
+    Raises:
+        Refusal: there is none.
+    """
     run = deployment.ledger.runs.read(deployment.ledger.runs.id_of(name))
     if run is None:
-        raise click.ClickException(f"There is no run {name}. List them: bulk-user-deletion runs")
+        raise no_run(name)
     return run
+
+
+def no_run(name: str) -> Refusal:
+    """Return the error about a run that nobody knows."""
+    return Refusal(f"There is no run {name}. List them: bulk-user-deletion runs")
 
 
 def sealed_plan(deployment: Deployment, run_id: str) -> tuple[Plan, str, RunRow]:
@@ -113,16 +136,33 @@ def sealed_plan(deployment: Deployment, run_id: str) -> tuple[Plan, str, RunRow]
     run = run_of(deployment, run_id)
     sealed = deployment.bucket.read_sealed(run.run_id)
     if sealed is None:
-        raise click.ClickException(
-            f"Run {run_id} has no plan. See why: bulk-user-deletion status {run_id}"
-        )
+        raise Refusal(f"Run {run_id} has no plan. See why: bulk-user-deletion status {run_id}")
     return (*sealed, run)
 
 
-def confirm(users: int, action: Action, grace_days: int, given: dict[str, int | None]) -> None:
+def show_today(today: Today, console: Console) -> None:
+    """Print what a person decides by: what the plan is, and what it would do today."""
+    show_rows(about_plan(today.plan), console)
+    show_doubts(today.plan, console)
+    console.print()
+    show_rows(today.rows(), console)
+
+
+def confirm(
+    users: int,
+    action: Action,
+    grace_days: int,
+    given: dict[str, int | None],
+    *,
+    last_words: str = "",
+) -> None:
     """Continue only if the number of users was typed, or given with the action's own option.
 
-    `given` are the values of `yes_options`, by parameter name.
+    `given` are the values of `yes_options`, by parameter name. `last_words` are printed right above
+    the prompt, by default whether it can be undone.
+
+    Raises:
+        Refusal: another number was typed or given, or none.
     """
     what, option = to_do(action, grace_days), yes_option(action)
     if not users:
@@ -131,24 +171,19 @@ def confirm(users: int, action: Action, grace_days: int, given: dict[str, int | 
     if others := [name for name, number in given.items() if number is not None and name != own]:
         wrong = others[0].replace("_", "-")
         refuse(
-            f"--{wrong} is not for this plan, which has {_count(users)} to {what}. Nothing was"
+            f"--{wrong} is not for this plan, which has {count_users(users)} to {what}. Nothing was"
             f" started. In scripts: {option} {users}"
         )
     typed = given.get(own)
     if typed is None:
+        say(make_console(as_json=True), f"\n{last_words or undone_by(action)}")
         try:
             typed = click.prompt(f"Type the number of users to {what}", type=int, err=True)
         except click.Abort:
-            refuse(f"\nThe number was not typed: nothing was started. In scripts: {option} {users}")
+            click.echo(err=True)  # the prompt stands in an open line
+            refuse(f"The number was not typed: nothing was started. In scripts: {option} {users}")
     if typed != users:
-        refuse(f"That is not the number: there are {_count(users)} to {what}. Nothing was started.")
-
-
-def refuse(why: str) -> NoReturn:
-    """Say why nothing is done, and exit."""
-    click.echo(why, err=True)
-    raise SystemExit(REFUSED)
-
-
-def _count(users: int) -> str:
-    return "1 user" if users == 1 else f"{users} users"
+        refuse(
+            f"That is not the number: there are {count_users(users)} to {what}. Nothing was"
+            " started."
+        )

@@ -9,10 +9,10 @@ from bulk_user_deletion_cli.deployment import Deployment
 from bulk_user_deletion_cli.parts import (
     as_json_option,
     follow,
-    make_console,
     print_next_steps,
     who_and_why,
 )
+from bulk_user_deletion_cli.terminal import make_console
 
 
 @click.command()
@@ -38,10 +38,12 @@ def roster(
     requested_by: str,
     as_json: bool,
 ) -> None:
-    """Say who has left: whoever an earlier roster named and this one does not. Nobody is touched.
+    """Say who has left: users whom an earlier roster named and this one does not.
+
+    Nobody is touched.
 
     FILE is a list of everybody who stays, as it may be dropped under roster/. The first one is the
-    baseline. Applying the plan disables whoever has left.
+    baseline. Applying the plan disables those who have left.
     """
     if bool(file) == bool(dataset):
         raise click.UsageError("Name exactly one of FILE and --dataset.")

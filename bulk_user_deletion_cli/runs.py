@@ -8,32 +8,37 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import click
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.markup import escape
 
+from bulk_user_deletion.errors import BulkUserDeletionError
 from bulk_user_deletion.models.actions import Action
-from bulk_user_deletion.models.plans import Plan
-from bulk_user_deletion.models.runs import Pace, RunStatus
+from bulk_user_deletion.models.plans import Estimate, Plan
+from bulk_user_deletion.models.runs import Limits, Pace, RunStatus
 from bulk_user_deletion.rules.reporting import iso
-from bulk_user_deletion.rules.text import showable
 from bulk_user_deletion_cli.deployment import Deployment, Execution
-from bulk_user_deletion_cli.display import Display
-from bulk_user_deletion_cli.wording import days
-
-SUCCEEDED, ENDED_OTHERWISE, REFUSED = 0, 1, 2
+from bulk_user_deletion_cli.display import Display, renewals
+from bulk_user_deletion_cli.exits import (
+    ENDED_OTHERWISE,
+    REFUSED,
+    SUCCEEDED,
+    Failure,
+    Interrupted,
+    sentence_of,
+)
+from bulk_user_deletion_cli.terminal import print_json, say, shown
+from bulk_user_deletion_cli.wording import count_users, days, moment
 
 # Short runs are polled often; long ones less often, which saves calls to AWS.
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.3, 10.0
 
 
-def shown(text: str) -> str:
-    """Return text from outside in a form that the console prints unchanged."""
-    return escape(showable(text))
+def watch(deployment: Deployment, arn: str, console: Console, *, is_run: bool = True) -> Execution:
+    """Show the progress of an execution until it ends; return it then.
 
-
-def watch(deployment: Deployment, arn: str, console: Console) -> Execution:
-    """Show a run's progress until its execution ends; return the ended execution."""
+    Raises:
+        Failure, Interrupted: we do not see it any more; it goes on, and the message says so.
+    """
     name = arn.rpartition(":")[2]
     poll = _FIRST_POLL_SECONDS
     try:
@@ -42,18 +47,29 @@ def watch(deployment: Deployment, arn: str, console: Console) -> Execution:
                 execution = deployment.execution(arn)
                 display.update()
                 if execution is None:
-                    raise click.ClickException(f"Step Functions has no record of {arn}.")
+                    raise Failure(f"Step Functions has no record of {arn}.", run_id=name)
                 if not execution.is_running:
                     return execution
                 time.sleep(poll)
                 poll = min(poll * 1.1, _LONGEST_POLL_SECONDS)
     except KeyboardInterrupt:
-        console.print(
-            f"The run goes on without this terminal. Watch it again: bulk-user-deletion status"
-            f" {name} --watch. Stop it: bulk-user-deletion stop {name} --reason WHY",
-            soft_wrap=True,
+        raise Interrupted(f"Interrupted. {_goes_on(name, is_run=is_run)}", run_id=name) from None
+    except (BotoCoreError, BulkUserDeletionError, ClientError, OSError) as error:
+        raise Failure(
+            f"{sentence_of(error)}\n{_goes_on(name, is_run=is_run)}", run_id=name
+        ) from None
+
+
+def _goes_on(name: str, *, is_run: bool) -> str:
+    if not is_run:
+        return (
+            f"{name} is carried out without this terminal. See what came of it:"
+            f" bulk-user-deletion status {name}"
         )
-        raise SystemExit(ENDED_OTHERWISE) from None
+    return (
+        f"The run goes on without this terminal. Watch it again: bulk-user-deletion status {name}"
+        f" --watch. Stop it: bulk-user-deletion stop {name} --reason WHY"
+    )
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,19 @@ class Ended:
         # The status may also be that of an execution, such as ABORTED.
         is_success = any(self.status == status for status in RunStatus if status.is_success)
         return SUCCEEDED if is_success else ENDED_OTHERWISE
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what scripts are told; the rows are in report.json."""
+        return {
+            "run_id": self.run_id,
+            "status": self.status,
+            "sentence": self.sentence,
+            "action": self.report.get("action", ""),
+            "requested": self.report.get("requested", 0),
+            "outcomes": dict(self.report.get("counts", {})),
+            "warnings": list(self.report.get("warnings", [])),
+            "exit_status": self.exit_status,
+        }
 
 
 def ended(deployment: Deployment, name: str) -> Ended | None:
@@ -108,25 +137,19 @@ def print_end(
     paths = copy_reports(deployment, end.run_id, out) if out else {}
     report = end.report
     counts: dict[str, int] = dict(report.get("counts", {}))
-    console.print(f"\n[bold]{end.status}[/bold]: {shown(end.sentence)}", soft_wrap=True)
+    say(console, f"\n[bold]{end.status}[/bold]: {shown(end.sentence)}")
     for name, number in counts.items():
         console.print(f"{number:>7}  {name}")
-    if report:
-        console.print(f"{report['requested']:>7}  requested, {report['renewals']} token renewals")
+    if report.get("requested"):
+        console.print(f"{report['requested']:>7}  requested, {renewals(report['renewals'])}")
     for warning in report.get("warnings", []):
-        console.print(f"[yellow]Note:[/yellow] {shown(warning)}", soft_wrap=True)
+        say(console, f"[yellow]Note:[/yellow] {shown(warning)}", indent=6)
     for path in paths.values():
-        console.print(f"Report: {path}", soft_wrap=True)
+        console.print(f"Report: {shown(path)}", soft_wrap=True)
     if report and not paths:
-        console.print(f"Report: bulk-user-deletion report {end.run_id}", soft_wrap=True)
+        say(console, f"Report: bulk-user-deletion report {end.run_id}")
     if as_json:
-        line = {
-            "run_id": end.run_id,
-            "status": end.status,
-            "outcomes": counts,
-            **({"reports": paths} if out else {}),
-        }
-        click.echo(json.dumps(line))
+        print_json(end.as_json() | ({"reports": paths} if out else {}))
     return end.exit_status
 
 
@@ -138,45 +161,88 @@ def quiet_sentence(pace: Pace, *, now: float) -> str:
 
 
 def copy_reports(deployment: Deployment, run_id: str, out: Path) -> dict[str, str]:
-    """Copy a run's reports to a folder; return their paths by suffix."""
+    """Copy a run's reports to a folder, each wholly or not at all; return their paths by suffix.
+
+    Raises:
+        OSError: the folder cannot be written to, or the disk is full.
+    """
     paths = {}
     for suffix in ("html", "json", "csv"):
         if content := deployment.bucket.read_report(run_id, suffix):
             path = out / run_id / f"report.{suffix}"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            part = path.with_suffix(f".{suffix}.part")
+            try:
+                part.write_bytes(content)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
             paths[suffix] = str(path)
     return paths
 
 
-def show_plan(plan: Plan, *, console: Console, users: int) -> None:
-    """Print a plan's figures; `users` is how many users would be changed now."""
-    limits, estimate = plan.limits, plan.estimate
+def show_plan(plan: Plan, *, console: Console) -> None:
+    """Print a plan's figures, as they were when it was made."""
+    users, limits = len(plan.users), plan.limits
     of, kind = plan.portal_users, "users"
     if not plan.action.deletes:
         of, kind = plan.enabled_users, "enabled users"
     share = 100 * users / of if of else 0
-    rows = {
-        "Plan of run": plan.run_id,
-        "Source": plan.source,
-        "Reason": plan.reason or "not said",
-        "Requested by": plan.requested_by or "not said",
-        "Entries": f"{len(plan.entries)}, {plan.distinct} of them different",
-        f"To be {plan.action.done}": f"{users} users, {share:.1f} % of the portal's {of} {kind}",
-        "Limits": f"{limits.max_users} users and {limits.max_percent:g} % per run,"
-        f" {limits.max_users_per_day} and {limits.max_percent_per_day:g} % per day"
-        f" ({plan.last_day} in the last 24 hours)",
-        "Pace": f"{limits.canary_users} first, one by one; {limits.wait_seconds} s after each",
-        "Estimate": f"{estimate.seconds / 60:.0f} min, {estimate.usd:.2f} USD (modelled)",
-    }
+    show_rows(
+        {
+            **about_plan(plan),
+            f"To be {plan.action.done}": f"{count_users(users)}, {share:.1f} % of the portal's"
+            f" {of} {kind}",
+            "Limits": f"{count_users(limits.max_users)} and {limits.max_percent:g} % per run,"
+            f" {limits.max_users_per_day} and {limits.max_percent_per_day:g} % per day"
+            f" ({plan.last_day} in the 24 hours before)",
+            "Pace": pace_of(limits),
+            "Estimate": estimate_of(plan.estimate),
+        },
+        console,
+    )
+    show_doubts(plan, console)
+
+
+def about_plan(plan: Plan) -> dict[str, str]:
+    """Return what a plan is of, in words."""
+    later = {}
     if plan.action is Action.DISABLE_THEN_DELETE:
-        rows["Later"] = (
+        later["Later"] = (
             f"deleted {days(plan.grace_days)} after they were seen disabled, unless withdrawn:"
             " applying this plan approves both"
         )
-    for name, value in rows.items():
-        console.print(f"{name:>14}  {shown(value)}", soft_wrap=True)
+    return {
+        "Plan of run": plan.run_id,
+        "Made": f"{moment(iso(plan.created_at))} UTC",
+        "Portal": plan.portal_url,
+        "Source": plan.source,
+        "Reason": plan.reason or "not given",
+        "Requested by": plan.requested_by or "not given",
+        "Entries": f"{len(plan.entries)}, {plan.distinct} of them different",
+        **later,
+    }
+
+
+def pace_of(limits: Limits) -> str:
+    """Return how carefully a run goes on, in words."""
+    return f"{limits.canary_users} first, one by one; {limits.wait_seconds} s after each"
+
+
+def estimate_of(estimate: Estimate) -> str:
+    """Return what a plan will take, in words."""
+    return f"{-(-estimate.seconds // 60)} min, {estimate.usd:.2f} USD (modelled)"
+
+
+def show_doubts(plan: Plan, console: Console) -> None:
+    """Print a plan's warnings, and why it was refused."""
     for warning in plan.warnings:
-        console.print(f"[yellow]Note:[/yellow] {shown(warning)}", soft_wrap=True)
+        say(console, f"[yellow]Note:[/yellow] {shown(warning)}", indent=6)
     if plan.refusal:
-        console.print(f"[red]Refused:[/red] {shown(plan.refusal)}", soft_wrap=True)
+        say(console, f"[red]Refused:[/red] {shown(plan.refusal)}", indent=9)
+
+
+def show_rows(rows: Mapping[str, str], console: Console) -> None:
+    """Print figures with their names."""
+    for name, value in rows.items():
+        say(console, f"{name:>14}  {shown(value)}", indent=16)

@@ -21,6 +21,7 @@ from bulk_user_deletion.models.users import ReasonKind
 from bulk_user_deletion_cli.deployment import Deployment, Execution
 from bulk_user_deletion_cli.doctor import Finding, State
 from bulk_user_deletion_cli.runs import Ended, ended_by
+from bulk_user_deletion_cli.terminal import make_console, say
 
 _REASON = "a test of what the portal's PUT does, on a test account"
 
@@ -47,13 +48,16 @@ class Trial:
         """
         try:
             yield from self._findings()
-        except (BotoCoreError, BulkUserDeletionError, ClientError, SystemExit, KeyboardInterrupt):
+        except (
+            *(BotoCoreError, BulkUserDeletionError, ClientError, OSError),
+            *(click.ClickException, SystemExit, KeyboardInterrupt),
+        ):
             if self.is_disabled:
-                click.echo(
-                    f"\nThe test was cut off: user {self.user_id} may be disabled. When its run has"
-                    " ended (bulk-user-deletion runs): bulk-user-deletion enable"
+                say(
+                    make_console(as_json=True),
+                    f"\nThe test was cut off: user {self.user_id} may be disabled. See when its run"
+                    f" has ended: bulk-user-deletion runs\nThen: bulk-user-deletion enable"
                     f" {self.user_id}",
-                    err=True,
                 )
             raise
 

@@ -8,14 +8,15 @@ import click
 
 from bulk_user_deletion.models.requests import Check
 from bulk_user_deletion_cli.deployment import Deployment
-from bulk_user_deletion_cli.parts import as_json_option, make_console, make_table, wait
-from bulk_user_deletion_cli.runs import ENDED_OTHERWISE, shown
+from bulk_user_deletion_cli.exits import EndedOtherwise
+from bulk_user_deletion_cli.parts import as_json_option, wait
+from bulk_user_deletion_cli.terminal import make_console, print_json, print_rows, say, shown
 from bulk_user_deletion_cli.wording import moment
 
 _SHOWN = 1_000
 _NAMED = 20
 
-_ACCESS = {True: "enabled", False: "disabled", None: "not told"}
+_ACCESS = {True: "enabled", False: "disabled", None: "not known"}
 
 
 @click.command()
@@ -31,23 +32,22 @@ def watch(stack_name: str, as_json: bool) -> None:
     execution = wait(deployment, deployment.start({"check": Check.POPULATION}, kind="watch"))
     if not execution.succeeded:
         said = execution.cause.partition(" Report: ")[0]
-        click.echo(said or f"The watch ended {execution.status}.", err=True)
-        raise SystemExit(ENDED_OTHERWISE)
+        raise EndedOtherwise(
+            said or f"The watch ended {execution.status}.", execution=execution.name
+        )
     found = deployment.bucket.read_watch(execution.name)
-    table = make_table("user id", "is", "first seen (UTC)", "access", "same", "was", "by run")
-    for user in found["back"][:_SHOWN]:
-        table.add_row(*map(shown, cells(user)))
-    if found["back"]:
-        console.print(table)
-    if len(found["back"]) > _SHOWN:
-        console.print(f"These are the first {_SHOWN}; --json has all of them.")
-    console.print(shown(found["sentence"]), soft_wrap=True)
-    if kept := found["kept"]:
-        console.print(f"Back, and kept by a rule: {', '.join(kept[:_SHOWN])}.", soft_wrap=True)
-    for line in next_steps(found):
-        console.print(shown(line), soft_wrap=True)
     if as_json:
-        click.echo(json.dumps(found))
+        print_json(found)
+    elif found["back"]:
+        names = ("user id", "is", "first seen (UTC)", "access", "same", "was", "by run")
+        print_rows(console, names, map(cells, found["back"][:_SHOWN]))
+    if len(found["back"]) > _SHOWN:
+        say(console, f"These are the first {_SHOWN}; --json has all of them.")
+    say(console, shown(found["sentence"]))
+    if kept := found["kept"]:
+        say(console, f"Back, and kept by a rule: {', '.join(kept[:_SHOWN])}.")
+    for line in next_steps(found):
+        say(console, shown(line))
 
 
 def cells(user: Mapping[str, Any]) -> Sequence[str]:

@@ -46,6 +46,11 @@ def days(number: int) -> str:
     return "1 day" if number == 1 else f"{number} days"
 
 
+def count_users(number: int) -> str:
+    """Return a number of users."""
+    return "1 user" if number == 1 else f"{number} users"
+
+
 def moment(iso_time: str) -> str:
     """Return a time, or nothing, as tables show it: to the minute."""
     return iso_time[:16].replace("T", " ")
@@ -55,3 +60,23 @@ def yes_option(action: Action) -> str:
     """Return the option that stands for typing the number of users."""
     name = Action.DELETE if action is Action.DELETE_DUE else action
     return f"--yes-{name.value.replace('_', '-')}"
+
+
+def undone_by(action: Action) -> str:
+    """Return whether what a plan does can be undone, and how: the last words before a person types.
+
+    The commands are the ones of this program.
+    """
+    match action:
+        case Action.DELETE | Action.DELETE_DUE:
+            return "This cannot be undone."
+        case Action.DISABLE:
+            return "To undo this: bulk-user-deletion enable --run RUN-ID"
+        case Action.DISABLE_THEN_DELETE:
+            return (
+                "Deleting cannot be undone. Until then:\n"
+                "  to keep them: bulk-user-deletion withdraw --run RUN-ID --reason WHY\n"
+                "  to give them access back: bulk-user-deletion enable --run RUN-ID"
+            )
+        case Action.ENABLE:
+            return "To undo this, preview them again with --action disable."

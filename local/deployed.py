@@ -12,6 +12,7 @@ from typing import Any, Self
 import click
 from rich.console import Console
 
+from bulk_user_deletion.models.runs import Pace
 from bulk_user_deletion_cli.deployment import Deployment
 from local.demo import demo_portal
 from local.engine import DeployError, Engine, Stack
@@ -97,6 +98,8 @@ def deployed(
         aws = resources.enter_context(Engine(wait_scale=wait_scale))
         if simulator:
             simulator.clock = aws.now
+        if simulator:
+            parameters = {"WaitSeconds": scaled_seconds(wait_scale), **parameters}
         try:
             stack = aws.deploy(PROJECT, STACK_NAME, {"PortalUrl": portal.url, **parameters})
         except DeployError as error:
@@ -104,7 +107,20 @@ def deployed(
         took = time.monotonic() - started
         console.print(f"Emulated AWS: {aws.endpoint}, template.yaml deployed in {took:.1f} s.")
 
-        yield aws, connect(aws, stack, portal), request
+        deployment = connect(aws, stack, portal)
+        if simulator:
+            seconds = simulator.knobs.seconds_per_delete
+            deployment.ledger.portal.record_pace(Pace(seconds_per_delete=seconds), before=Pace())
+        yield aws, deployment, request
+
+
+def scaled_seconds(wait_scale: float) -> str:
+    """Return the simulated portal's WaitSeconds, whose times are all scaled.
+
+    With this and the pace of the simulator, a plan is estimated in the same time as its tokens
+    live: otherwise it warns of renewals that are only too many for the scaled clock.
+    """
+    return str(max(1, round(60 * wait_scale)))
 
 
 def connect(aws: Engine, stack: Stack, portal: PortalAccess) -> Deployment:

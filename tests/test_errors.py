@@ -52,6 +52,7 @@ def test_the_names_are_an_interface_of_the_state_machine() -> None:
     assert {error.__name__ for error in CLASSES if issubclass(error, PermanentError)} == {
         "PermanentError",
         "RequestRefused",
+        "OrderRefused",
         "PortalBusy",
         "CredentialsRefused",
         "TokenQuotaExceeded",

@@ -16,7 +16,7 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.report_page import report_page
 from bulk_user_deletion.reports import report_csv, report_json
 from bulk_user_deletion.rules.text import showable, showable_json
-from bulk_user_deletion_cli.runs import shown
+from bulk_user_deletion_cli.terminal import shown
 from tests.builders import a_report, a_report_row
 
 # Any text, and text full of what a terminal would obey.

@@ -45,7 +45,7 @@ def test_a_stack_whose_name_is_too_long_is_wrong(length: int, state: State, said
         (0.4, State.WELL, "within"),
         (-61, State.WRONG, "61 s ahead"),
         (400, State.WRONG, "400 s behind"),
-        (None, State.UNKNOWN, "not told"),
+        (None, State.UNKNOWN, "not known"),
     ],
 )
 def test_a_clock_may_be_off_by_a_minute(seconds: float | None, state: State, said: str) -> None:

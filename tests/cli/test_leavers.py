@@ -163,7 +163,10 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> StubDeployment:
     stub = StubDeployment([a_leaver(n, state) for n, state in enumerate(LeaverState, start=1)])
     monkeypatch.setattr(commands, "Deployment", lambda _: stub)
     execution = SimpleNamespace(
-        succeeded=True, status=ExecutionStatus.SUCCEEDED, nothing_because="What was done."
+        name="withdraw-1",
+        succeeded=True,
+        status=ExecutionStatus.SUCCEEDED,
+        nothing_because="What was done.",
     )
     monkeypatch.setattr(parts, "wait", lambda *_: execution)
     return stub
@@ -206,7 +209,7 @@ def test_either_users_or_a_run_are_named(
 ) -> None:
     result = run(name, *users, "--reason", "why")
 
-    assert result.exit_code == 2
+    assert result.exit_code == 64
     assert "Name user ids, or --run." in result.output
     assert not stub.started
 

@@ -2,6 +2,7 @@
 
 import io
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.users import Outcome
+from bulk_user_deletion_cli.exits import Refusal
 from bulk_user_deletion_cli.parts import confirm, print_next_steps
 from bulk_user_deletion_cli.runs import Ended, show_plan
 from bulk_user_deletion_cli.wording import REQUESTED, to_do, yes_option
@@ -34,14 +36,13 @@ def test_only_the_actions_own_option_with_the_right_number_confirms(
     if given_numbers == {parameter(action): users}:
         confirm(users, action, 30, given_options)
         return
-    with pytest.raises(SystemExit) as refused:
+    with pytest.raises(Refusal):
         confirm(users, action, 30, given_options)
-    assert refused.value.code == 2
 
 
 @given(actions)
 def test_nobody_is_left_is_no_number_to_confirm(action: Action) -> None:
-    with pytest.raises(SystemExit):
+    with pytest.raises(Refusal):
         confirm(0, action, 30, {})
 
 
@@ -64,7 +65,7 @@ def test_a_plan_is_shown_in_the_words_of_its_action(action: Action, days: int) -
     )
     text = io.StringIO()
 
-    show_plan(plan, console=Console(file=text, width=200), users=1)
+    show_plan(plan, console=Console(file=text, width=200))
 
     said = text.getvalue()
     assert f"To be {action.done}" in said
@@ -103,3 +104,43 @@ def test_there_is_nothing_to_apply_where_nobody_would_be_touched() -> None:
     print_next_steps(Ended("run-1", "PREVIEWED", "", report), Console(file=text, width=200))
 
     assert "apply" not in text.getvalue()
+
+
+@pytest.mark.parametrize("action", Action)
+def test_the_last_words_before_a_person_types_say_whether_it_can_be_undone(
+    action: Action, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("click.prompt", lambda *_, **__: 2)
+
+    confirm(2, action, 30, {})
+
+    last = capsys.readouterr().err.strip()
+    assert ("cannot be undone" in last) is (
+        action in {Action.DELETE, Action.DELETE_DUE, Action.DISABLE_THEN_DELETE}
+    )
+    assert ("enable --run RUN-ID" in last) is (
+        action in {Action.DISABLE, Action.DISABLE_THEN_DELETE}
+    )
+
+
+def test_a_script_that_gives_the_number_is_asked_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    confirm(2, Action.DELETE, 0, {"yes_delete": 2})
+
+    assert capsys.readouterr().err == ""
+
+
+def test_a_prompt_that_nobody_answers_says_how_a_script_answers_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nobody(*_: object, **__: object) -> int:
+        raise click.Abort
+
+    monkeypatch.setattr("click.prompt", nobody)
+
+    with pytest.raises(Refusal) as refused:
+        confirm(2, Action.DISABLE, 0, {}, last_words="User 118 will be enabled again.")
+
+    assert refused.value.message.endswith("nothing was started. In scripts: --yes-disable 2")
+    assert capsys.readouterr().err == "\nUser 118 will be enabled again.\n\n"

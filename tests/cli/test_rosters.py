@@ -61,5 +61,5 @@ def test_a_dataset_is_previewed_as_a_roster(started: list[dict[str, Any]]) -> No
 def test_exactly_one_roster_is_named(started: list[dict[str, Any]], arguments: list[str]) -> None:
     result = CliRunner().invoke(main, ["roster", *arguments])
 
-    assert result.exit_code == 2
+    assert result.exit_code == 64
     assert not started

@@ -58,7 +58,7 @@ def found(*users: dict[str, Any], **fields: Any) -> dict[str, Any]:
         # From a record of an earlier version.
         (
             a_user(what="possibly", enabled=None, was_user_id="", was_at="", by=["email"]),
-            "300|possibly, new|2026-11-20 20:00|not told|email|deleted|run-1",
+            "300|possibly, new|2026-11-20 20:00|not known|email|deleted|run-1",
         ),
         (
             a_user(enabled=False, run_id=""),
@@ -139,7 +139,7 @@ def test_a_watch_that_fails_says_why(
 ) -> None:
     result = run(monkeypatch, {"error": cause})
 
-    assert (result.exit_code, result.stderr) == (1, said)
+    assert (result.exit_code, result.stderr) == (1, f"Error: {said}")
 
 
 # doctor

@@ -2,20 +2,24 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from bulk_user_deletion.bucket_keys import report_key
+from bulk_user_deletion_cli.main import main
 from local.engine import Engine
 from local.portal import Knobs, PortalSimulator, Request
 from tests.definition.loading import RESOURCES
 
 PROJECT = Path(__file__).resolve().parents[2]
 WAIT_SCALE = 0.001
+
+Command = Callable[..., Result]
 
 _names = count(1)
 
@@ -253,3 +257,25 @@ def application(deployed: Application) -> Application:
     """The deployed application, with a portal without faults."""
     deployed.behave()
     return deployed
+
+
+@pytest.fixture
+def command(aws: Engine, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `bulk-user-deletion` with these arguments, its AWS the emulated one."""
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: object, typed: str = "") -> Result:
+        return CliRunner().invoke(main, [str(part) for part in arguments], input=typed)
+
+    return run
+
+
+def said(result: Result) -> dict[str, Any]:
+    """What a command with --json says: one document, and nothing else."""
+    return dict(json.loads(result.stdout))
+
+
+def states(result: Result) -> dict[str, str]:
+    """The state of each thing that `doctor --json` looked at."""
+    return {finding["what"]: finding["state"] for finding in said(result)["findings"]}

@@ -1,37 +1,15 @@
 """The operator's commands on the real template: from a preview to a report, and doctor."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from click.testing import CliRunner, Result
 
-from bulk_user_deletion_cli.main import main
 from local.engine import Engine
 from local.portal import Knobs
-from tests.end_to_end.conftest import Application
-
-Command = Callable[..., Result]
-
-
-@pytest.fixture
-def command(aws: Engine, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `bulk-user-deletion` with these arguments, its AWS the emulated one."""
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments: object, typed: str = "") -> Result:
-        return CliRunner().invoke(main, [str(part) for part in arguments], input=typed)
-
-    return run
-
-
-def said(result: Result) -> dict[str, Any]:
-    """The JSON line."""
-    return dict(json.loads(result.stdout.splitlines()[-1]))
+from tests.end_to_end.conftest import Application, Command, said, states
 
 
 def preview(command: Command, *users: int) -> str:
@@ -105,6 +83,25 @@ def test_a_plan_that_was_edited_is_not_applied(application: Application, command
     assert "edited" in refused.output
 
 
+def test_what_may_not_be_applied_is_refused_before_anybody_types_and_says_what_to_do(
+    application: Application, command: Command
+) -> None:
+    portal = application.portal
+    too_many = [part for user_id in sorted(portal.user_ids())[:51] for part in ("--user", user_id)]
+    refused = said(command("preview", *too_many, "--json"))
+    applied = application.apply(application.leavers(1)).id
+    executions = application.executions()
+
+    over_a_cap = command("apply", refused["run_id"])
+    no_preview = command("apply", applied)
+
+    assert (over_a_cap.exit_code, no_preview.exit_code) == (2, 2)
+    assert "MaxUsers allows 50" in over_a_cap.stderr
+    assert f"bulk-user-deletion resume {applied}" in no_preview.stderr
+    assert "Type the number" not in over_a_cap.output + no_preview.output
+    assert application.executions() == executions
+
+
 def test_what_a_stopped_run_left_open_is_resumed(
     application: Application, command: Command
 ) -> None:
@@ -169,8 +166,8 @@ def test_doctor_finds_nothing_wrong_on_a_healthy_stack(
     result = command("doctor", "--json")
 
     assert result.exit_code == 0, result.output
-    assert set(said(result).values()) == {"well"}
-    assert {"Portal", "Token", "User management", "Clock of the portal"} <= set(said(result))
+    assert set(states(result).values()) == {"well"}
+    assert {"Portal", "Token", "User management", "Clock of the portal"} <= set(states(result))
     assert "Nothing is wrong." in result.stderr
     assert application.portal.user_ids() == before
 
@@ -215,7 +212,7 @@ def test_doctor_names_what_is_wrong_with_the_portal_and_how_to_fix_it(
         application.fill_credentials()
 
     assert result.exit_code == 1
-    assert [name for name, state in said(result).items() if state == "wrong"] == [what]
+    assert [name for name, state in states(result).items() if state == "wrong"] == [what]
     assert fix in result.stderr
 
 
@@ -231,8 +228,8 @@ def test_doctor_says_that_the_token_secret_cannot_be_read(
         secrets.restore_secret(SecretId=secret)
 
     assert result.exit_code == 1
-    assert said(result)["Token secret"] == "wrong"
-    assert said(result)["Stores of the stack"] == "wrong"
+    assert states(result)["Token secret"] == "wrong"
+    assert states(result)["Stores of the stack"] == "wrong"
     assert "restore-secret" in result.stderr
 
 
@@ -248,7 +245,7 @@ def test_doctor_says_that_dropped_files_start_nothing(
     finally:
         events.enable_rule(Name=rule)
 
-    assert [name for name, state in said(result).items() if state == "wrong"] == ["File drops"]
+    assert [name for name, state in states(result).items() if state == "wrong"] == ["File drops"]
     assert "Enable the rule" in result.stderr
 
 
@@ -275,8 +272,8 @@ def test_doctor_says_which_schedule_is_off(
         scheduler.update_schedule(**change, State="ENABLED")
         ours = found["ScheduleExpression"] == "cron(0 20 ? * FRI *)"
         what = "Schedule" if ours else "Schedule of deletions"
-        assert said(well)[what] == "well"
-        assert [name for name, state in said(off).items() if state == "wrong"] == [what]
+        assert states(well)[what] == "well"
+        assert [name for name, state in states(off).items() if state == "wrong"] == [what]
         assert f"{found['ScheduleExpression']} (UTC) is off" in off.stderr
         assert "Enable the schedule" in off.stderr
 

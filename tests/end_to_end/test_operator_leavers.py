@@ -1,35 +1,7 @@
 """The operator's commands about leavers, on the real template."""
 
-import json
-from collections.abc import Callable
-from typing import Any
-
-import pytest
-from click.testing import CliRunner, Result
-
-from bulk_user_deletion_cli.main import main
-from local.engine import Engine
 from local.portal import Knobs
-from tests.end_to_end.conftest import Application
-
-Command = Callable[..., Result]
-
-
-@pytest.fixture
-def command(aws: Engine, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `bulk-user-deletion` with these arguments, its AWS the emulated one."""
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments: object, typed: str = "") -> Result:
-        return CliRunner().invoke(main, [str(part) for part in arguments], input=typed)
-
-    return run
-
-
-def said(result: Result) -> dict[str, Any]:
-    """The JSON line."""
-    return dict(json.loads(result.stdout.splitlines()[-1]))
+from tests.end_to_end.conftest import Application, Command, said, states
 
 
 def leavers(application: Application, number: int) -> list[int]:
@@ -99,8 +71,8 @@ def test_doctor_shows_on_a_test_account_what_the_portals_put_does(
         "Fields after enabling": "well",
         "Test account": "well",
     }
-    assert trial.items() <= said(tried).items()
-    assert trial.items() <= said(again).items()
+    assert trial.items() <= states(tried).items()
+    assert trial.items() <= states(again).items()
     assert enabled(application, account) == ["Y"]
 
 
@@ -112,7 +84,7 @@ def test_doctor_says_that_a_portals_put_replaces_the_record(
 
     tried = command("doctor", "--try-disabling", account, "--yes-disable", 1, "--json")
 
-    found = said(tried)
+    found = states(tried)
     assert (tried.exit_code, found["Fields after disabling"]) == (1, "wrong"), tried.output
     assert found["Test account"] == "wrong"
     assert "is DISABLED now" in tried.stderr

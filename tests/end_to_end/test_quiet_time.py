@@ -1,25 +1,11 @@
 """A portal that asks not to be called for half a century."""
 
-from collections.abc import Callable
-
-import pytest
-from click.testing import CliRunner, Result
-
-from bulk_user_deletion_cli.main import main
-from local.engine import Engine
 from local.portal import Fault, Knobs
-from tests.end_to_end.conftest import Application
-
-
-@pytest.fixture
-def command(aws: Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
-    return lambda *arguments: CliRunner().invoke(main, [str(part) for part in arguments])
+from tests.end_to_end.conftest import Application, Command
 
 
 def test_a_huge_retry_after_stops_the_run_and_one_command_lets_others_continue(
-    application: Application, command: Callable[..., Result]
+    application: Application, command: Command
 ) -> None:
     first, second = application.leavers(2)
     there = application.portal.user_ids()

@@ -2,22 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable
 
-import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from bulk_user_deletion_cli.main import main
-from local.engine import Engine
 from local.portal import Knobs
-from tests.end_to_end.conftest import Application
-
-
-@pytest.fixture
-def command(aws: Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
-    return lambda *arguments: CliRunner().invoke(main, [str(part) for part in arguments])
+from tests.end_to_end.conftest import Application, Command
 
 
 def a_run_that_takes_a_while(application: Application) -> str:
@@ -33,7 +22,7 @@ def a_run_that_takes_a_while(application: Application) -> str:
     return arn
 
 
-def until_it_waits(command: Callable[..., Result], name: str) -> Result:
+def until_it_waits(command: Command, name: str) -> Result:
     deadline = time.monotonic() + 20
     while "waits for run" not in (result := command("status", name, "--json")).stderr:
         assert time.monotonic() < deadline, result.output
@@ -41,7 +30,7 @@ def until_it_waits(command: Callable[..., Result], name: str) -> Result:
 
 
 def test_a_file_that_is_dropped_during_a_run_waits_and_its_newest_version_is_applied(
-    application: Application, command: Callable[..., Result]
+    application: Application, command: Command
 ) -> None:
     first, second = application.leavers(2)
     there = application.portal.user_ids()
@@ -67,7 +56,7 @@ def test_a_file_that_is_dropped_during_a_run_waits_and_its_newest_version_is_app
 
 
 def test_rule_8_a_run_that_is_stopped_or_aborted_while_it_waits_deletes_nobody(
-    application: Application, command: Callable[..., Result]
+    application: Application, command: Command
 ) -> None:
     leavers = application.leavers(2)
     running = a_run_that_takes_a_while(application)

@@ -1,10 +1,8 @@
 """The watch on the real template: from a deletion and a disabling to the list that is previewed."""
 
 from local.portal import PortalSimulator
-from tests.end_to_end.conftest import Application
-from tests.end_to_end.test_operator_leavers import Command, command, leavers, said
-
-__all__ = ["command"]  # a fixture
+from tests.end_to_end.conftest import Application, Command, said
+from tests.end_to_end.test_operator_leavers import leavers
 
 
 def a_user(portal: PortalSimulator, user_id: int) -> tuple[str, str]:

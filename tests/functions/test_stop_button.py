@@ -1,13 +1,14 @@
 """The stop button: pressed and lifted through the state machine, for one run or for the portal."""
 
+import json
 import time
 from typing import Any
 
 import pytest
 
-from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.errors import OrderRefused, RequestRefused
 from bulk_user_deletion.executions import Executions
-from bulk_user_deletion.models.runs import RunRow
+from bulk_user_deletion.models.runs import RunRow, Waiting
 from bulk_user_deletion.models.users import Outcome
 from tests.functions.stack import EXECUTIONS, Stack
 
@@ -135,6 +136,20 @@ def test_a_stop_of_a_run_that_was_refused_says_why_it_was(stack: Stack) -> None:
         order(stack, "stop", run_id="run-1")
 
 
+def test_the_end_of_a_refused_order_says_nothing_of_users_who_were_not_deleted(
+    stack: Stack,
+) -> None:
+    deleted(stack, left=0)
+    with pytest.raises(OrderRefused) as refused:
+        order(stack, "stop", run_id="run-1")
+    cause = json.dumps({"errorMessage": str(refused.value)})
+
+    ended = stack.report_run("an-order", failure={"Error": "OrderRefused", "Cause": cause})
+
+    assert (ended["status"], ended["error"]) == ("REFUSED", "OrderRefused")
+    assert ended["sentence"] == str(refused.value)
+
+
 def test_a_run_whose_report_has_expired_has_ended_all_the_same(stack: Stack) -> None:
     deleted(stack, left=0)
     stack.s3.delete_object(Bucket="data", Key="runs/run-1/report.json")
@@ -164,7 +179,7 @@ def test_rule_8_a_resume_that_waits_is_stopped_by_the_name_of_its_execution(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleted(stack, left=2)
-    stack.ledger.turns.wait_for("resuming", "run-9", now=1)
+    stack.ledger.turns.wait_for("resuming", Waiting("run-9"), now=1)
     asked: list[str] = []
 
     def request(_: Executions, arn: str) -> dict[str, str]:

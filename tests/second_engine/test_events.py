@@ -38,8 +38,8 @@ ENDS = {
     "resume.json": "SUCCEEDED",
     "schedule.json": "PREVIEWED",
     "stop_portal.json": "The stop for every run on this portal is set: no further user is started.",
-    "stop_run.json": "Run left-open has ended already, and left 1 user open. The stop is set: a resume"
-    " that is waiting starts none of them. One that is sent from now on lifts this stop.",
+    "stop_run.json": "Run left-open has ended already, and left 1 user open. The stop is set: a"
+    " resume that is waiting starts none of them. One that is sent from now on lifts this stop.",
     "watch.json": "Nobody is back among 40 users.",
     "withdraw_run.json": "Withdrawn by night shift. Will not be deleted: 118.",
     "withdraw_users.json": "Withdrawn by night shift. Will not be deleted: 118.",

@@ -69,6 +69,10 @@ class RequestRefused(PermanentError):
     """The request, its source or its size is not acceptable. No user was deleted."""
 
 
+class OrderRefused(RequestRefused):
+    """There is nothing for an order to do, such as for the stop of a run that has ended."""
+
+
 class PortalBusy(PermanentError):
     """Other runs were still deleting users from this portal when this run's waiting time ended."""
 

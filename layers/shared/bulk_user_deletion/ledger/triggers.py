@@ -20,6 +20,11 @@ class Triggers:
             return run_id
         return str(self._table.get(doing, key)["run_id"])
 
+    def claimed_by(self, fingerprint: str) -> str:
+        """Return the run that claimed a trigger's event, or nothing."""
+        claim = self._table.get("Reading who claimed the event", rows.event_key(fingerprint))
+        return str(claim.get("run_id", ""))
+
     def last_drop(self, s3_object: S3Object) -> DropRow | None:
         """Return the last drop under a key that was looked at."""
         doing = "Reading what was dropped before"

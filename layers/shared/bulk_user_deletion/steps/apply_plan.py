@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused
+from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan, PlannedEntry
 from bulk_user_deletion.models.requests import SealedPlan
 from bulk_user_deletion.models.runs import Control, Limits, Mode
 from bulk_user_deletion.portal import Portal
-from bulk_user_deletion.rules.guard import Guard
+from bulk_user_deletion.rules.guard import NO_GUARD, Guard
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.planning import check_portal_url, narrowed, strictest
 from bulk_user_deletion.rules.reporting import iso
@@ -45,35 +46,18 @@ class ApplyPlan:
             PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
         """
-        sealed = self.sealed
-        found = self.bucket.read_sealed(sealed.run_id)
-        if found is None:
-            raise RequestRefused(f"Run {sealed.run_id} has no plan. Check the run id.")
-        plan, digest = found
-        if digest != sealed.sha256:
-            raise RequestRefused(
-                f"The plan of run {sealed.run_id} is not the one of this sha256: it was edited, or"
-                " the hash is another plan's. Start a new preview, and apply that one."
-            )
-        if plan.mode is not Mode.PREVIEW or plan.refusal:
-            raise RequestRefused(f"The plan of run {sealed.run_id} is not one that may be applied.")
-        check_portal_url(plan, self.settings.portal_url)
-        hours = self.settings.plan_max_age_hours
+        ledger, digest = self.draft.ledger, self.sealed.sha256
         # Its age counts when a person approved it: the run may have waited since, for its turn or
         # for a change window.
-        run = self.draft.ledger.runs.read(self.draft.run_id)
-        approved_at = run.started_at if run else int(self.clock())
-        if approved_at - plan.created_at > hours * 3600:
-            raise RequestRefused(
-                f"The plan of run {sealed.run_id} was made at {iso(plan.created_at)}, and plans may"
-                f" be applied for {hours} hours. Start a new preview, and apply that one."
-            )
-        if plan.action is not self.draft.action:
-            raise RequestRefused(
-                f"The plan of run {sealed.run_id} is one to {plan.action}, and the ledger says"
-                f" {self.draft.action}. Nobody was touched. Start a new preview."
-            )
-        check_newest(plan, self.draft.ledger.rosters.newest(self.settings.portal_url))
+        run = ledger.runs.read(self.draft.run_id)
+        plan = check_sealed(
+            self.sealed,
+            action=self.draft.action,
+            settings=self.settings,
+            ledger=ledger,
+            bucket=self.bucket,
+            approved_at=run.started_at if run else self.clock(),
+        )
         portal = self.connect()
         guard = self.draft.guard(portal)
         users = Directory(portal.users()).users
@@ -81,7 +65,9 @@ class ApplyPlan:
         self.draft.remember(users)
         again = self.draft.plan(
             strictest(plan.limits, self.limits),
-            self._narrowed(plan, guard),
+            narrowed_since(
+                plan, settings=self.settings, ledger=ledger, bucket=self.bucket, guard=guard
+            ),
             portal=portal,
             distinct=plan.distinct,
             users=users,
@@ -96,13 +82,60 @@ class ApplyPlan:
         )
         return self.draft.limited(again), control
 
-    def _narrowed(self, plan: Plan, guard: Guard) -> tuple[PlannedEntry, ...]:
-        if plan.action is Action.ENABLE:
-            return plan.entries
-        leavers = self.draft.ledger.leavers.read_all(self.settings.portal_url)
-        entries = narrowed(plan.entries, leavers, since=plan.created_at, guard=guard)
-        roster = self.draft.ledger.rosters.newest(self.settings.portal_url)
-        if roster is None or roster.accepted_at < plan.created_at or plan.roster_run:
-            return entries
-        named = self.bucket.read_named(roster.run_id)
-        return without_named(entries, named.now if named else (), roster)
+
+def check_sealed(
+    sealed: SealedPlan,
+    *,
+    action: Action,
+    settings: Settings,
+    ledger: Ledger,
+    bucket: Bucket,
+    approved_at: float,
+) -> Plan:
+    """Return a plan that may be applied, as far as that is known without the portal.
+
+    `action` is what the ledger says the plan does, `approved_at` when it was to be applied.
+
+    Raises:
+        RequestRefused: it is not the plan with this hash, or may no longer be applied.
+    """
+    found = bucket.read_sealed(sealed.run_id)
+    if found is None:
+        raise RequestRefused(f"Run {sealed.run_id} has no plan. Check the run id.")
+    plan, digest = found
+    if digest != sealed.sha256:
+        raise RequestRefused(
+            f"The plan of run {sealed.run_id} is not the one of this sha256: it was edited, or"
+            " the hash is another plan's. Start a new preview, and apply that one."
+        )
+    if plan.mode is not Mode.PREVIEW or plan.refusal:
+        raise RequestRefused(f"The plan of run {sealed.run_id} is not one that may be applied.")
+    check_portal_url(plan, settings.portal_url)
+    hours = settings.plan_max_age_hours
+    if int(approved_at) - plan.created_at > hours * 3600:
+        raise RequestRefused(
+            f"The plan of run {sealed.run_id} was made at {iso(plan.created_at)}, and plans may"
+            f" be applied for {hours} hours. Start a new preview, and apply that one."
+        )
+    if plan.action is not action:
+        raise RequestRefused(
+            f"The plan of run {sealed.run_id} is one to {plan.action}, and the ledger says"
+            f" {action}. Nobody was touched. Start a new preview."
+        )
+    check_newest(plan, ledger.rosters.newest(settings.portal_url))
+    return plan
+
+
+def narrowed_since(
+    plan: Plan, *, settings: Settings, ledger: Ledger, bucket: Bucket, guard: Guard = NO_GUARD
+) -> tuple[PlannedEntry, ...]:
+    """Return a plan's entries without whoever must stay by what happened since it was made."""
+    if plan.action is Action.ENABLE:
+        return plan.entries
+    leavers = ledger.leavers.read_all(settings.portal_url)
+    entries = narrowed(plan.entries, leavers, since=plan.created_at, guard=guard)
+    roster = ledger.rosters.newest(settings.portal_url)
+    if roster is None or roster.accepted_at < plan.created_at or plan.roster_run:
+        return entries
+    named = bucket.read_named(roster.run_id)
+    return without_named(entries, named.now if named else (), roster)

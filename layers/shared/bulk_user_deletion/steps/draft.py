@@ -147,11 +147,21 @@ class Draft:
         return plan
 
     def _use_up(self, digest: str) -> None:
-        first = self.ledger.triggers.claim_event(f"plan {digest}", self.run_id, now=self._now())
+        first = self.ledger.triggers.claim_event(
+            plan_fingerprint(digest), self.run_id, now=self._now()
+        )
         if first != self.run_id:
-            raise RequestRefused(
-                f"This plan was applied before, by run {first}. Start a new preview."
-            )
+            raise applied_before(first)
 
     def _now(self) -> int:
         return int(self.clock())
+
+
+def plan_fingerprint(digest: str) -> str:
+    """Return what the ledger knows the use of a plan by: a plan is applied once."""
+    return f"plan {digest}"
+
+
+def applied_before(run_id: str) -> RequestRefused:
+    """Return why the plan that a run has applied is not applied again."""
+    return RequestRefused(f"This plan was applied before, by run {run_id}. Start a new preview.")

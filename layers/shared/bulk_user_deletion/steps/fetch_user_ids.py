@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bulk_user_deletion.bucket import Bucket
+from bulk_user_deletion.errors import OrderRefused, RequestRefused
 from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.guard_dataset import GuardDataset
 from bulk_user_deletion.ledger import Ledger
@@ -59,6 +60,7 @@ class FetchUserIds:
 
         Raises:
             RequestRefused: no user will be deleted; the message says why and what to do.
+            OrderRefused: there is nothing for the order to do.
             TokenRejected: renew the token, then call again.
             PortalBusy: other runs were still deleting when this run's waiting time ended.
             RunClosed: the execution's name was used before.
@@ -68,36 +70,41 @@ class FetchUserIds:
         match request:
             case None:
                 return self._nothing(nothing_in(str(self.event["detail"]["object"]["key"])))
-            case StopOrder():
-                return self._nothing(
-                    carry_out_stop(
-                        request,
-                        execution_arn=self.execution_arn,
-                        ledger=self.ledger,
-                        bucket=self.bucket,
-                        executions=self.executions,
-                        now=self.clock(),
-                    )
-                )
-            case WithdrawOrder():
-                return self._nothing(
-                    carry_out_withdrawal(
-                        request,
-                        portal_url=self.settings.portal_url,
-                        ledger=self.ledger,
-                        now=self.clock(),
-                    )
-                )
-            case EndQuietOrder():
-                return self._nothing(end_quiet(ledger=self.ledger, now=self.clock()))
-            case AcceptGuardOrder(users, reason, by):
-                return self._nothing(self._guard.accept_count(users, by=by, reason=reason))
+            case StopOrder() | WithdrawOrder() | EndQuietOrder() | AcceptGuardOrder():
+                try:
+                    return self._nothing(self._obey(request))
+                except RequestRefused as error:
+                    raise OrderRefused(str(error)) from None
             case CheckOrder():
                 return self._nothing(self._check(request))
             case CloseOrder():
                 return self._close(request)
             case Request():
                 return self._carry_out(request)
+
+    def _obey(self, order: StopOrder | WithdrawOrder | EndQuietOrder | AcceptGuardOrder) -> str:
+        """Carry out an order; return what was done."""
+        match order:
+            case StopOrder():
+                return carry_out_stop(
+                    order,
+                    execution_arn=self.execution_arn,
+                    ledger=self.ledger,
+                    bucket=self.bucket,
+                    executions=self.executions,
+                    now=self.clock(),
+                )
+            case WithdrawOrder():
+                return carry_out_withdrawal(
+                    order,
+                    portal_url=self.settings.portal_url,
+                    ledger=self.ledger,
+                    now=self.clock(),
+                )
+            case EndQuietOrder():
+                return end_quiet(ledger=self.ledger, now=self.clock())
+            case AcceptGuardOrder(users, reason, by):
+                return self._guard.accept_count(users, by=by, reason=reason)
 
     def _check(self, order: CheckOrder) -> str:
         if order.fingerprint:

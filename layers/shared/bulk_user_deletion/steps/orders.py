@@ -18,6 +18,7 @@ from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.leavers import withdrawn
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.steps.resume_run import open_users
 
 
 def carry_out_stop(
@@ -55,6 +56,11 @@ def carry_out_stop(
     ledger.runs.press_stop(run_id, reason=order.reason, by=order.by, now=now)
     if run.is_open:
         return f"The stop for run {run_id} is set: no further user is started."
+    if run.pause:
+        return (
+            f"Run {run_id} is paused, and left {_users(left)} open. The stop is set: it does not go"
+            " on when the next change window opens."
+        )
     return (
         f"Run {run_id} has ended already, and left {_users(left)} open. The stop is set: a resume"
         " that is waiting starts none of them. One that is sent from now on lifts this stop."
@@ -64,7 +70,7 @@ def carry_out_stop(
 def _run_to_stop(name: str, execution_arn: str, ledger: Ledger, executions: Executions) -> str:
     """Return the run that an execution of this name carries out, or is waiting to resume."""
     run_id = ledger.runs.id_of(name)
-    if not ledger.turns.waits_for(name):
+    if not ledger.turns.read(name):
         return run_id
     machine = execution_arn.rpartition(":")[0]
     resumed = executions.request(f"{machine}:{name}").get("resume")
@@ -83,8 +89,8 @@ def _left_open(run: RunRow, *, ledger: Ledger, bucket: Bucket) -> int:
     plan = bucket.read_plan(run.run_id) if run.plan_sha256 and not run.withdrawal else None
     if plan is None:
         return 0
-    final = {row.user_id for row in ledger.users.read_all(run.run_id) if row.is_final}
-    return sum(user.user_id not in final for user in plan.users)
+    rows = {row.user_id: row for row in ledger.users.read_all(run.run_id)}
+    return len(open_users(plan, rows))
 
 
 def _ended(run_id: str, bucket: Bucket) -> str:

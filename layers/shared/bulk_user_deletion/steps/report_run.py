@@ -8,6 +8,7 @@ from typing import Any
 from bulk_user_deletion.bucket import OLD_VERSION_DAYS, Bucket
 from bulk_user_deletion.bucket_keys import report_key
 from bulk_user_deletion.errors import (
+    OrderRefused,
     PortalBusy,
     RequestRefused,
     RunClosed,
@@ -43,7 +44,7 @@ from bulk_user_deletion.steps.last_look import LastLook
 from bulk_user_deletion.topic import Topic
 
 # Errors that end a run before its first DELETE because someone has to decide something.
-_REFUSALS = {error.__name__ for error in (RequestRefused, PortalBusy, RunClosed)}
+_REFUSALS = {error.__name__ for error in (RequestRefused, OrderRefused, PortalBusy, RunClosed)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,9 @@ class ReportRun:
             run_id=self.run_id,
             execution_arn=self.execution_arn,
             status=status,
-            sentence=sentence(
+            sentence=why
+            if self._is_order
+            else sentence(
                 status,
                 counts,
                 action=action,
@@ -279,6 +282,11 @@ class ReportRun:
     @property
     def _is_refused(self) -> bool:
         return bool(self.failure and self.failure.get("Error") in _REFUSALS)
+
+    @property
+    def _is_order(self) -> bool:
+        """Whether this is about an order: it says all itself, and has nobody to delete."""
+        return bool(self.failure and self.failure.get("Error") == OrderRefused.__name__)
 
     def _why(self, run: RunRow | None) -> str:
         """Return why users were not attempted, or an empty string if nothing prevented it."""

@@ -1,7 +1,7 @@
 """Resumes a run: another execution does what the previous one left open."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bulk_user_deletion.bucket import Bucket
@@ -17,7 +17,7 @@ from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.requests import Request, Resume
 from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Mode, RunRow
-from bulk_user_deletion.models.users import Outcome, UserState
+from bulk_user_deletion.models.users import Outcome, UserRow, UserState
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.leavers import is_held_by, waiting_again
@@ -80,40 +80,12 @@ class ResumeRun:
         action = run.action if run else Action.DELETE
         if instead := self.turn.instead(run_id, self.request, action):
             return instead
-        run = self.ledger.runs.read(run_id)
-        sealed = self.bucket.read_sealed(run_id)
-        if run is None or run.mode is not Mode.APPLY or not run.plan_sha256 or sealed is None:
-            raise RequestRefused(f"Run {run_id} has no plan that was applied: nothing to resume.")
-        plan, digest = sealed
-        if digest != run.plan_sha256:
-            raise RequestRefused(
-                f"The plan of run {run_id} is not the one that was made: somebody edited it. Find"
-                " out who did, then start a new run."
-            )
-        if order := run.withdrawal:
-            raise RequestRefused(
-                f"Run {run_id} was withdrawn by {order.by}: {order.reason.rstrip('.')}. Nobody else"
-                " of it is disabled. If that is wrong, start a new preview."
-            )
-        check_portal_url(plan, self.settings.portal_url)
-        check_action(plan.action, stack=self.settings.leaver_action)
-        check_newest(plan, self.ledger.rosters.newest(self.settings.portal_url))
-        check_may_apply(
-            is_sealed=bool(plan.applies) or plan.action is Action.DELETE_DUE,
-            apply_only_plans=self.settings.apply_only_plans,
-            ledger=self.ledger,
+        run, plan = check_resumable(
+            run_id, settings=self.settings, ledger=self.ledger, bucket=self.bucket
         )
         self._check_stop(run, started_at)
         rows = {row.user_id: row for row in self.ledger.users.read_all(run_id)}
-        # Users that the portal refused come last, so that they do not hold up the others.
-        still_open = sorted(
-            (
-                user.user_id
-                for user in plan.users
-                if not ((row := rows.get(user.user_id)) and row.is_final)
-            ),
-            key=lambda user_id: bool((row := rows.get(user_id)) and row.outcome is Outcome.FAILED),
-        )
+        still_open = open_users(plan, rows)
         if self.resumed.only_not_attempted:
             still_open = [user_id for user_id in still_open if user_id not in rows]
         if not still_open:
@@ -199,3 +171,52 @@ class ResumeRun:
 
     def _now(self) -> int:
         return int(self.clock())
+
+
+def check_resumable(
+    run_id: str, *, settings: Settings, ledger: Ledger, bucket: Bucket
+) -> tuple[RunRow, Plan]:
+    """Return a run that may be resumed and its plan, as far as that is known without the portal.
+
+    Raises:
+        RequestRefused: no user will be deleted; the message says why and what to do.
+    """
+    run = ledger.runs.read(run_id)
+    sealed = bucket.read_sealed(run_id)
+    if run is None or run.mode is not Mode.APPLY or not run.plan_sha256 or sealed is None:
+        raise RequestRefused(f"Run {run_id} has no plan that was applied: nothing to resume.")
+    plan, digest = sealed
+    if digest != run.plan_sha256:
+        raise RequestRefused(
+            f"The plan of run {run_id} is not the one that was made: somebody edited it. Find"
+            " out who did, then start a new run."
+        )
+    if order := run.withdrawal:
+        raise RequestRefused(
+            f"Run {run_id} was withdrawn by {order.by}: {order.reason.rstrip('.')}. Nobody else"
+            " of it is disabled. If that is wrong, start a new preview."
+        )
+    check_portal_url(plan, settings.portal_url)
+    check_action(plan.action, stack=settings.leaver_action)
+    check_newest(plan, ledger.rosters.newest(settings.portal_url))
+    check_may_apply(
+        is_sealed=bool(plan.applies) or plan.action is Action.DELETE_DUE,
+        apply_only_plans=settings.apply_only_plans,
+        ledger=ledger,
+    )
+    return run, plan
+
+
+def open_users(plan: Plan, rows: Mapping[str, UserRow]) -> list[str]:
+    """Return the ids of the users that a run left open, by their rows.
+
+    Users that the portal refused come last, so that they do not hold up the others.
+    """
+    return sorted(
+        (
+            user.user_id
+            for user in plan.users
+            if not ((row := rows.get(user.user_id)) and row.is_final)
+        ),
+        key=lambda user_id: bool((row := rows.get(user_id)) and row.outcome is Outcome.FAILED),
+    )

@@ -163,5 +163,6 @@ def check_may_apply(*, is_sealed: bool, apply_only_plans: bool, ledger: Ledger) 
     if stop := ledger.portal.stop():
         raise RequestRefused(
             f"{stop.by} stopped every run on this portal: {stop.reason}. Nobody was deleted."
-            ' When that is settled, start {"lift": {"reason", "by"}}, then send this again.'
+            " When that is settled, lift it: bulk-user-deletion stop --lift --reason WHY, or start"
+            ' {"lift": {"reason", "by"}}. Then send this again.'
         )
