@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_user_deletion.models.reports import Report, ReportRow
-from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.runs import Milestone, MilestoneKind, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
 from bulk_user_deletion.report_page import report_page
 from bulk_user_deletion.rules.reporting import count_outcomes
@@ -41,7 +41,7 @@ def leavers(number: int) -> list[ReportRow]:
         (Outcome.ALREADY_ABSENT, "nobody has this id"),
         (Outcome.SKIPPED, "changed_since_plan: the e-mail is another one"),
         (Outcome.UNRESOLVED, "no user has this name"),
-        (Outcome.FAILED, "DELETE: 409 User owns content"),
+        (Outcome.FAILED, "DELETE: HTTP 409; still there"),
         (Outcome.UNKNOWN, "DELETE: 504; still there after 9 looks in 320 s"),
         (Outcome.NOT_ATTEMPTED, "Stopped by the night shift: wrong list."),
     ]
@@ -59,6 +59,7 @@ def leavers(number: int) -> list[ReportRow]:
                 outcome=outcome,
                 reason_kind=KINDS.get(outcome, ReasonKind.NONE),
                 reason=reason,
+                portal_message="User owns content" if outcome is Outcome.FAILED else "",
                 attempts=int(sent),
                 delete_seconds=58 if sent else 0,
                 answered_at=at(120 * n + 58) if sent else "",
@@ -73,7 +74,16 @@ def incomplete(number: int = 16) -> Report:
     return a_report(
         *rows,
         status=RunStatus.INCOMPLETE,
-        sentence="4 of 16 entries deleted, 2 failed. See the report for each, then resume the run.",
+        headline="4 of 16 entries deleted, 2 failed, 2 unknown, 2 not attempted.",
+        milestones=[
+            Milestone(at(0), MilestoneKind.STARTED, "hr-automation", "HR-1234"),
+            Milestone(at(300), MilestoneKind.STOPPED, "the night shift", "wrong list"),
+            Milestone(at(310), MilestoneKind.ENDED, status="STOPPED", counts={"deleted": 2}),
+            Milestone(
+                at(600), MilestoneKind.RESUMED, "the platform team", "the list is right", "again"
+            ),
+            Milestone(at(120 * number), MilestoneKind.ENDED, status="INCOMPLETE"),
+        ],
         counts=count_outcomes(rows),
         started_at=at(0),
         ended_at=at(120 * number),
@@ -82,6 +92,12 @@ def incomplete(number: int = 16) -> Report:
         refused_at=[at(500)],
         warnings=["2 entries are protected (lines 3, 7)."],
     )
+
+
+def said_of(row: ReportRow) -> str:
+    """The cell about a row's reason, with the portal's own words."""
+    words = row.reason.replace("changed_since_plan", "changed since the plan was made")
+    return words + row.portal_message
 
 
 class Page(HTMLParser):
@@ -120,7 +136,11 @@ def test_it_says_what_was_asked_by_whom_and_why_and_how_it_ended() -> None:
 
     for part in (
         "INCOMPLETE",
-        report.sentence,
+        report.headline,
+        report.portal,
+        report.stack,
+        "Stop pressed by the night shift: wrong list",
+        "Resumed by the platform team: the list is right (execution again)",
         report.warnings[0],
         "dataset 42",
         "hr-automation",
@@ -148,7 +168,7 @@ def test_rule_3_every_entry_has_one_row_with_outcome_reason_and_evidence() -> No
     rows = [page.cells[n : n + 10] for n in range(0, len(page.cells), 10)]
 
     assert [(row[1], row[5], row[6]) for row in rows] == [
-        (row.entry, row.outcome.replace("_", " "), row.reason) for row in report.rows
+        (row.entry, row.outcome.replace("_", " "), said_of(row)) for row in report.rows
     ]
 
 
@@ -162,7 +182,7 @@ def test_each_kind_of_leftover_has_its_request() -> None:
 
 def test_a_refused_request_without_a_plan_is_a_page_too() -> None:
     report = a_report(
-        status=RunStatus.REFUSED, sentence="Refused: modus.", mode="", source="", trigger=""
+        status=RunStatus.REFUSED, headline="Refused: modus.", mode="", source="", trigger=""
     )
 
     said = Page(report_page(report)).text
@@ -288,7 +308,7 @@ def test_entries_are_searched_and_sorted(browser: Browser, tmp_path: Path) -> No
     shown(browser, incomplete(), tmp_path)
 
     browser.evaluate(
-        "search = document.getElementById('search'); search.value = '409 USER';"
+        "search = document.getElementById('search'); search.value = '409 OWNS';"
         " search.dispatchEvent(new Event('input'))"
     )
     found = browser.evaluate("document.getElementById('found').textContent")

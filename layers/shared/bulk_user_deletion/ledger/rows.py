@@ -17,8 +17,12 @@ from bulk_user_deletion.models.runs import (
     Mode,
     Pace,
     Pause,
+    Round,
+    RoundEnd,
     RunRow,
+    RunStatus,
     Stop,
+    Stopper,
 )
 from bulk_user_deletion.models.users import Outcome, PastOutcome, ReasonKind, UserRow, UserState
 from bulk_user_deletion.models.watch import Departure, FirstSeen, Was, What
@@ -37,6 +41,8 @@ IS_NOT_PAUSED = Condition("attribute_not_exists(#pause)")
 # the caps per day count: those to delete, and those to switch somebody's access.
 USER = "user#"
 RENEWAL = "renewal#"
+ROUND = "round#"
+PRESSED = "stop#"
 INTENTS = {True: "intent", False: "switch"}
 LEAVERS = "leaver"
 ROSTERS = "roster"
@@ -66,6 +72,17 @@ def user_key(run_id: str, user_id: str) -> Key:
 def renewal_key(run_id: str, at: int) -> Key:
     """Return the key of a renewal of the token."""
     return run_partition(run_id), f"{RENEWAL}{moment(at)}"
+
+
+def round_key(run_id: str, number: int) -> Key:
+    """Return the key of a round of a run. A request that is refused is its execution's first."""
+    return run_partition(run_id), f"{ROUND}{number:06}"
+
+
+def pressed_key(run_id: str, stop: Stop) -> Key:
+    """Return the key of a press of a run's stop button: the same press has the same one."""
+    digest = _hash(f"{stop.stopper} {stop.by} {stop.reason}")
+    return run_partition(run_id), f"{PRESSED}{moment(stop.at)}#{digest[:16]}"
 
 
 def resumes_key(name: str) -> Key:
@@ -145,7 +162,31 @@ def _hash(text: str) -> str:
 def stop_of(item: Item, name: str = "stop_flag") -> Stop | None:
     """Return the stop flag of a row, or another one of its kind, if it is set."""
     flag = item.get(name)
-    return Stop(flag["reason"], flag["by"], int(flag["at"])) if flag else None
+    return pressed_of(flag) if flag else None
+
+
+def pressed_of(item: Item) -> Stop:
+    """Return a press of the stop button."""
+    stopper = Stopper(item.get("stopper", Stopper.PERSON))
+    return Stop(item["reason"], item["by"], int(item["at"]), stopper)
+
+
+def round_of(item: Item) -> Round:
+    """Return a round of a run from its row."""
+    end = None
+    if "status" in item:
+        counts = {name: int(number) for name, number in item["counts"].items()}
+        end = RoundEnd(
+            int(item["ended_at"]), RunStatus(item["status"]), counts, stop_of(item, "stop")
+        )
+    return Round(
+        number=int(item["sk"].removeprefix(ROUND)),
+        execution=item.get("execution", ""),
+        at=int(item.get("at", 0)),
+        by=item.get("by", ""),
+        reason=item.get("reason", ""),
+        end=end,
+    )
 
 
 def _pause_of(item: Item) -> Pause | None:

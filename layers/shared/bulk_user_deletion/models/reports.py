@@ -1,11 +1,22 @@
 """Reports: what happened to each user."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Estimate
-from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.runs import Milestone, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
+
+
+class Rest(StrEnum):
+    """What may be done about the entries that a run left open."""
+
+    RESUME = "resume"
+    IF_STILL_WANTED = "if_still_wanted"  # a person stopped the run, who may not want it any more
+    LIFT = "lift"  # the same, and every run on the portal is stopped
+    SETTLE = "settle"  # a resume cannot do better
+    NEVER = "never"  # a resume would be refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,11 @@ class PortalCheck:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did. If `counts` does not add up to `requested`, the run does not claim success.
+    """What a run did, on the `portal` (its host) and with the `stack` of these names.
+
+    `sentence` says how it ended and what is left to do, `headline` only the first; `rest` is what
+    may be done about the users who are left open. If `counts` does not add up to `requested`, the
+    run does not claim success.
 
     `unexplained_losses` are the ids of users that left the portal during the run and that it
     neither deleted nor was asked to delete. It is None if none is known and the portal could not
@@ -90,6 +105,10 @@ class Report:
     execution_arn: str
     status: RunStatus
     sentence: str
+    headline: str
+    rest: Rest
+    portal: str
+    stack: str
     mode: str
     action: Action
     grace_days: int
@@ -111,4 +130,5 @@ class Report:
     unexplained_losses: list[str] | None
     guarded: dict[str, list[str]]
     warnings: list[str]
+    milestones: list[Milestone]
     rows: list[ReportRow]

@@ -9,10 +9,11 @@ from typing import Any
 from chameleon import PageTemplate
 
 from bulk_user_deletion.models.reports import Report
-from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.rules.advice import advice
 from bulk_user_deletion.rules.links import execution_link
-from bulk_user_deletion.rules.text import showable
+from bulk_user_deletion.rules.milestones import milestone_text
+from bulk_user_deletion.rules.reporting import clock, in_words, result
+from bulk_user_deletion.rules.text import counted, showable
 from bulk_user_deletion.rules.timeline import WIDTH, Timeline, timeline
 
 _FOLDER = Path(__file__).parent
@@ -29,7 +30,9 @@ def report_page(report: Report) -> str:
     drawn = timeline(report)
     document: str = _TEMPLATE(
         report=report,
-        title=_title(report),
+        title=result(report),
+        entries=counted(report.requested, "entry", "entries"),
+        happened=[(clock(one.at, zone=True), milestone_text(one)) for one in report.milestones],
         policy=_policy(),
         style=_STYLE,
         script=_SCRIPT,
@@ -42,20 +45,38 @@ def report_page(report: Report) -> str:
         gone=_area(drawn) if drawn else "",
         execution_link=execution_link(report.execution_arn),
         width=WIDTH,
-        duration=_duration,
-        request="DELETE" if report.action.deletes else "PUT",
-        clock=lambda moment: moment.replace("T", " ").replace("Z", ""),
-        name=lambda outcome: str(outcome).replace("_", " "),
+        times=_times(report, drawn) if drawn else "",
+        request=_request(report),
+        clock=clock,
+        in_words=in_words,
+        name=lambda word: str(word).replace("_", " "),
     )
     return "\n".join(map(showable, document.split("\n")))
 
 
-def _title(report: Report) -> str:
-    action = report.action
-    would = report.counts.get(action.would, 0)
-    if report.mode == Mode.PREVIEW and would:
-        return f"{would} of {report.requested} would be {action.done}"
-    return f"{report.counts.get(action.done, 0)} of {report.requested} {action.done}"
+def _request(report: Report) -> str:
+    return "DELETE" if report.action.deletes else "PUT"
+
+
+def _times(report: Report, drawn: Timeline) -> str:
+    """Say where the time went; what did not happen is left out."""
+    request, sent = _request(report), sum(bool(row.answered_at) for row in report.rows)
+    longest = f"{drawn.longest_delete_seconds} s"
+    each = f" (the median took {drawn.median_delete_seconds:g} s, the longest {longest})"
+    said = (
+        f"In {_duration(drawn.seconds)} the portal worked {_duration(drawn.delete_seconds)} on"
+        f" {counted(sent, request)}{each if sent > 1 else ''}"
+    )
+    clauses = []
+    if drawn.look_seconds:
+        outcomes = "its outcome was" if sent == 1 else "their outcomes were"
+        clauses.append(f"{_duration(drawn.look_seconds)} went by until {outcomes} known")
+    if report.renewals:
+        clauses.append(f"the token was renewed {counted(report.renewals, 'time')}")
+    if report.refused_at:
+        refused = counted(len(report.refused_at), f"{request} was", f"{request}s were")
+        clauses.append(f"{refused} refused for the moment")
+    return f"{'; '.join([said, *clauses])}."
 
 
 def _duration(seconds: int) -> str:

@@ -11,7 +11,7 @@ from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.reports import PortalCheck
 from bulk_user_deletion.models.requests import CloseOrder, StopOrder, WithdrawOrder
 from bulk_user_deletion.models.routes import Nothing
-from bulk_user_deletion.models.runs import Mode, RunRow, Stop
+from bulk_user_deletion.models.runs import Mode, RunRow, Stop, Stopper
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.leavers import withdrawn
@@ -63,7 +63,13 @@ def carry_out_withdrawal(
         ledger.runs.withdraw(run_id, reason=order.reason, by=order.by, now=now)
         if run.is_open:
             # Before it has a plan, nobody knows what it does.
-            ledger.runs.press_stop(run_id, reason=order.reason, by=order.by, now=now)
+            ledger.runs.press_stop(
+                run_id,
+                reason=order.reason,
+                by=order.by,
+                now=now,
+                stopper=Stopper.WITHDRAWAL,
+            )
     found = ledger.leavers.read_all(portal_url)
     asked = [leaver for leaver in found if leaver.user_id in order.users or run_id in leaver.runs]
     said: dict[str, list[str]] = {}
@@ -145,7 +151,7 @@ def take_over_ended(
         return Nothing(f"Run {run_id} is going on: there is nothing to close.")
     reason = f"Its execution ended {status} before it could report."
     ledger.runs.take_over_stopped(
-        run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now)
+        run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now, Stopper.RUN)
     )
     ledger.portal.take_lock(run.action, run_id, execution_arn, instead_of=run.execution_arn)
     return run

@@ -20,7 +20,7 @@ from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.reports import Report, Summary
-from bulk_user_deletion.models.runs import Mode, RunRow, RunStatus, Stop
+from bulk_user_deletion.models.runs import Mode, RoundEnd, RunRow, RunStatus, Stop, Stopper
 from bulk_user_deletion.models.users import Outcome, UserRow
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
@@ -28,16 +28,18 @@ from bulk_user_deletion.report_page import report_page
 from bulk_user_deletion.reports import report_csv, report_json, summary
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.guard import hand_over
-from bulk_user_deletion.rules.links import object_link
+from bulk_user_deletion.rules.links import object_link, portal_host, stack_of
+from bulk_user_deletion.rules.milestones import milestones, stops_of_round
 from bulk_user_deletion.rules.reporting import (
     access_warnings,
     count_outcomes,
+    ending,
     first_the_urgent,
     held_warning,
     iso,
     report_row,
+    rest_of,
     run_status,
-    sentence,
 )
 from bulk_user_deletion.steps.last_look import LastLook
 from bulk_user_deletion.topic import Topic
@@ -148,8 +150,8 @@ class ReportRun:
                 report = self._answered(report, said, run.dropped_key)
             self._publish(report)
         if run and run.execution_arn == self.execution_arn:
-            is_paused = report.status is RunStatus.PAUSED
-            self.ledger.runs.close(self.run_id, self.execution_arn, is_paused=is_paused)
+            end = RoundEnd(int(self.clock()), report.status, report.counts, self._stop(run))
+            self.ledger.runs.end_round(run, self.execution_arn, end)
         self.ledger.portal.release_locks(self.execution_arn)
         return Reported(
             said,
@@ -172,7 +174,7 @@ class ReportRun:
             return paused  # taken over by an earlier attempt of this step
         if paused.pause is None or paused.pause.resumed_by != self.run_id:
             return None
-        stop = Stop(sentence_of(self.failure), "ChangeWindows", int(self.clock()))
+        stop = Stop(sentence_of(self.failure), "ChangeWindows", int(self.clock()), Stopper.RUN)
         self.ledger.runs.take_over_stopped(paused, execution_arn=self.execution_arn, stop=stop)
         return self.ledger.runs.read(paused.run_id)
 
@@ -228,33 +230,49 @@ class ReportRun:
             mode=mode,
             refused=self._is_refused and not (run and run.plan_sha256 and run.stop),
             failed=bool(self.failure) or plan is None or _is_edited(run, digest),
-            stopped=bool(run and run.stop and run.mode is Mode.APPLY),
+            stopped=bool(self._stop(run)),
             paused=bool(run and run.pause),
         )
         resumes_at = (
             iso(run.pause.opens_at) if run and run.pause and status is RunStatus.PAUSED else ""
         )
         now = self.clock()
+        rounds = self.ledger.runs.rounds(self.run_id)
+        stops = self.ledger.runs.stops(self.run_id) if run else []
+        end = RoundEnd(int(now), status, counts, self._stop(run))
+        rest = rest_of(
+            report_rows,
+            stoppers=stops_of_round(run, rounds, stops) if run and end.stop else (),
+            is_withdrawn=bool(run and run.withdrawal),
+            is_edited=_is_edited(run, digest),
+            is_replaced=self._is_replaced(plan),
+        )
+        ended = ending(
+            status,
+            counts,
+            action=action,
+            why=why,
+            rest=rest,
+            is_preview=mode is Mode.PREVIEW,
+            resumes_at=resumes_at,
+        )
+        first = next((row for row in rounds if row.number == 1), None)
         return Report(
             run_id=self.run_id,
             execution_arn=self.execution_arn,
             status=status,
-            sentence=sentence(
-                status,
-                counts,
-                action=action,
-                why=why,
-                can_be_resumed=any(row.can_be_resumed for row in report_rows),
-                is_preview=mode is Mode.PREVIEW,
-                resumes_at=resumes_at,
-            ),
+            sentence=str(ended),
+            headline=ended.how,
+            rest=rest,
+            portal=portal_host(plan.portal_url if plan else self.portal_url),
+            stack=stack_of(self.execution_arn),
             mode=mode or "",
             action=action,
             grace_days=plan.grace_days if plan else 0,
             trigger=run.trigger if run else "",
             source=run.source if run else "",
-            reason=plan.reason if plan else "",
-            requested_by=plan.requested_by if plan else "",
+            reason=plan.reason if plan else first.reason if first else "",
+            requested_by=plan.requested_by if plan else first.by if first else "",
             started_at=iso(run.started_at if run else now),
             ended_at=iso(now),
             requested=len(report_rows),
@@ -273,19 +291,31 @@ class ReportRun:
                 *(plan.warnings if plan else ()),
                 *filter(None, warnings),
             ],
-            rows=first_the_urgent(report_rows, action),
+            milestones=milestones(run, plan, rounds, stops, end=end),
+            rows=first_the_urgent(report_rows),
         )
 
     @property
     def _is_refused(self) -> bool:
         return bool(self.failure and self.failure.get("Error") in _REFUSALS)
 
+    def _stop(self, run: RunRow | None) -> Stop | None:
+        """Return the stop that holds a run: none holds a preview."""
+        return run.stop if run and run.mode is Mode.APPLY else None
+
+    def _is_replaced(self, plan: Plan | None) -> bool:
+        """Return whether a newer roster was accepted than the one that a plan comes from."""
+        if plan is None or not plan.roster_run or plan.mode is not Mode.APPLY:
+            return False
+        newest = self.ledger.rosters.newest(self.portal_url)
+        return newest is not None and newest.run_id != plan.roster_run
+
     def _why(self, run: RunRow | None) -> str:
         """Return why users were not attempted, or an empty string if nothing prevented it."""
         if self.failure and self._is_refused:
             return sentence_of(self.failure)
-        if run and run.stop and run.mode is Mode.APPLY:
-            return f"Stopped by {run.stop.by}: {run.stop.reason.rstrip('.')}."
+        if stop := self._stop(run):
+            return f"Stopped by {stop.by}: {stop.reason.rstrip('.')}."
         if self.failure:
             return sentence_of(self.failure)
         if run and run.pause:
