@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from bulk_user_deletion.models.reports import Report, ReportRow
 from bulk_user_deletion.models.runs import Milestone, MilestoneKind, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
-from bulk_user_deletion.report_page import report_page
-from bulk_user_deletion.rules.reporting import count_outcomes
+from bulk_user_deletion.report_page import answer_page, report_page
+from bulk_user_deletion.rules.advice import for_the_sender
+from bulk_user_deletion.rules.reporting import MEANINGS, count_outcomes, first_the_urgent
 from bulk_user_deletion.rules.text import showable
 from tests.browser import CHROMIUM, Browser
 from tests.builders import a_report, a_report_row
@@ -191,6 +193,104 @@ def test_a_refused_request_without_a_plan_is_a_page_too() -> None:
     assert "Every entry" not in said
 
 
+def test_whoever_failed_or_is_unknown_comes_first() -> None:
+    shown = first_the_urgent(leavers(16))
+
+    assert {row.outcome for row in shown[:4]} == {Outcome.FAILED, Outcome.UNKNOWN}
+    others = [row.line for row in shown[4:]]
+    assert others == sorted(others)
+
+
+def test_the_portals_own_words_stand_beside_the_reason() -> None:
+    row = a_report_row(outcome=Outcome.FAILED, portal_message="User owns content")
+
+    assert "<q>User owns content</q>" in report_page(a_report(row))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ReasonKind if kind])
+def test_no_kind_of_reason_is_shown_as_code(kind: ReasonKind) -> None:
+    for reason in (kind.value, f"{kind.value}: since line 2", f"after the DELETE: {kind.value}: x"):
+        row = a_report_row(outcome=Outcome.SKIPPED, reason=reason, reason_kind=kind)
+
+        shown = Page(report_page(a_report(row))).cells[6]
+
+        assert "_" not in shown
+        assert kind.value.split("_")[0] in shown or kind in {ReasonKind.GUARDED, ReasonKind.SELF}
+
+
+def test_what_did_not_happen_is_not_counted() -> None:
+    quiet = Page(report_page(a_report(a_report_row()))).text
+    busy = Page(report_page(incomplete())).text
+
+    assert "worked 58 s on 1 DELETE; 2 s went by until its outcome was known." in quiet
+    assert "renewed" not in quiet
+    assert "the token was renewed 2 times; 1 DELETE was refused for the moment." in busy
+
+
+# The answer beside a dropped file
+
+
+def test_the_answer_to_a_drop_says_what_happened_and_what_to_do() -> None:
+    report = replace(incomplete(), source="s3://data/inbox/leavers.csv")
+
+    said = " ".join(Page(answer_page(report)).text.split())
+
+    for part in (
+        "4 of 16 deleted",
+        report.headline,
+        "2 unresolved: no user, or more than one, fits the entry",
+        "The team that runs the portal decides about the users who are left open",
+        "Ended INCOMPLETE",
+        "s3://data/inbox/leavers.csv",
+        report.run_id,
+        report.portal,
+    ):
+        assert part in said
+
+
+def test_rule_6_the_answer_to_a_drop_names_no_user() -> None:
+    report = incomplete()
+
+    page = answer_page(report)
+
+    for row in report.rows:
+        assert row.username not in page
+        assert row.email not in page
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "said"),
+    [
+        (RunStatus.SUCCEEDED, {"deleted": 2}, "Nothing: no user is left open."),
+        (RunStatus.PREVIEWED, {"would_delete": 2}, "Nobody was touched."),
+        (RunStatus.REFUSED, {"not_attempted": 2}, "Fix what is said above, then drop the file"),
+        (RunStatus.INCOMPLETE, {"deleted": 1, "failed": 1}, "decides about the users"),
+        (RunStatus.SUCCEEDED, {"deleted": 1, "unresolved": 1}, "1 entry does not name exactly one"),
+    ],
+)
+def test_the_answer_to_a_drop_says_one_thing_to_do(
+    status: RunStatus, counts: dict[str, int], said: str
+) -> None:
+    report = a_report(status=status, counts=counts, requested=2)
+
+    [text] = for_the_sender(report)
+
+    assert said in text
+
+
+@given(
+    st.sampled_from(RunStatus),
+    st.dictionaries(st.sampled_from([o.value for o in Outcome]), st.integers(1, 3)),
+)
+def test_every_answer_to_a_drop_says_something_to_do(
+    status: RunStatus, counts: dict[str, int]
+) -> None:
+    report = a_report(status=status, counts=counts, requested=sum(counts.values()))
+
+    assert for_the_sender(report)
+    assert set(counts) <= set(MEANINGS)
+
+
 # It needs nothing else, and can do nothing
 
 
@@ -325,6 +425,64 @@ def test_entries_are_searched_and_sorted(browser: Browser, tmp_path: Path) -> No
     assert up == sorted(up)
     assert down == up[::-1]
     assert browser.problems == []
+
+
+@needs_a_browser
+def test_a_count_shows_only_its_entries(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, incomplete(), tmp_path)
+    press = "document.querySelector('button.count[data-outcome=failed]').click()"
+    outcomes = f"{SHOWN_ROWS}.map(row => row.cells[5].textContent)"
+    pressed = "[...document.querySelectorAll('[aria-pressed=true]')].map(b => b.textContent)"
+
+    browser.evaluate(press)
+    only, number = browser.evaluate(outcomes), browser.evaluate(pressed)
+    browser.evaluate(press)
+    again = browser.evaluate(outcomes)
+    browser.evaluate(press)
+    browser.evaluate("document.getElementById('all').click()")
+
+    assert (only, number) == (["failed", "failed"], ["2 failed"])
+    assert len(again) == len(browser.evaluate(outcomes)) == 16
+    assert browser.evaluate(pressed) == []
+    assert browser.problems == []
+
+
+@needs_a_browser
+def test_on_a_phone_each_entry_is_a_card_with_its_outcome_first(
+    browser: Browser, tmp_path: Path
+) -> None:
+    shown(browser, incomplete(), tmp_path).look(width=390)
+    scroll = "document.querySelector('.scroll')"
+    tops = (
+        "[...document.querySelector('tbody tr').cells].filter(cell => cell.offsetHeight)"
+        ".sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)"
+        ".map(cell => cell.cellIndex)"
+    )
+
+    assert browser.evaluate(f"{scroll}.scrollWidth == {scroll}.clientWidth")
+    assert browser.evaluate(tops) == [5, 0, 1, 2, 3, 4, 6, 7, 8, 9]
+
+
+@needs_a_browser
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_moment_stays_in_one_line_and_a_long_id_in_its_column(
+    browser: Browser, tmp_path: Path, width: int
+) -> None:
+    row = a_report_row(user_id="12345678901234567890", entry="x" * 60)
+    shown(browser, a_report(row, requested=1), tmp_path).look(width=width)
+    cells = "[...document.querySelectorAll('tbody td')]"
+
+    lines = "(() => { const r = document.createRange(); r.selectNodeContents(c); return"
+    assert browser.evaluate(f"(c => {lines} r.getClientRects().length }})())({cells}.at(-1))") == 1
+    assert browser.evaluate(f"{cells}.every(cell => cell.scrollWidth <= cell.clientWidth)")
+
+
+@needs_a_browser
+def test_no_heading_is_the_last_line_of_a_printed_page(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, incomplete(), tmp_path).look(printed=True)
+
+    breaks = "[...document.querySelectorAll('h2')].map(h => getComputedStyle(h).breakAfter)"
+    assert set(browser.evaluate(breaks)) == {"avoid"}
 
 
 @needs_a_browser

@@ -275,6 +275,10 @@ def test_the_answer_to_a_dropped_file_is_stored_beside_the_inbox(stack: Stack) -
 
     stack.report_run()
 
+    page = stack.read_bytes("results/inbox/leavers.csv.html").decode()
+    assert "The answer to a dropped file" in page
+    assert "s3://data/inbox/leavers.csv" in page
+    assert "user0118" not in page
     answer = stack.read_json("results/inbox/leavers.csv.json")
     assert answer["report"] == "s3://data/runs/run-1/report.json"
     assert answer["counts"] == {"not_attempted": 1}

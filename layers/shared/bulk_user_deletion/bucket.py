@@ -276,11 +276,14 @@ class Bucket:
         found = json.loads(body)
         return Population(found["at"], tuple(found["user_ids"]))
 
-    def write_answer(self, dropped_key: str, said: Mapping[str, Any]) -> None:
-        """Store the answer to a dropped file, unless its key would exceed S3's limit."""
-        key = result_key(dropped_key)
-        if len(key.encode()) <= LONGEST_KEY:
-            self.write_json(key, said)
+    def write_answer(self, dropped_key: str, said: Mapping[str, Any], page: str) -> None:
+        """Store the answer to a dropped file, for programs and as a page for people.
+
+        A file gets none if the answer's key would exceed S3's limit.
+        """
+        if len(result_key(dropped_key).encode()) <= LONGEST_KEY:
+            self.write_text(result_key(dropped_key, "html"), page, "text/html")
+            self.write_json(result_key(dropped_key), said)
 
     def read_answer(self, dropped_key: str) -> dict[str, Any]:
         """Return the answer to a dropped file, or an empty string if there is none."""

@@ -65,6 +65,6 @@ def population_key(run_id: str) -> str:
     return f"runs/{run_id}/population.json"
 
 
-def result_key(dropped_key: str) -> str:
-    """Return the key of the answer to a dropped file."""
-    return f"results/{dropped_key}.json"
+def result_key(dropped_key: str, suffix: str = "json") -> str:
+    """Return the key of the answer to a dropped file; `suffix` is json or html."""
+    return f"results/{dropped_key}.{suffix}"

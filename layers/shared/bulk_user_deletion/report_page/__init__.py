@@ -1,4 +1,7 @@
-"""report.html: one self-contained file for people who read how a run ended."""
+"""Pages for people who read how a run ended: each is one self-contained file.
+
+report.html has everything; the answer beside a dropped file names nobody.
+"""
 
 import json
 from base64 import b64encode
@@ -9,10 +12,10 @@ from typing import Any
 from chameleon import PageTemplate
 
 from bulk_user_deletion.models.reports import Report
-from bulk_user_deletion.rules.advice import advice
+from bulk_user_deletion.rules.advice import advice, for_the_sender
 from bulk_user_deletion.rules.links import execution_link
 from bulk_user_deletion.rules.milestones import milestone_text
-from bulk_user_deletion.rules.reporting import clock, in_words, result
+from bulk_user_deletion.rules.reporting import MEANINGS, clock, in_words, result
 from bulk_user_deletion.rules.text import counted, showable
 from bulk_user_deletion.rules.timeline import WIDTH, Timeline, timeline
 
@@ -20,6 +23,7 @@ _FOLDER = Path(__file__).parent
 _STYLE = (_FOLDER / "page.css").read_text(encoding="utf-8")
 _SCRIPT = (_FOLDER / "page.js").read_text(encoding="utf-8")
 _TEMPLATE = PageTemplate((_FOLDER / "page.pt").read_text(encoding="utf-8"))
+_ANSWER = PageTemplate((_FOLDER / "answer.pt").read_text(encoding="utf-8"))
 
 
 def report_page(report: Report) -> str:
@@ -32,7 +36,7 @@ def report_page(report: Report) -> str:
         report=report,
         title=result(report),
         entries=counted(report.requested, "entry", "entries"),
-        happened=[(clock(one.at, zone=True), milestone_text(one)) for one in report.milestones],
+        happened=_happened(report),
         policy=_policy(),
         style=_STYLE,
         script=_SCRIPT,
@@ -52,6 +56,31 @@ def report_page(report: Report) -> str:
         name=lambda word: str(word).replace("_", " "),
     )
     return "\n".join(map(showable, document.split("\n")))
+
+
+def answer_page(report: Report) -> str:
+    """Return the answer to a dropped file as an HTML document, for those who dropped it.
+
+    It has counts, and ids in warnings, and names no user.
+    """
+    document: str = _ANSWER(
+        report=report,
+        title=result(report),
+        entries=counted(report.requested, "entry", "entries"),
+        policy=_policy(),
+        style=_STYLE,
+        parts=_parts(report),
+        meanings=MEANINGS,
+        next=for_the_sender(report),
+        happened=_happened(report),
+        width=WIDTH,
+        name=lambda word: str(word).replace("_", " "),
+    )
+    return "\n".join(map(showable, document.split("\n")))
+
+
+def _happened(report: Report) -> list[tuple[str, str]]:
+    return [(clock(one.at, zone=True), milestone_text(one)) for one in report.milestones]
 
 
 def _request(report: Report) -> str:

@@ -28,6 +28,32 @@ def advice(report: Report) -> list[Advice]:
     return [*_for_the_run(report), *_for_entries(report)]
 
 
+def for_the_sender(report: Report) -> list[str]:
+    """Return what is left to do for those who dropped the file, and see no report."""
+    return list(_for_the_sender(report))
+
+
+def _for_the_sender(report: Report) -> Iterator[str]:
+    if report.status is RunStatus.REFUSED or not report.requested:
+        yield (
+            f"Nobody was {report.action.done}. Fix what is said above, then drop the file again."
+        )
+        return
+    if number := report.counts.get(Outcome.UNRESOLVED):
+        entries = counted(number, "entry does", "entries do")
+        yield (
+            f"{entries} not name exactly one user. Find out who is meant, and drop a file of the"
+            " right user ids."
+        )
+    portal_team = "The team that runs the portal"
+    if report.counts.get(report.action.would):
+        yield f"Nobody was touched. {portal_team} reads the report, and applies its plan or not."
+    elif any(Outcome(name).is_open for name in report.counts):
+        yield f"{portal_team} decides about the users who are left open: tell them the run."
+    elif not number:
+        yield "Nothing: no user is left open."
+
+
 def _for_the_run(report: Report) -> Iterator[Advice]:
     counts = report.counts
     done = report.action.done
@@ -210,7 +236,7 @@ def _for_the_guarded(report: Report) -> Iterator[Advice]:
         " Settle them in the portal, and collect the guard's dataset again."
     )
     if report.action is Action.DELETE_DUE:
-        yield Advice(f"{what} After that, a later daily run deletes them.")
+        yield Advice(f"{what} They stay waiting, and a later daily run deletes them.")
         return
     yield Advice(
         f"{what} Then preview them again.",

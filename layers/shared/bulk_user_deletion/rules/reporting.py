@@ -107,9 +107,11 @@ def access_warnings(rows: Sequence[ReportRow]) -> list[str]:
     still = [row.user_id for row in rows if row.reason_kind is ReasonKind.STILL_ENABLED]
     if not still:
         return []
-    who = counted(len(still), "user is", "users are")
-    seen = "as the last look at each shows" if len(still) > 1 else "as the last look shows"
-    return [f"{who} still enabled, {seen}: {some(still)}. If that cannot wait, disable by hand."]
+    urgent = "If that cannot wait, disable by hand."
+    if len(still) == 1:
+        return [f"User {still[0]} is still enabled, as the last look shows. {urgent}"]
+    who = f"{len(still)} users are still enabled, as the last look at each shows"
+    return [f"{who}: {some(still)}. {urgent}"]
 
 
 def held_warning(user_ids: Sequence[str]) -> str:
@@ -312,6 +314,22 @@ def resume_only_if(counts: Mapping[str, int], action: Action) -> str:
 def _named(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
 
+
+# What each outcome means, for people who read no documentation.
+MEANINGS = {
+    Outcome.DELETED: "the user is gone from the portal",
+    Outcome.DISABLED: "the user can no longer log in",
+    Outcome.ENABLED: "the user can log in again",
+    Outcome.ALREADY_ABSENT: "the portal had no such user any more",
+    Outcome.SKIPPED: "a rule kept the user",
+    Outcome.UNRESOLVED: "no user, or more than one, fits the entry",
+    Outcome.FAILED: "the portal refused",
+    Outcome.UNKNOWN: "it is not certain what became of the user",
+    Outcome.NOT_ATTEMPTED: "the run ended before this user, who was not touched",
+    Outcome.WOULD_DELETE: "will be deleted if the plan is applied",
+    Outcome.WOULD_DISABLE: "will be disabled if the plan is applied",
+    Outcome.WOULD_ENABLE: "will be enabled if the plan is applied",
+}
 
 _WORDS = {
     **{kind: kind.replace("_", " ") for kind in ReasonKind if kind},

@@ -24,7 +24,7 @@ from bulk_user_deletion.models.runs import Mode, RoundEnd, RunRow, RunStatus, St
 from bulk_user_deletion.models.users import Outcome, UserRow
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
-from bulk_user_deletion.report_page import report_page
+from bulk_user_deletion.report_page import answer_page, report_page
 from bulk_user_deletion.reports import report_csv, report_json, summary
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.guard import hand_over
@@ -327,7 +327,7 @@ class ReportRun:
     def _answered(self, report: Report, said: Summary, dropped_key: str) -> Report:
         """Write the answer beside a drop; if that fails, the report says so."""
         try:
-            self.bucket.write_answer(dropped_key, asdict(said))
+            self.bucket.write_answer(dropped_key, asdict(said), answer_page(report))
         except StoreUnavailable as error:
             warning = f"The answer beside the dropped file could not be written: {error}"
             return replace(report, warnings=[*report.warnings, warning])
