@@ -40,3 +40,9 @@ def counted(number: int, one: str, many: str = "") -> str:
 def some(ids: Sequence[str], *, most: int = 20) -> str:
     """Return ids as a list for people, cut after `most` of them."""
     return ", ".join(ids[:most]) + (", …" if len(ids) > most else "")
+
+
+def lines_of(numbers: Sequence[int], *, most: int = 20) -> str:
+    """Return lines of a file as a list for people: `line 3`, `lines 3, 7`."""
+    word = "line" if len(numbers) == 1 else "lines"
+    return f"{word} {some([str(number) for number in numbers], most=most)}"

@@ -16,6 +16,7 @@ from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.leavers import withdrawn
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.text import counted
 
 
 def carry_out_stop(order: StopOrder, *, ledger: Ledger, now: float) -> str:
@@ -206,4 +207,4 @@ def check_portal(
         clock_ahead_seconds=round(answer.served_at - now) if answer.served_at else None,
     )
     bucket.write_check(run_id, found)
-    return f"The portal answers as it should, and lists {len(users)} users."
+    return f"The portal answers as it should, and lists {counted(len(users), 'user')}."

@@ -41,6 +41,7 @@ from bulk_user_deletion.rules.reporting import (
     rest_of,
     run_status,
 )
+from bulk_user_deletion.rules.text import counted, some
 from bulk_user_deletion.steps.last_look import LastLook
 from bulk_user_deletion.topic import Topic
 
@@ -414,9 +415,8 @@ def _loss_warnings(last: LastLook) -> Iterator[str]:
         )
     if not last.losses:
         return
-    users = "user" if len(last.losses) == 1 else "users"
     yield (
-        f"{len(last.losses)} {users} left the portal during this run that it did not delete:"
-        f" {', '.join(last.losses[:20])}. Find out who did; users-before.json beside this report"
-        " says who they were."
+        f"{counted(len(last.losses), 'user')} left the portal during this run that it did not"
+        f" delete: {some(last.losses)}. Find out who did; users-before.json beside this report says"
+        " who they were."
     )
