@@ -90,7 +90,10 @@ def test_the_report_of_a_resumed_run_says_who_stopped_it_and_who_resumed_it_and_
     half_done.report_run()
 
     first, planned, stopped, ended, resumed, last = happened(half_done)
-    assert (first, planned) == ("Stop pressed by night shift: enough", "Started")
+    assert (first, planned) == (
+        "Stop pressed by night shift: enough",
+        "Started by an unnamed person",
+    )
     assert (stopped, ended) == (
         "Planned",
         "Ended STOPPED: 1 deleted, 1 failed, 1 unknown, 1 not attempted",
@@ -420,6 +423,24 @@ def test_an_aborted_run_is_closed_with_its_report_and_its_lock_released(stack: S
     assert run is not None
     assert not run.is_open
     assert stack.plan(["119"], "next-run")["users"] == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (ExecutionStatus.ABORTED, "Resume only if this user should still be deleted."),
+        (ExecutionStatus.TIMED_OUT, "When that is settled, resume the run"),
+    ],
+)
+def test_whoever_stops_an_execution_in_the_console_may_not_want_the_rest(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, status: ExecutionStatus, said: str
+) -> None:
+    stack.plan(["118"])
+    monkeypatch.setattr("bulk_user_deletion.executions.Executions.status", lambda *_: status)
+
+    close(stack)
+
+    assert said in stack.report_run()["sentence"]
 
 
 def test_rule_7_nothing_of_an_aborted_execution_starts_a_user_once_it_is_being_closed(

@@ -89,6 +89,16 @@ def test_a_refused_run_is_sent_again_and_not_resumed() -> None:
     assert piece.request is None
 
 
+@pytest.mark.parametrize("rest", [Rest.IF_STILL_WANTED, Rest.LIFT])
+def test_what_a_person_stopped_while_it_waited_is_sent_again_only_if_it_is_still_wanted(
+    rest: Rest,
+) -> None:
+    [piece] = advice(a_report(status=RunStatus.REFUSED, rest=rest))
+
+    assert "send the request again only if that is still wanted" in piece.text
+    assert "Fix" not in piece.text
+
+
 def test_a_refused_run_does_not_say_that_a_resume_cannot_help() -> None:
     row = a_report_row(user_id="", outcome=Outcome.NOT_ATTEMPTED, reason_kind=ReasonKind.NOT_LISTED)
     report = a_report(row, status=RunStatus.REFUSED, counts={"not_attempted": 1})

@@ -418,6 +418,14 @@ def test_only_a_run_that_its_own_checks_ended_is_simply_resumed(
             ),
         ),
         (
+            {"deleted": 1, "unknown": 1},
+            Rest.SETTLE,
+            (
+                "Because. 1 of 2 entries deleted, 1 unknown. See the report for each: a resume"
+                " cannot do better."
+            ),
+        ),
+        (
             {"not_attempted": 3},
             Rest.LIFT,
             (

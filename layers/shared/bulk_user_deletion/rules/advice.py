@@ -35,9 +35,7 @@ def for_the_sender(report: Report) -> list[str]:
 
 def _for_the_sender(report: Report) -> Iterator[str]:
     if report.status is RunStatus.REFUSED or not report.requested:
-        yield (
-            f"Nobody was {report.action.done}. Fix what is said above, then drop the file again."
-        )
+        yield f"Nobody was {report.action.done}. {_about_another(report, 'drop the file')}"
         return
     if number := report.counts.get(Outcome.UNRESOLVED):
         entries = counted(number, "entry does", "entries do")
@@ -60,7 +58,7 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
     if report.status is RunStatus.REFUSED or (
         report.status is RunStatus.FAILED and not report.requested
     ):
-        yield Advice(f"Nobody was {done}. Fix what is said above, then send the request again.")
+        yield Advice(f"Nobody was {done}. {_about_another(report, 'send the request')}")
         return
     if report.mode != Mode.APPLY:
         if counts.get(report.action.would) and report.rest is not Rest.NEVER:
@@ -94,6 +92,18 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
     left = sum(number for name, number in counts.items() if Outcome(name).is_open)
     if left > len(_undecided(report)):
         yield _about_resuming(report)
+
+
+def _about_another(report: Report, send: str) -> str:
+    """Say whether a request that was refused is to be sent again: a stop may mean that it is not.
+
+    `send` is how: `send the request`.
+    """
+    match report.rest:
+        case Rest.IF_STILL_WANTED | Rest.LIFT:
+            return f"A person stopped it: {send} again only if that is still wanted."
+        case Rest.RESUME | Rest.SETTLE | Rest.NEVER:
+            return f"Fix what is said above, then {send} again."
 
 
 def _about_resuming(report: Report) -> Advice:

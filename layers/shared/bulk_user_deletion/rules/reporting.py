@@ -174,7 +174,7 @@ def rest_of(
     final = {Stopper.ROSTER, Stopper.WITHDRAWAL}
     if is_withdrawn or is_edited or is_replaced or final & {*stoppers}:
         return Rest.NEVER
-    if not any(row.can_be_resumed for row in rows):
+    if rows and not any(row.can_be_resumed for row in rows):
         return Rest.SETTLE
     if Stopper.PORTAL in stoppers:
         return Rest.LIFT
@@ -233,9 +233,7 @@ def ending(
                 " that, stop the run.",
             )
         case RunStatus.REFUSED:
-            return Ending(
-                f"Refused: {why}", f"Nobody was {done}: fix that, then send the request again."
-            )
+            return Ending(f"Refused: {why}", f"Nobody was {done}: {_SEND_AGAIN[rest]}.")
         case RunStatus.INCOMPLETE if is_preview:
             return Ending(
                 f"Preview: {would} of {entries} would be {done}, {left}. Nobody was touched.",
@@ -278,6 +276,15 @@ _THEN_RESUME = {
     Rest.LIFT: ", then lift the stop, and resume the run only if that is still wanted",
     Rest.SETTLE: ": a resume cannot do better",
     Rest.NEVER: ": the run cannot be resumed",
+}
+
+
+_SEND_AGAIN = {
+    Rest.RESUME: "fix that, then send the request again",
+    Rest.IF_STILL_WANTED: "send the request again only if that is still wanted",
+    Rest.LIFT: "lift the stop, and send the request again only if that is still wanted",
+    Rest.SETTLE: "fix that, then send the request again",
+    Rest.NEVER: "fix that, then send the request again",
 }
 
 

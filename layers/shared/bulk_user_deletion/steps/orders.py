@@ -2,7 +2,7 @@
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused, StoreUnavailable, UserManagementDenied
-from bulk_user_deletion.executions import Executions
+from bulk_user_deletion.executions import Executions, ExecutionStatus
 from bulk_user_deletion.guard_dataset import GuardDataset
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
@@ -151,8 +151,9 @@ def take_over_ended(
     if status.is_running:
         return Nothing(f"Run {run_id} is going on: there is nothing to close.")
     reason = f"Its execution ended {status} before it could report."
+    stopper = Stopper.PERSON if status is ExecutionStatus.ABORTED else Stopper.RUN
     ledger.runs.take_over_stopped(
-        run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now, Stopper.RUN)
+        run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now, stopper)
     )
     ledger.portal.take_lock(run.action, run_id, execution_arn, instead_of=run.execution_arn)
     return run
