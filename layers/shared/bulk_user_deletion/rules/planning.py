@@ -155,7 +155,7 @@ def _as_it_is(action: Action, user: PortalUser) -> str:
 def _warning(kind: ReasonKind, user: PortalUser, action: Action) -> str:
     if kind is ReasonKind.NONE and user.is_from_ldap:
         if action.deletes:
-            return "from LDAP: a directory sync may bring this user back"
+            return "from LDAP: a directory sync may bring users back"
         if action is not Action.ENABLE:
             return "from LDAP: a directory sync may enable this user again"
     if kind in _KEPT:
