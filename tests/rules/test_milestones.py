@@ -99,6 +99,14 @@ def test_what_starts_a_run_that_nobody_signs_is_told_instead(trigger: Trigger, s
     assert milestone_text(first) == said
 
 
+def test_a_window_that_ends_pauses_a_run_and_does_not_end_it() -> None:
+    paused = RoundEnd(9_000, RunStatus.PAUSED, {"not_attempted": 2})
+
+    *_, last = milestones(RUN, PLAN, [], [], end=paused)
+
+    assert milestone_text(last) == "Paused: 2 not attempted"
+
+
 def test_users_who_are_changed_at_the_same_time_and_press_for_the_same_reason_press_once() -> None:
     stops = [Stop("The breaker tripped.", "breaker", at, Stopper.RUN) for at in (2_000, 2_001)]
 
