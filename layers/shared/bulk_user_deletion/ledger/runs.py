@@ -109,6 +109,7 @@ class Runs:
                 {"execution_arn": execution_arn, "is_open": True, **_round(limits, control)},
                 _is_held_by(run.execution_arn) & _not_stopped_since(started_at),
                 add={"round_number": 1},
+                append={"earlier": [execution_name(run.execution_arn)]},
                 remove=("stop_flag", "stopped_at_ms", "checked_batch", "pause"),
             ),
         )
@@ -126,6 +127,9 @@ class Runs:
                 {"execution_arn": execution_arn},
                 _is_held_by(run.execution_arn),
                 once={"stop_flag": asdict(stop)},
+                append={}
+                if run.execution_arn == execution_arn
+                else {"earlier": [execution_name(run.execution_arn)]},
             ),
         )
 
@@ -244,6 +248,11 @@ class Runs:
 
     def _write(self, write: Write) -> bool:
         return self._table.write("Writing the run", write)
+
+
+def execution_name(execution_arn: str) -> str:
+    """Return the name of an execution."""
+    return execution_arn.rpartition(":")[2]
 
 
 def held(run: RunRow | None, run_id: str, execution_arn: str) -> RunRow:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.costs import Cost
 from bulk_user_deletion.models.plans import Estimate
 from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
@@ -82,8 +83,8 @@ class Report:
     neither deleted nor was asked to delete. It is None if none is known and the portal could not
     be asked or listed only some of its users. `renewed_at` is when the token was renewed,
     `refused_at` when the portal temporarily refused a DELETE, `resumes_at` when a paused run is
-    resumed by itself. `guarded` are the ids of users whom
-    the guard kept, by its reasons: the list for whoever settles these.
+    resumed by itself. `guarded` are the ids of users whom the guard kept, by its reasons: the list
+    for whoever settles these. `estimate` is the plan's, `cost` what the run took.
     """
 
     run_id: str
@@ -108,6 +109,7 @@ class Report:
     portal_users: int
     plan_sha256: str
     estimate: Estimate | None
+    cost: Cost
     unexplained_losses: list[str] | None
     guarded: dict[str, list[str]]
     warnings: list[str]

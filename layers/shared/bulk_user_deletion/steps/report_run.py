@@ -14,9 +14,11 @@ from bulk_user_deletion.errors import (
     StoreUnavailable,
     sentence_of,
 )
+from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.mails import mail
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.costs import Cost, Event
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.reports import Report, Summary
@@ -26,6 +28,7 @@ from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.report_page import report_page
 from bulk_user_deletion.reports import report_csv, report_json, summary
+from bulk_user_deletion.rules.costs import of_run
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.guard import hand_over
 from bulk_user_deletion.rules.links import object_link
@@ -104,6 +107,7 @@ class ReportRun:
     ledger: Ledger
     bucket: Bucket
     topic: Topic
+    executions: Executions
     connect: Callable[[], Portal]
     list_doubted: bool = False
     clock: Callable[[], float] = time.time
@@ -266,6 +270,7 @@ class ReportRun:
             portal_users=plan.portal_users if plan else 0,
             plan_sha256=digest,
             estimate=plan.estimate if plan else None,
+            cost=self._cost(run, rows),
             unexplained_losses=losses,
             guarded=hand_over(report_rows),
             warnings=[
@@ -279,6 +284,24 @@ class ReportRun:
     @property
     def _is_refused(self) -> bool:
         return bool(self.failure and self.failure.get("Error") in _REFUSALS)
+
+    def _cost(self, run: RunRow | None, rows: Mapping[str, UserRow]) -> Cost:
+        """Return what the run has taken so far, in all its executions."""
+        prefix = self.execution_arn.rpartition(":")[0]
+        earlier = [f"{prefix}:{name}" for name in (run.earlier if run else ())]
+        return of_run(
+            [row.spent for row in rows.values()],
+            [self._history(arn) for arn in (*earlier, self.execution_arn)],
+            renewals=run.renewals if run else 0,
+            now=self.clock(),
+        )
+
+    def _history(self, execution_arn: str) -> list[Event] | None:
+        """Return an execution's history; a report is not kept waiting for its own cost."""
+        try:
+            return self.executions.history(execution_arn)
+        except StoreUnavailable:
+            return None
 
     def _why(self, run: RunRow | None) -> str:
         """Return why users were not attempted, or an empty string if nothing prevented it."""
