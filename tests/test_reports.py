@@ -143,6 +143,7 @@ def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
         " Resuming looks again, and sends another DELETE to those still there.\n\n"
         "Then resume the run. What is done is not done twice.\n"
         '{"mode": "apply", "resume": "run-1"}\n\n'
+        "This run cost about 0.0200 USD by AWS's list prices; its plan estimated 0.0100 USD.\n\n"
         f"Report: {LINK}\n\n"
         "Execution: https://console.aws.amazon.com/states/home?region=us-east-1"
         f"#/v2/executions/details/{report.execution_arn}\n\n"
