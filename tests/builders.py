@@ -128,6 +128,7 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
         resumes_at="",
         portal_users=100,
         plan_sha256="0" * 64,
+        files={"plan.json": "0" * 64},
         estimate=Estimate(seconds=120, usd=0.01),
         cost=Cost(Figures(transitions=20), Figures(transitions=8), 0.02),
         unexplained_losses=[],

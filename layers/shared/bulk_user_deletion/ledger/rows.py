@@ -219,6 +219,7 @@ def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
         withdrawal=stop_of(item, "withdrawal"),
         roster_run=item.get("roster_run", ""),
         earlier=tuple(item.get("earlier", ())),
+        report_sha256=item.get("report_sha256", ""),
     )
 
 

@@ -110,7 +110,7 @@ class Runs:
                 _is_held_by(run.execution_arn) & _not_stopped_since(started_at),
                 add={"round_number": 1},
                 append={"earlier": [execution_name(run.execution_arn)]},
-                remove=("stop_flag", "stopped_at_ms", "checked_batch", "pause"),
+                remove=("stop_flag", "stopped_at_ms", "checked_batch", "pause", "report_sha256"),
             ),
         )
 
@@ -220,19 +220,28 @@ class Runs:
         waits = {"waited_for_content": True}
         return self._write(update(rows.run_key(run_id), waits, _WAITS_FOR_THE_FIRST_TIME))
 
-    def close(self, run_id: str, execution_arn: str, *, is_paused: bool = False) -> None:
+    def close(
+        self,
+        run_id: str,
+        execution_arn: str,
+        *,
+        is_paused: bool = False,
+        report_sha256: str = "",
+    ) -> None:
         """Close an execution's run, which may then start no further users.
 
-        Unless it `is_paused`, no execution resumes it by itself.
+        Unless it `is_paused`, no execution resumes it by itself. `report_sha256` seals the report
+        that was written of it, if there is one.
 
         Raises:
             RunClosed: another execution has taken it in the meantime.
         """
+        sealed = {"report_sha256": report_sha256} if report_sha256 else {}
         self._must_hold(
             run_id,
             update(
                 rows.run_key(run_id),
-                {"is_open": False},
+                {"is_open": False, **sealed},
                 _is_held_by(execution_arn),
                 remove=() if is_paused else ("pause",),
             ),

@@ -84,7 +84,9 @@ class Report:
     be asked or listed only some of its users. `renewed_at` is when the token was renewed,
     `refused_at` when the portal temporarily refused a DELETE, `resumes_at` when a paused run is
     resumed by itself. `guarded` are the ids of users whom the guard kept, by its reasons: the list
-    for whoever settles these. `estimate` is the plan's, `cost` what the run took.
+    for whoever settles these. `estimate` is the plan's, `cost` what the run took. `files`
+    are the sha256 of what this report rests on, by name, and in report.json also of the report's
+    other formats.
     """
 
     run_id: str
@@ -108,6 +110,7 @@ class Report:
     resumes_at: str  # ISO 8601, or empty
     portal_users: int
     plan_sha256: str
+    files: dict[str, str]
     estimate: Estimate | None
     cost: Cost
     unexplained_losses: list[str] | None

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bulk_user_deletion.bucket import OLD_VERSION_DAYS, Bucket
-from bulk_user_deletion.bucket_keys import report_key
+from bulk_user_deletion.bucket_keys import file_name, files_before_report, report_key
 from bulk_user_deletion.errors import (
     PortalBusy,
     RequestRefused,
@@ -150,10 +150,14 @@ class ReportRun:
         if not run or run.execution_arn == self.execution_arn:
             if run and run.dropped_key:
                 report = self._answered(report, said, run.dropped_key)
-            self._publish(report)
-        if run and run.execution_arn == self.execution_arn:
-            is_paused = report.status is RunStatus.PAUSED
-            self.ledger.runs.close(self.run_id, self.execution_arn, is_paused=is_paused)
+            digest = self._publish(report)
+            if run:
+                self.ledger.runs.close(
+                    self.run_id,
+                    self.execution_arn,
+                    is_paused=report.status is RunStatus.PAUSED,
+                    report_sha256=digest,
+                )
         self.ledger.portal.release_locks(self.execution_arn)
         return Reported(
             said,
@@ -269,6 +273,7 @@ class ReportRun:
             resumes_at=resumes_at,
             portal_users=plan.portal_users if plan else 0,
             plan_sha256=digest,
+            files=self._files(run) if plan else {},
             estimate=plan.estimate if plan else None,
             cost=self._cost(run, rows),
             unexplained_losses=losses,
@@ -284,6 +289,12 @@ class ReportRun:
     @property
     def _is_refused(self) -> bool:
         return bool(self.failure and self.failure.get("Error") in _REFUSALS)
+
+    def _files(self, run: RunRow | None) -> dict[str, str]:
+        """Return the sha256 of each file that the report rests on, by name."""
+        keys = files_before_report(self.run_id, run.round_number if run else 1)
+        found = {file_name(key): self.bucket.digest(key) for key in keys}
+        return {name: digest for name, digest in found.items() if digest}
 
     def _cost(self, run: RunRow | None, rows: Mapping[str, UserRow]) -> Cost:
         """Return what the run has taken so far, in all its executions."""
@@ -326,15 +337,24 @@ class ReportRun:
             return replace(report, warnings=[*report.warnings, warning])
         return report
 
-    def _publish(self, report: Report) -> None:
-        self.bucket.write_text(report_key(self.run_id, "csv"), report_csv(report), "text/csv")
-        self.bucket.write_json(report_key(self.run_id, "json"), report_json(report))
-        self.bucket.write_text(report_key(self.run_id, "html"), report_page(report), "text/html")
+    def _publish(self, report: Report) -> str:
+        """Write the report and tell of it; return the sha256 of report.json."""
+        written = {
+            file_name(key): self.bucket.write_text(key, text, content_type)
+            for key, text, content_type in (
+                (report_key(self.run_id, "csv"), report_csv(report), "text/csv"),
+                (report_key(self.run_id, "html"), report_page(report), "text/html"),
+            )
+        }
+        # Last: whoever sees it sees the others too, and it names their hashes.
+        whole = replace(report, files={**report.files, **written})
+        digest = self.bucket.write_json(report_key(self.run_id, "json"), report_json(whole))
         link = object_link(
             self.bucket.name, report_key(self.run_id, "html"), execution_arn=self.execution_arn
         )
         self.topic.publish(*mail(report, report_link=link))
         _measure(report)
+        return digest
 
     def _address(self, suffix: str) -> str:
         return f"s3://{self.bucket.name}/{report_key(self.run_id, suffix)}"
