@@ -74,6 +74,12 @@ def test_from_a_file_to_its_report(
     assert (tmp_path / apply_id / "report.csv").is_file()
     listed = {run["run_id"]: run["status"] for run in said(runs)["runs"]}
     assert (listed[run_id], listed[apply_id]) == ("PREVIEWED", "SUCCEEDED")
+    for name in (run_id, apply_id):
+        verified = command("verify", name, "--json")
+        assert verified.exit_code == 0, verified.output
+        assert said(verified)["agrees"] is True
+        verdicts = {finding["verdict"] for finding in said(verified)["findings"]}
+        assert verdicts == {"agrees"}
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,9 @@ def test_a_plan_that_was_edited_is_not_applied(application: Application, command
 
     assert refused.exit_code == 2
     assert "edited" in refused.output
+    verified = command("verify", run_id, "--json")
+    assert verified.exit_code == 1
+    assert "plan.json is not the one that was made" in verified.stderr
 
 
 def test_what_a_stopped_run_left_open_is_resumed(

@@ -1,7 +1,7 @@
 """The data bucket: dropped files, plans, batches, reports."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from bulk_user_deletion.bucket_keys import (
     LONGEST_KEY,
     batch_key,
+    batches_prefix,
     check_key,
     is_evidence,
     names_batch,
@@ -198,6 +199,16 @@ class Bucket:
         key = batch_key(run_id, round_number, number, digest)
         self._put(key, body, "application/json")
         return key
+
+    def batch_keys(self, run_id: str) -> Iterator[str]:
+        """Yield the keys of all batches of a run."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, Prefix=batches_prefix(run_id)
+        )
+        with store_errors(f"Listing s3://{self.name}/{batches_prefix(run_id)}"):
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    yield found["Key"]
 
     def read_batch(self, key: str) -> dict[str, PlannedUser]:
         """Return the users of a batch and what is planned for them, keyed by id.

@@ -58,7 +58,12 @@ def report_key(run_id: str, suffix: str) -> str:
 
 def batch_key(run_id: str, round_number: int, number: int, digest: str) -> str:
     """Return the key of a batch of users; `digest` is the sha256 of its bytes."""
-    return f"runs/{run_id}/batches/{round_number}-{number:05}-{digest}.json"
+    return f"{batches_prefix(run_id)}{round_number}-{number:05}-{digest}.json"
+
+
+def batches_prefix(run_id: str) -> str:
+    """Return what the keys of a run's batches start with."""
+    return f"runs/{run_id}/batches/"
 
 
 def record_key(run_id: str, round_number: int, user_id: str) -> str:

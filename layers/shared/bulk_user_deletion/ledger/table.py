@@ -159,6 +159,11 @@ class Table:
         for page in self._pages(doing, "begins_with(sk, :sk)", pk, prefix):
             yield from page["Items"]
 
+    def query_since(self, doing: str, pk: str, *, since: str) -> Iterator[Item]:
+        """Yield the rows with this sort key or a later one."""
+        for page in self._pages(doing, "sk >= :sk", pk, since):
+            yield from page["Items"]
+
     def count(self, doing: str, pk: str, *, since: str) -> int:
         """Return the number of rows with this sort key or a later one."""
         pages = self._pages(doing, "sk >= :sk", pk, since, Select="COUNT")

@@ -203,6 +203,16 @@ class Users:
             since=rows.moment(since),
         )
 
+    def intents_of(self, run_id: str, action: Action, *, since: int) -> Iterator[str]:
+        """Yield the ids of a run's users with an intent that counts towards the caps per day."""
+        found = self._table.query_since(
+            "Reading the last days' intents", rows.INTENTS[action.deletes], since=rows.moment(since)
+        )
+        for item in found:
+            _, of_run, user_id = item["sk"].split("#")
+            if of_run == run_id:
+                yield user_id
+
     def record_refusal(
         self, run_id: str, user_id: str, *, owner: str, reason: str, portal_message: str, now: int
     ) -> None:

@@ -27,6 +27,11 @@ class Outcome(StrEnum):
         """True if a resumed run may replace this outcome; the others are final."""
         return self in _OPEN
 
+    @property
+    def is_planned(self) -> bool:
+        """True if this is what a plan says of whoever is to be changed."""
+        return self in {Outcome.WOULD_DELETE, Outcome.WOULD_DISABLE, Outcome.WOULD_ENABLE}
+
 
 _OPEN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
 
