@@ -1,7 +1,7 @@
 """The operator's commands on the real template: from a preview to a report, and doctor."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -159,15 +159,17 @@ def test_the_stop_button_for_the_portal_is_pressed_and_lifted(
 
 
 @pytest.fixture
-def scheduled(aws: Engine, deployed: Application) -> Application:
-    """Another stack for the same portal, with a schedule."""
-    return Application(
+def scheduled(aws: Engine, deployed: Application) -> Iterator[Application]:
+    """Another stack for the same portal, with a schedule, while the test lasts."""
+    nightly = Application(
         aws,
         "nightly",
         deployed.portal,
         ScheduleExpression="cron(0 20 ? * FRI *)",
         ScheduleInput='{"source": {"dataset_id": 42}}',
     )
+    yield nightly
+    nightly.stack.delete()
 
 
 def test_doctor_finds_nothing_wrong_on_a_healthy_stack(
@@ -261,6 +263,17 @@ def test_doctor_says_that_dropped_files_start_nothing(
     assert "Enable the rule" in result.stderr
 
 
+def test_doctor_of_either_stack_names_the_other_one_on_its_portal(
+    application: Application, scheduled: Application, command: Command
+) -> None:
+    ours, theirs = command("doctor", "--json"), command("--stack-name", "nightly", "doctor")
+
+    assert ours.exit_code == theirs.exit_code == 1
+    assert [name for name, state in said(ours).items() if state == "wrong"] == ["Other stacks"]
+    assert "nightly on this portal too" in ours.stderr
+    assert f"{application.stack.name} on this portal too" in theirs.output
+
+
 def test_doctor_says_which_schedule_is_off(
     application: Application, scheduled: Application, command: Command
 ) -> None:
@@ -285,7 +298,8 @@ def test_doctor_says_which_schedule_is_off(
         ours = found["ScheduleExpression"] == "cron(0 20 ? * FRI *)"
         what = "Schedule" if ours else "Schedule of deletions"
         assert said(well)[what] == "well"
-        assert [name for name, state in said(off).items() if state == "wrong"] == [what]
+        wrong = [name for name, state in said(off).items() if state == "wrong"]
+        assert wrong == [what, "Other stacks"]
         assert f"{found['ScheduleExpression']} (UTC) is off" in off.stderr
         assert "Enable the schedule" in off.stderr
 
