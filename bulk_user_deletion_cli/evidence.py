@@ -201,7 +201,7 @@ def _entries(what: str, kept: Kept, report: Mapping[str, Any]) -> Iterator[Findi
         user_id = planned.user.user_id if planned.user else ""
         if _was_started(planned, row) and user_id not in kept.rows:
             lost.append(user_id)
-        elif not _is_doubt(planned, row) and (said := _difference(planned, row, kept, mode)):
+        elif said := _difference(planned, row, kept, mode):
             wrong.append(f"line {line}: {said}")
     wrong += [f"line {line} is not in the plan" for (line, _), rest in rows.items() for _ in rest]
     if lost:
@@ -229,7 +229,6 @@ def _is_doubt(planned: PlannedEntry, row: Mapping[str, Any]) -> bool:
         planned.reason_kind is ReasonKind.NOBODY_HOLDS_ID
         and row["outcome"] == Outcome.UNKNOWN
         and row["reason_kind"] == ReasonKind.LISTED_AGAIN
-        and row["user_id"] == ""
     )
 
 
@@ -243,7 +242,12 @@ def _difference(planned: PlannedEntry, row: Mapping[str, Any], kept: Kept, mode:
         not_attempted=not_attempted,
     )
     should = json.loads(json.dumps(asdict(derived)))
-    names = [name for name, value in should.items() if name in row and row[name] != value]
+    open_to_doubt = {"outcome", "reason", "reason_kind"} if _is_doubt(planned, row) else set()
+    names = [
+        name
+        for name, value in should.items()
+        if name in row and row[name] != value and name not in open_to_doubt
+    ]
     return ", ".join(f"{name} is {row[name]!r}, not {should[name]!r}" for name in names)
 
 
