@@ -39,7 +39,7 @@ class Verdict(StrEnum):
 
     @property
     def is_bad(self) -> bool:
-        """True if somebody has to find out why."""
+        """True if a person has to find out why."""
         return self in {Verdict.MISSING, Verdict.DIFFERS}
 
 
@@ -300,7 +300,7 @@ def _ledger(what: str, kept: Kept, report: Mapping[str, Any]) -> Iterator[Findin
     }
     for name, ids in unexplained.items():
         if ids:
-            said = f"nobody accounts for {name} of this run: users {_some(sorted(ids))}"
+            said = f"nothing accounts for {name} of this run: users {_some(sorted(ids))}"
             yield Finding(what, Verdict.DIFFERS, said)
     if not any(unexplained.values()):
         yield Finding(what, Verdict.AGREES, f"each of its {len(kept.rows)} users is in the plan")
