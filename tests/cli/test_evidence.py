@@ -390,9 +390,17 @@ def test_whatever_lies_there_as_a_report_is_told_and_breaks_nothing(body: bytes)
     assert bad(replace(KEPT, report=body, report_sha256=digest(body)))
 
 
-def test_no_finding_names_a_person() -> None:
-    everything = replace(KEPT, rows={}, departures={}, files={}, batches={"x": None})
+@pytest.mark.parametrize("path", claims(), ids=str)
+def test_no_finding_names_a_person(path: tuple[Any, ...]) -> None:
+    everything = replace(
+        resealed(changed(REPORT, path, "jdoe@example.org")),
+        departures={},
+        files={},
+        batches={"x": None},
+        execution=None,
+    )
+
     said = " ".join(finding.said for finding in compare(everything))
 
-    assert "user118" not in said
     assert "@" not in said
+    assert "user118" not in said
