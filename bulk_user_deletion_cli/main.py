@@ -53,6 +53,7 @@ from bulk_user_deletion_cli.runs import (
     shown,
 )
 from bulk_user_deletion_cli.trial import Trial
+from bulk_user_deletion_cli.verify import verify
 from bulk_user_deletion_cli.watch import watch
 from bulk_user_deletion_cli.wording import REQUESTED, awaited, moment, to_do, verb
 
@@ -506,5 +507,5 @@ def _outcomes(deployment: Deployment, run_id: str) -> dict[str, int]:
     return outcomes
 
 
-for _command in (due, withdraw, enable, roster, watch):
+for _command in (due, withdraw, enable, roster, watch, verify):
     main.add_command(_command)

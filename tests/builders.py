@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.costs import Cost, Figures
 from bulk_user_deletion.models.plans import Entry, Estimate, Plan, PlannedEntry
 from bulk_user_deletion.models.reports import Report, ReportRow, Rest
 from bulk_user_deletion.models.requests import Request, Source, Trigger
@@ -131,7 +132,9 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
         resumes_at="",
         portal_users=100,
         plan_sha256="0" * 64,
+        files={"plan.json": "0" * 64},
         estimate=Estimate(seconds=120, usd=0.01),
+        cost=Cost(Figures(transitions=20), Figures(transitions=8), 0.02),
         unexplained_losses=[],
         guarded={},
         warnings=[],

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulk_user_deletion.models.costs import Cost, Figures
 from bulk_user_deletion.models.reports import Report, ReportRow
 from bulk_user_deletion.models.runs import Milestone, MilestoneKind, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
@@ -530,3 +531,14 @@ def test_10000_entries_can_be_opened_searched_and_sorted(browser: Browser, tmp_p
     # Usable: opened, searched, cleared, sorted and laid out. About 4 s.
     assert time.monotonic() - started < 30
     assert browser.problems == []
+
+
+def test_the_page_says_what_the_run_took_and_which_of_it_was_measured() -> None:
+    page = report_page(
+        a_report(cost=Cost(Figures(transitions=1_234), Figures(transitions=8), 0.0241))
+    )
+
+    assert "This run cost about 0.0241 USD" in page
+    assert "its plan estimated 0.0100 USD." in page
+    assert "1,234 measured, 8 modelled" in page
+    assert "<dt>Token renewals</dt><dd>none</dd>" in page

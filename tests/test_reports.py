@@ -151,6 +151,7 @@ def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
         "What happened:\n"
         "2026-11-20 20:00:00 UTC Started by hr-automation: HR-1234\n"
         "2026-11-20 20:05:00 UTC Ended INCOMPLETE\n\n"
+        "This run cost about 0.0200 USD by AWS's list prices; its plan estimated 0.0100 USD.\n\n"
         f"Report: {LINK}\n\n"
         "Execution: https://console.aws.amazon.com/states/home?region=us-east-1"
         f"#/v2/executions/details/{report.execution_arn}\n\n"

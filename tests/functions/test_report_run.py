@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 
 import pytest
 
@@ -369,3 +370,44 @@ def test_rule_6_the_notification_holds_ids_and_counts_only(
     assert sent[0] == f"[SUCCEEDED] bulk-user-deletion: 1 of 1 deleted on {host}"
     assert username not in "".join(sent)
     assert email not in "".join(sent)
+
+
+def test_the_report_has_what_the_run_took_measured_where_it_was_counted(stack: Stack) -> None:
+    stack.plan(["118", "119"])
+    stack.work_off()
+
+    stack.report_run()
+
+    report = stack.read_json("runs/run-1/report.json")
+    measured, modelled = report["cost"]["measured"], report["cost"]["modelled"]
+    assert measured["invocations"] == 2
+    assert measured["ledger_writes"] == 2 * 17
+    assert measured["ledger_reads"] == 2 * 5
+    assert measured["billed_ms"] >= measured["portal_seconds"] * 1000 > 0
+    assert report["renewals"] == measured["renewals"] == 1
+    assert modelled["transitions"] >= 2 * 4
+    assert 0 < report["cost"]["usd"] < 0.01
+    row = stack.row(118)
+    assert row
+    assert row.spent.writes == 17
+
+
+def test_what_a_resumed_run_took_is_the_sum_of_its_rounds(stack: Stack) -> None:
+    stack.plan(["118", "119"])
+    keys = stack.hand_out()
+    stack.delete_until_finished("118", keys["118"])
+    stack.ledger.runs.press_stop("run-1", reason="lunch", by="ann", now=time.time())
+    stack.report_run()
+    first = stack.read_json("runs/run-1/report.json")["cost"]
+
+    stack.fetch_user_ids({"mode": "apply", "resume": "run-1"}, run_id="run-2")
+    stack.work_off()
+    stack.report_run()
+
+    both = stack.read_json("runs/run-1/report.json")["cost"]
+    assert both["measured"]["invocations"] == 2
+    assert both["measured"]["ledger_writes"] > first["measured"]["ledger_writes"]
+    run = stack.ledger.runs.read("run-1")
+    assert run
+    assert run.earlier == ("run-1",)
+    assert both["modelled"]["transitions"] > first["modelled"]["transitions"] + 10

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from bulk_user_deletion.models.reports import Report
-from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.runs import Mode, RunStatus
 from bulk_user_deletion.rules.advice import advice
+from bulk_user_deletion.rules.costs import sentence
 from bulk_user_deletion.rules.links import execution_link
 from bulk_user_deletion.rules.milestones import milestone_text
 from bulk_user_deletion.rules.reporting import clock, iso, result
@@ -28,6 +29,7 @@ def mail(report: Report, *, report_link: str) -> tuple[str, str]:
         *report.warnings,
         *_next(report),
         "What happened:\n" + "\n".join(_happened(report)),
+        cost_sentence(report),
         f"Report: {report_link}",
         f"Execution: {execution_link(report.execution_arn)}",
         _names(report),
@@ -53,6 +55,12 @@ def _names(report: Report) -> str:
         "Source": report.source or "none",
     }
     return "".join(f"{name}: {value}\n" for name, value in names.items())
+
+
+def cost_sentence(report: Report) -> str:
+    """Return what the run cost, beside its plan's estimate where the plan was applied."""
+    estimate = report.estimate if report.mode == Mode.APPLY else None
+    return sentence(report.cost, estimate, action=report.action)
 
 
 def _counts(report: Report) -> str:

@@ -1,10 +1,12 @@
 """The ledger's rows: their keys, their conversion to our types, and shared conditions."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from decimal import Decimal
 from hashlib import sha256
 
 from bulk_user_deletion.ledger.table import Condition, Item, Key
+from bulk_user_deletion.meter import PREFIX
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.guards import AcceptedGuard
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
@@ -24,7 +26,14 @@ from bulk_user_deletion.models.runs import (
     Stop,
     Stopper,
 )
-from bulk_user_deletion.models.users import Outcome, PastOutcome, ReasonKind, UserRow, UserState
+from bulk_user_deletion.models.users import (
+    Outcome,
+    PastOutcome,
+    ReasonKind,
+    Spent,
+    UserRow,
+    UserState,
+)
 from bulk_user_deletion.models.watch import Departure, FirstSeen, Was, What
 
 # Deleting and switching access each have a lock: disabling is not kept waiting by deleting.
@@ -250,6 +259,8 @@ def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
         is_from_preview=bool(item.get("is_from_preview", False)),
         withdrawal=stop_of(item, "withdrawal"),
         roster_run=item.get("roster_run", ""),
+        earlier=tuple(item.get("earlier", ())),
+        report_sha256=item.get("report_sha256", ""),
     )
 
 
@@ -276,6 +287,7 @@ def user_of(item: Item) -> UserRow:
         history=tuple(_past_outcome_of(past) for past in item.get("history", [])),
         reason_kind=ReasonKind(item.get("reason_kind", "")),
         portal_message=item.get("portal_message", ""),
+        spent=Spent(**{field.name: number(f"{PREFIX}{field.name}") for field in fields(Spent)}),
     )
 
 

@@ -144,7 +144,8 @@ class Runs:
             {"execution_arn": execution_arn, "is_open": True, **_round(limits, control)},
             _is_held_by(run.execution_arn) & _not_stopped_since(started_at),
             add={"round_number": 1},
-            remove=("stop_flag", "stopped_at_ms", "checked_batch", "pause"),
+            append={"earlier": [execution_name(run.execution_arn)]},
+            remove=("stop_flag", "stopped_at_ms", "checked_batch", "pause", "report_sha256"),
         )
         # In a row of its own, like the renewals: every intent pays for the size of the run's row.
         begun = {
@@ -171,6 +172,9 @@ class Runs:
                 {"execution_arn": execution_arn},
                 _is_held_by(run.execution_arn),
                 once={"stop_flag": asdict(stop)},
+                append={}
+                if run.execution_arn == execution_arn
+                else {"earlier": [execution_name(run.execution_arn)]},
             ),
         )
         self._record_press(run.run_id, stop)
@@ -283,16 +287,21 @@ class Runs:
         """
         self._must_hold(run_id, self._closing(run_id, execution_arn))
 
-    def end_round(self, run: RunRow, execution_arn: str, end: RoundEnd) -> None:
+    def end_round(
+        self, run: RunRow, execution_arn: str, end: RoundEnd, *, report_sha256: str
+    ) -> None:
         """Close an execution's run, and record how this round of it ended.
 
-        Unless it is paused, no execution resumes it by itself.
+        Unless it is paused, no execution resumes it by itself. `report_sha256` seals the report
+        that was written of it.
 
         Raises:
             RunClosed: another execution has taken it in the meantime.
         """
         is_paused = end.status is RunStatus.PAUSED
-        closed = self._closing(run.run_id, execution_arn, is_paused=is_paused)
+        closed = self._closing(
+            run.run_id, execution_arn, is_paused=is_paused, report_sha256=report_sha256
+        )
         ended = {
             "status": end.status,
             "ended_at": end.at,
@@ -304,10 +313,18 @@ class Runs:
         if not self._table.transact("Closing the run", [closed], [ended_round]):
             raise _closed(run.run_id)
 
-    def _closing(self, run_id: str, execution_arn: str, *, is_paused: bool = False) -> Write:
+    def _closing(
+        self,
+        run_id: str,
+        execution_arn: str,
+        *,
+        is_paused: bool = False,
+        report_sha256: str = "",
+    ) -> Write:
+        sealed = {"report_sha256": report_sha256} if report_sha256 else {}
         return update(
             rows.run_key(run_id),
-            {"is_open": False},
+            {"is_open": False, **sealed},
             _is_held_by(execution_arn),
             remove=() if is_paused else ("pause",),
         )
@@ -326,6 +343,11 @@ class Runs:
 
     def _write(self, write: Write) -> bool:
         return self._table.write("Writing the run", write)
+
+
+def execution_name(execution_arn: str) -> str:
+    """Return the name of an execution."""
+    return execution_arn.rpartition(":")[2]
 
 
 def held(run: RunRow | None, run_id: str, execution_arn: str) -> RunRow:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.costs import Cost
 from bulk_user_deletion.models.plans import Estimate
 from bulk_user_deletion.models.runs import Milestone, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
@@ -97,8 +98,10 @@ class Report:
     neither deleted nor was asked to delete. It is None if none is known and the portal could not
     be asked or listed only some of its users. `renewed_at` is when the token was renewed,
     `refused_at` when the portal temporarily refused a DELETE, `resumes_at` when a paused run is
-    resumed by itself. `guarded` are the ids of users whom
-    the guard kept, by its reasons: the list for whoever settles these.
+    resumed by itself. `guarded` are the ids of users whom the guard kept, by its reasons: the list
+    for whoever settles these. `estimate` is the plan's, `cost` what the run took. `files`
+    are the sha256 of what this report rests on, by name, and in report.json also of the report's
+    other formats.
     """
 
     run_id: str
@@ -126,7 +129,9 @@ class Report:
     resumes_at: str  # ISO 8601, or empty
     portal_users: int
     plan_sha256: str
+    files: dict[str, str]
     estimate: Estimate | None
+    cost: Cost
     unexplained_losses: list[str] | None
     guarded: dict[str, list[str]]
     warnings: list[str]

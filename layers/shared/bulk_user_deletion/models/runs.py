@@ -208,7 +208,9 @@ class RunRow:
     handed out its users: 1, and one more for each that resumed it. `control` is what the round's
     looks are judged by. `losses` are the ids of users who left the portal during the run but not
     because of it, `checked_batch` is the batch after which they were last checked. `roster_run` is
-    the run that read the roster which its plan comes from, empty for a list.
+    the run that read the roster which its plan comes from, empty for a list. `earlier` are the
+    names of the executions that carried it out before this one, `report_sha256` seals report.json
+    once the run is closed.
     """
 
     run_id: str
@@ -236,6 +238,8 @@ class RunRow:
     is_from_preview: bool = False
     withdrawal: Stop | None = None
     roster_run: str = ""
+    earlier: tuple[str, ...] = ()
+    report_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from chameleon import PageTemplate
 
+from bulk_user_deletion.mails import cost_sentence
 from bulk_user_deletion.models.reports import Report
 from bulk_user_deletion.rules.advice import advice, for_the_sender
 from bulk_user_deletion.rules.links import execution_link
@@ -45,6 +46,8 @@ def report_page(report: Report) -> str:
             (piece, json.dumps(piece.request) if piece.request else "") for piece in advice(report)
         ],
         guarded=_guarded(report),
+        cost=_cost(report),
+        cost_sentence=cost_sentence(report),
         timeline=drawn,
         gone=_area(drawn) if drawn else "",
         execution_link=execution_link(report.execution_arn),
@@ -145,6 +148,36 @@ def _guarded(report: Report) -> list[tuple[str, list[str]]]:
     return [
         (reason, [f"{user_id} {names[user_id]}" for user_id in user_ids])
         for reason, user_ids in report.guarded.items()
+    ]
+
+
+# The figures of a cost, in the order of the page, with how each is written.
+_FIGURES = {
+    "transitions": "State transitions",
+    "invocations": "Invocations of functions",
+    "billed_ms": "Their time in ms",
+    "portal_seconds": "Seconds of it waiting for the portal",
+    "ledger_writes": "Write units of the ledger",
+    "ledger_reads": "Read units of the ledger",
+    "secret_calls": "Calls to Secrets Manager",
+    "renewals": "Token renewals",
+}
+
+
+def _cost(report: Report) -> list[tuple[str, str]]:
+    """Return each figure of the run's cost: its name, and how much was measured or modelled."""
+    parts = {"measured": report.cost.measured, "modelled": report.cost.modelled}
+    return [
+        (
+            said,
+            ", ".join(
+                f"{getattr(figures, name):,.0f} {how}"
+                for how, figures in parts.items()
+                if getattr(figures, name)
+            )
+            or "none",
+        )
+        for name, said in _FIGURES.items()
     ]
 
 

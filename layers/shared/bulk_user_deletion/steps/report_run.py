@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bulk_user_deletion.bucket import OLD_VERSION_DAYS, Bucket
-from bulk_user_deletion.bucket_keys import report_key
+from bulk_user_deletion.bucket_keys import file_name, files_before_report, report_key
 from bulk_user_deletion.errors import (
     PortalBusy,
     RequestRefused,
@@ -14,9 +14,11 @@ from bulk_user_deletion.errors import (
     StoreUnavailable,
     sentence_of,
 )
+from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.mails import mail
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.costs import Cost, Event
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.reports import Report, Summary
@@ -26,6 +28,7 @@ from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.report_page import answer_page, report_page
 from bulk_user_deletion.reports import report_csv, report_json, summary
+from bulk_user_deletion.rules.costs import of_run
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.guard import hand_over
 from bulk_user_deletion.rules.links import object_link, portal_host, stack_of
@@ -107,6 +110,7 @@ class ReportRun:
     ledger: Ledger
     bucket: Bucket
     topic: Topic
+    executions: Executions
     connect: Callable[[], Portal]
     list_doubted: bool = False
     clock: Callable[[], float] = time.time
@@ -149,10 +153,10 @@ class ReportRun:
         if not run or run.execution_arn == self.execution_arn:
             if run and run.dropped_key:
                 report = self._answered(report, said, run.dropped_key)
-            self._publish(report)
-        if run and run.execution_arn == self.execution_arn:
-            end = RoundEnd(int(self.clock()), report.status, report.counts, self._stop(run))
-            self.ledger.runs.end_round(run, self.execution_arn, end)
+            digest = self._publish(report)
+            if run:
+                end = RoundEnd(int(self.clock()), report.status, report.counts, self._stop(run))
+                self.ledger.runs.end_round(run, self.execution_arn, end, report_sha256=digest)
         self.ledger.portal.release_locks(self.execution_arn)
         return Reported(
             said,
@@ -284,7 +288,9 @@ class ReportRun:
             resumes_at=resumes_at,
             portal_users=plan.portal_users if plan else 0,
             plan_sha256=digest,
+            files=self._files(run) if plan else {},
             estimate=plan.estimate if plan else None,
+            cost=self._cost(run, rows),
             unexplained_losses=losses,
             guarded=hand_over(report_rows),
             warnings=[
@@ -311,6 +317,30 @@ class ReportRun:
         newest = self.ledger.rosters.newest(self.portal_url)
         return newest is not None and newest.run_id != plan.roster_run
 
+    def _files(self, run: RunRow | None) -> dict[str, str]:
+        """Return the sha256 of each file that the report rests on, by name."""
+        keys = files_before_report(self.run_id, run.round_number if run else 1)
+        found = {file_name(key): self.bucket.digest(key) for key in keys}
+        return {name: digest for name, digest in found.items() if digest}
+
+    def _cost(self, run: RunRow | None, rows: Mapping[str, UserRow]) -> Cost:
+        """Return what the run has taken so far, in all its executions."""
+        prefix = self.execution_arn.rpartition(":")[0]
+        earlier = [f"{prefix}:{name}" for name in (run.earlier if run else ())]
+        return of_run(
+            [row.spent for row in rows.values()],
+            [self._history(arn) for arn in (*earlier, self.execution_arn)],
+            renewals=run.renewals if run else 0,
+            now=self.clock(),
+        )
+
+    def _history(self, execution_arn: str) -> list[Event] | None:
+        """Return an execution's history; a report is not kept waiting for its own cost."""
+        try:
+            return self.executions.history(execution_arn)
+        except StoreUnavailable:
+            return None
+
     def _why(self, run: RunRow | None) -> str:
         """Return why users were not attempted, or an empty string if nothing prevented it."""
         if self.failure and self._is_refused:
@@ -334,15 +364,24 @@ class ReportRun:
             return replace(report, warnings=[*report.warnings, warning])
         return report
 
-    def _publish(self, report: Report) -> None:
-        self.bucket.write_text(report_key(self.run_id, "csv"), report_csv(report), "text/csv")
-        self.bucket.write_json(report_key(self.run_id, "json"), report_json(report))
-        self.bucket.write_text(report_key(self.run_id, "html"), report_page(report), "text/html")
+    def _publish(self, report: Report) -> str:
+        """Write the report and tell of it; return the sha256 of report.json."""
+        written = {
+            file_name(key): self.bucket.write_text(key, text, content_type)
+            for key, text, content_type in (
+                (report_key(self.run_id, "csv"), report_csv(report), "text/csv"),
+                (report_key(self.run_id, "html"), report_page(report), "text/html"),
+            )
+        }
+        # Last: whoever sees it sees the others too, and it names their hashes.
+        whole = replace(report, files={**report.files, **written})
+        digest = self.bucket.write_json(report_key(self.run_id, "json"), report_json(whole))
         link = object_link(
             self.bucket.name, report_key(self.run_id, "html"), execution_arn=self.execution_arn
         )
         self.topic.publish(*mail(report, report_link=link))
         _measure(report)
+        return digest
 
     def _address(self, suffix: str) -> str:
         return f"s3://{self.bucket.name}/{report_key(self.run_id, suffix)}"
