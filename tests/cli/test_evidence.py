@@ -180,8 +180,9 @@ def test_any_change_of_the_report_is_found(path: tuple[Any, ...], value: Any) ->
 
 # What stands in the report alone, or is compared with the portal's list and not with the ledger.
 _ONLY_IN_THE_REPORT = {
-    "run_id", "execution_arn", "sentence", "ended_at", "renewed_at", "refused_at", "cost",
-    "unexplained_losses", "guarded", "warnings", "resumes_at",
+    "run_id", "execution_arn", "portal", "stack", "sentence", "headline", "rest", "milestones",
+    "ended_at", "renewed_at", "refused_at", "cost", "unexplained_losses", "guarded", "warnings",
+    "resumes_at",
 }  # fmt: skip
 
 
