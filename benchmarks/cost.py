@@ -18,12 +18,17 @@ from benchmarks.application import PROJECT, Application
 from benchmarks.figures import Figure
 from benchmarks.functions import Invocation, environment, invoke, renew, user_events, with_token
 from bulk_user_deletion.ledger.rows import LEAVERS
-from bulk_user_deletion.rules import prices
+from bulk_user_deletion.rules import costs, prices
 from bulk_user_deletion.rules.batches import BATCH_SIZE
+from bulk_user_deletion.rules.costs import TRANSITIONS_PER_RENEWAL, TRANSITIONS_PER_USER
 from bulk_user_deletion.rules.leavers import DAY
 from local.engine import Engine
 from local.engine.packaging import load_template
-from local.portal import PortalSimulator
+from local.portal import Knobs, PortalSimulator
+
+SIZES = (10, 100, 1_000)
+_AT_A_TIME = 10
+_QUICK = 1.0  # seconds per DELETE where runs are compared with their estimates
 
 _USERS = 1_000
 _SAMPLE = 20
@@ -33,8 +38,6 @@ _TOKEN_SECONDS = 900 - 30
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 _MB_PER_PROCESSOR = 1_769
 
-_TRANSITIONS_PER_USER = 4  # the child's start, DeleteUser, Finished?, Pace
-_TRANSITIONS_PER_RENEWAL = 3  # RefreshTokenForUser, then DeleteUser again, and its time
 _TRANSITIONS_PER_BATCH = 3  # NextBatch, AnyUsersLeft?, DeleteUsers
 _TRANSITIONS_PER_RUN = 12
 
@@ -80,6 +83,41 @@ def run() -> Iterator[Figure]:
     yield _figure("both phases", first + then)
     yield _figure("of which not waiting for the portal, both phases", first + then - waiting, 0.25)
     yield _figure("fixed, a month", _fixed(template))
+    yield from side_by_side()
+
+
+def side_by_side(*, sizes: tuple[int, ...] = SIZES) -> Iterator[Figure]:
+    """Compare what reports say that runs took with what their plans had estimated.
+
+    The portal takes a second for a DELETE. At a minute, both grow by the same.
+    """
+    knobs = Knobs(seconds_per_delete=_QUICK)
+    with (
+        Engine(wait_scale=0.001) as aws,
+        PortalSimulator(users=sum(sizes) + 200, knobs=knobs) as portal,
+    ):
+        application = Application(
+            aws, "sides", portal, Pacing="adaptive", Concurrency=str(_AT_A_TIME), CanaryUsers="0"
+        )
+        first = 110
+        application.apply(range(first, first + 10))  # from now on the pace is known
+        first += 10
+        for size in sizes:
+            report = application.apply(range(first, first + size)).report
+            first += size
+            yield from _compared(size, report)
+
+
+def _compared(size: int, report: dict[str, Any]) -> Iterator[Figure]:
+    part = f"cost, {size:,} users"
+    cost = report["cost"]
+    modelled = costs.expected(size, seconds=_QUICK, wait_seconds=0, concurrency=_AT_A_TIME)
+    yield Figure(part, "estimate of the plan", report["estimate"]["usd"], "USD", how="modelled")
+    yield Figure(part, "what the report says", cost["usd"], "USD")
+    for name in ("transitions", "ledger_writes", "gb_seconds"):
+        took = cost["measured"][name] + cost["modelled"][name]
+        yield Figure(part, f"{name}: estimated", getattr(modelled, name), how="modelled")
+        yield Figure(part, f"{name}: taken", took)
 
 
 def _figure(what: str, usd: float, target: float | None = None) -> Figure:
@@ -170,8 +208,8 @@ def _usd(counted: Counted, phase: Phase, template: dict[str, Any]) -> dict[str, 
     puts, gets = calls["s3:PutObject"], calls["s3:GetObject"]
     secrets = calls["secretsmanager:GetSecretValue"] + calls["secretsmanager:PutSecretValue"]
     transitions = (
-        _USERS * _TRANSITIONS_PER_USER
-        + renewals * _TRANSITIONS_PER_RENEWAL
+        _USERS * TRANSITIONS_PER_USER
+        + renewals * TRANSITIONS_PER_RENEWAL
         + batches * _TRANSITIONS_PER_BATCH
         + _TRANSITIONS_PER_RUN
     )

@@ -254,6 +254,32 @@ class Deployment:
         name = self.resources[logical_id].rpartition("|")[2]
         return str(client.describe_rule(Name=name)["State"])
 
+    def stacks_of_this_application(self) -> Iterator[tuple[str, str]]:
+        """Yield the name and PortalUrl of each stack of this application, here: this one too.
+
+        Here is this account and region: an operator sees no others with these credentials.
+        """
+        client = boto3.client("cloudformation", config=CONFIG)
+        for page in client.get_paginator("describe_stacks").paginate():
+            for stack in page["Stacks"]:
+                outputs = {output["OutputKey"] for output in stack.get("Outputs", [])}
+                if {"StateMachineArn", "LedgerTableName"} <= outputs:
+                    parameters = {
+                        item["ParameterKey"]: item.get("ParameterValue", "")
+                        for item in stack.get("Parameters", [])
+                    }
+                    yield stack["StackName"], parameters.get("PortalUrl", "")
+
+    def bucket_locks_objects(self) -> bool:
+        """Return whether objects of the data bucket can be locked."""
+        try:
+            found = self._s3.get_object_lock_configuration(Bucket=self.bucket.name)
+        except ClientError as error:
+            if error_code(error) != "ObjectLockConfigurationNotFoundError":
+                raise
+            return False
+        return found["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled"
+
     def bucket_sends_events(self) -> bool:
         """Return whether the data bucket notifies EventBridge of new objects."""
         answer = self._s3.get_bucket_notification_configuration(Bucket=self.bucket.name)

@@ -1,10 +1,11 @@
 """`doctor`: what works, what does not, and how to fix it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
@@ -21,6 +22,7 @@ from bulk_user_deletion.errors import (
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.rules.due import overdue_days
+from bulk_user_deletion.rules.evidence import lock_problem
 from bulk_user_deletion.rules.leavers import Grace, grace_problem, is_due
 from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError, caller
@@ -110,6 +112,8 @@ def findings(target: Target, watch: Watch) -> Iterator[Finding]:
         ("Schedule of deletions", _due_schedule),
         ("Schedule of the watch", _watch_schedule),
         ("Leavers", _leavers),
+        ("Object lock", _object_lock),
+        ("Other stacks", _other_stacks),
         ("Stop button", _stop_button),
         ("Quiet time", _quiet_time),
     ):
@@ -316,6 +320,60 @@ def leavers_finding(what: str, leavers: Sequence[Leaver], *, grace: Grace, now: 
             " who stay, and preview by id those who have left."
         )
     return Finding(what, State.WRONG if fixes else State.WELL, said, " ".join(fixes))
+
+
+def _object_lock(what: str, deployment: Deployment) -> Finding:
+    lock_days = deployment.days("ObjectLockDays")
+    if not lock_days:
+        return Finding(what, State.WELL, "off: ObjectLockDays is 0")
+    if problem := lock_problem(
+        lock_days=lock_days, retention_days=deployment.days("RetentionDays")
+    ):
+        fix = "Deploy the stack with more RetentionDays or fewer ObjectLockDays."
+        return Finding(what, State.WRONG, problem, fix)
+    if not deployment.bucket_locks_objects():
+        return Finding(
+            what,
+            State.WRONG,
+            "the bucket locks no objects: no run can write its plan",
+            "Enable Object Lock in the bucket's properties, or deploy the stack again.",
+        )
+    said = f"plans, snapshots and reports are locked for {days(lock_days)}"
+    return Finding(what, State.WELL, said)
+
+
+def _other_stacks(what: str, deployment: Deployment) -> Finding:
+    return other_stacks_finding(
+        what,
+        deployment.stacks_of_this_application(),
+        ours=deployment.stack_name,
+        portal_url=deployment.parameters["PortalUrl"],
+    )
+
+
+def other_stacks_finding(
+    what: str, stacks: Iterable[tuple[str, str]], *, ours: str, portal_url: str
+) -> Finding:
+    """Return which other stacks, given by name and address, work on the same portal."""
+    portal = _portal_of(portal_url)
+    others = sorted(name for name, url in stacks if name != ours and _portal_of(url) == portal)
+    if not others:
+        return Finding(what, State.WELL, "none here works on this portal")
+    return Finding(
+        what,
+        State.WRONG,
+        f"{', '.join(others)} on this portal too: each has caps, a turn and a ledger of its own",
+        "Keep one stack for this portal, and delete the others: their buckets and tables stay."
+        " Until then press the stop button of all but one: bulk-user-deletion --stack-name NAME"
+        " stop --portal --reason WHY",
+    )
+
+
+def _portal_of(url: str) -> tuple[str, int | None, str]:
+    """Return what tells a portal from others in its address: host, port and path."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return (parts.hostname or "").rstrip("."), port, parts.path.rstrip("/")
 
 
 def _stop_button(what: str, deployment: Deployment) -> Finding:

@@ -39,6 +39,7 @@ from bulk_user_deletion_cli.standing import report, runs, status
 from bulk_user_deletion_cli.target import target_options
 from bulk_user_deletion_cli.terminal import make_console, print_json, print_rows, say, shown
 from bulk_user_deletion_cli.today import applied_today, resumed_today
+from bulk_user_deletion_cli.verify import verify
 from bulk_user_deletion_cli.watch import watch
 from bulk_user_deletion_cli.wording import REQUESTED
 
@@ -294,7 +295,7 @@ def _entries(found: Sized) -> str:
 for _command in (
     *(status, report, runs),
     *(stop, end_quiet, accept_guard),
-    *(due, withdraw, enable, roster, watch),
+    *(due, withdraw, enable, roster, watch, verify),
 ):
     main.add_command(_command)
 main.add_command(doctor, signs_in=False)

@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.costs import Cost, Figures
 from bulk_user_deletion.models.plans import Entry, Estimate, Plan, PlannedEntry
-from bulk_user_deletion.models.reports import Report, ReportRow
+from bulk_user_deletion.models.reports import Report, ReportRow, Rest
 from bulk_user_deletion.models.requests import Request, Source, Trigger
 from bulk_user_deletion.models.runs import Limits, Mode, RunStatus
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
@@ -110,6 +111,10 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
         execution_arn="arn:aws:states:us-east-1:123456789012:execution:bulk-user-deletion:run-1",
         status=RunStatus.SUCCEEDED,
         sentence="All done.",
+        headline="All done.",
+        rest=Rest.RESUME,
+        portal="portal.example.com",
+        stack="bulk-user-deletion",
         mode="apply",
         action=Action.DELETE,
         grace_days=0,
@@ -127,10 +132,13 @@ def a_report(*rows: ReportRow, **fields: Any) -> Report:
         resumes_at="",
         portal_users=100,
         plan_sha256="0" * 64,
+        files={"plan.json": "0" * 64},
         estimate=Estimate(seconds=120, usd=0.01),
+        cost=Cost(Figures(transitions=20), Figures(transitions=8), 0.02),
         unexplained_losses=[],
         guarded={},
         warnings=[],
+        milestones=[],
         rows=list(rows),
     )
     return replace(default, **fields)

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulk_user_deletion.models.costs import Cost, Figures
 from bulk_user_deletion.models.reports import Report, ReportRow
-from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.runs import Milestone, MilestoneKind, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
-from bulk_user_deletion.report_page import report_page
-from bulk_user_deletion.rules.reporting import count_outcomes
+from bulk_user_deletion.report_page import answer_page, report_page
+from bulk_user_deletion.rules.advice import for_the_sender
+from bulk_user_deletion.rules.reporting import MEANINGS, count_outcomes, first_the_urgent
 from bulk_user_deletion.rules.text import showable
 from tests.browser import CHROMIUM, Browser
 from tests.builders import a_report, a_report_row
@@ -41,7 +44,7 @@ def leavers(number: int) -> list[ReportRow]:
         (Outcome.ALREADY_ABSENT, "nobody has this id"),
         (Outcome.SKIPPED, "changed_since_plan: the e-mail is another one"),
         (Outcome.UNRESOLVED, "no user has this name"),
-        (Outcome.FAILED, "DELETE: 409 User owns content"),
+        (Outcome.FAILED, "DELETE: HTTP 409; still there"),
         (Outcome.UNKNOWN, "DELETE: 504; still there after 9 looks in 320 s"),
         (Outcome.NOT_ATTEMPTED, "Stopped by the night shift: wrong list."),
     ]
@@ -59,6 +62,7 @@ def leavers(number: int) -> list[ReportRow]:
                 outcome=outcome,
                 reason_kind=KINDS.get(outcome, ReasonKind.NONE),
                 reason=reason,
+                portal_message="User owns content" if outcome is Outcome.FAILED else "",
                 attempts=int(sent),
                 delete_seconds=58 if sent else 0,
                 answered_at=at(120 * n + 58) if sent else "",
@@ -73,7 +77,16 @@ def incomplete(number: int = 16) -> Report:
     return a_report(
         *rows,
         status=RunStatus.INCOMPLETE,
-        sentence="4 of 16 entries deleted, 2 failed. See the report for each, then resume the run.",
+        headline="4 of 16 entries deleted, 2 failed, 2 unknown, 2 not attempted.",
+        milestones=[
+            Milestone(at(0), MilestoneKind.STARTED, "hr-automation", "HR-1234"),
+            Milestone(at(300), MilestoneKind.STOPPED, "the night shift", "wrong list"),
+            Milestone(at(310), MilestoneKind.ENDED, status="STOPPED", counts={"deleted": 2}),
+            Milestone(
+                at(600), MilestoneKind.RESUMED, "the platform team", "the list is right", "again"
+            ),
+            Milestone(at(120 * number), MilestoneKind.ENDED, status="INCOMPLETE"),
+        ],
         counts=count_outcomes(rows),
         started_at=at(0),
         ended_at=at(120 * number),
@@ -82,6 +95,12 @@ def incomplete(number: int = 16) -> Report:
         refused_at=[at(500)],
         warnings=["2 entries are protected (lines 3, 7)."],
     )
+
+
+def said_of(row: ReportRow) -> str:
+    """The cell about a row's reason, with the portal's own words."""
+    words = row.reason.replace("changed_since_plan", "changed since the plan was made")
+    return words + row.portal_message
 
 
 class Page(HTMLParser):
@@ -120,7 +139,11 @@ def test_it_says_what_was_asked_by_whom_and_why_and_how_it_ended() -> None:
 
     for part in (
         "INCOMPLETE",
-        report.sentence,
+        report.headline,
+        report.portal,
+        report.stack,
+        "Stop pressed by the night shift: wrong list",
+        "Resumed by the platform team: the list is right (execution again)",
         report.warnings[0],
         "dataset 42",
         "hr-automation",
@@ -148,7 +171,7 @@ def test_rule_3_every_entry_has_one_row_with_outcome_reason_and_evidence() -> No
     rows = [page.cells[n : n + 10] for n in range(0, len(page.cells), 10)]
 
     assert [(row[1], row[5], row[6]) for row in rows] == [
-        (row.entry, row.outcome.replace("_", " "), row.reason) for row in report.rows
+        (row.entry, row.outcome.replace("_", " "), said_of(row)) for row in report.rows
     ]
 
 
@@ -162,13 +185,111 @@ def test_each_kind_of_leftover_has_its_request() -> None:
 
 def test_a_refused_request_without_a_plan_is_a_page_too() -> None:
     report = a_report(
-        status=RunStatus.REFUSED, sentence="Refused: modus.", mode="", source="", trigger=""
+        status=RunStatus.REFUSED, headline="Refused: modus.", mode="", source="", trigger=""
     )
 
     said = Page(report_page(report)).text
 
     assert "Refused: modus." in said
     assert "Every entry" not in said
+
+
+def test_whoever_failed_or_is_unknown_comes_first() -> None:
+    shown = first_the_urgent(leavers(16))
+
+    assert {row.outcome for row in shown[:4]} == {Outcome.FAILED, Outcome.UNKNOWN}
+    others = [row.line for row in shown[4:]]
+    assert others == sorted(others)
+
+
+def test_the_portals_own_words_stand_beside_the_reason() -> None:
+    row = a_report_row(outcome=Outcome.FAILED, portal_message="User owns content")
+
+    assert "<q>User owns content</q>" in report_page(a_report(row))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ReasonKind if kind])
+def test_no_kind_of_reason_is_shown_as_code(kind: ReasonKind) -> None:
+    for reason in (kind.value, f"{kind.value}: since line 2", f"after the DELETE: {kind.value}: x"):
+        row = a_report_row(outcome=Outcome.SKIPPED, reason=reason, reason_kind=kind)
+
+        shown = Page(report_page(a_report(row))).cells[6]
+
+        assert "_" not in shown
+        assert kind.value.split("_")[0] in shown or kind in {ReasonKind.GUARDED, ReasonKind.SELF}
+
+
+def test_what_did_not_happen_is_not_counted() -> None:
+    quiet = Page(report_page(a_report(a_report_row()))).text
+    busy = Page(report_page(incomplete())).text
+
+    assert "worked 58 s on 1 DELETE; 2 s went by until its outcome was known." in quiet
+    assert "renewed" not in quiet
+    assert "the token was renewed 2 times; 1 DELETE was refused for the moment." in busy
+
+
+# The answer beside a dropped file
+
+
+def test_the_answer_to_a_drop_says_what_happened_and_what_to_do() -> None:
+    report = replace(incomplete(), source="s3://data/inbox/leavers.csv")
+
+    said = " ".join(Page(answer_page(report)).text.split())
+
+    for part in (
+        "4 of 16 deleted",
+        report.headline,
+        "2 unresolved: no user, or more than one, fits the entry",
+        "The team that runs the portal decides about the users who are left open",
+        "Ended INCOMPLETE",
+        "s3://data/inbox/leavers.csv",
+        report.run_id,
+        report.portal,
+    ):
+        assert part in said
+
+
+def test_rule_6_the_answer_to_a_drop_names_no_user() -> None:
+    report = incomplete()
+
+    page = answer_page(report)
+
+    for row in report.rows:
+        assert row.username not in page
+        assert row.email not in page
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "said"),
+    [
+        (RunStatus.SUCCEEDED, {"deleted": 2}, "Nothing: no user is left open."),
+        (RunStatus.PREVIEWED, {"would_delete": 2}, "Nobody was touched."),
+        (RunStatus.REFUSED, {"not_attempted": 2}, "Fix what is said above, then drop the file"),
+        (RunStatus.INCOMPLETE, {"deleted": 1, "failed": 1}, "decides about the users"),
+        (RunStatus.SUCCEEDED, {"deleted": 1, "unresolved": 1}, "1 entry does not name exactly one"),
+    ],
+)
+def test_the_answer_to_a_drop_says_one_thing_to_do(
+    status: RunStatus, counts: dict[str, int], said: str
+) -> None:
+    report = a_report(status=status, counts=counts, requested=2)
+
+    [text] = for_the_sender(report)
+
+    assert said in text
+
+
+@given(
+    st.sampled_from(RunStatus),
+    st.dictionaries(st.sampled_from([o.value for o in Outcome]), st.integers(1, 3)),
+)
+def test_every_answer_to_a_drop_says_something_to_do(
+    status: RunStatus, counts: dict[str, int]
+) -> None:
+    report = a_report(status=status, counts=counts, requested=sum(counts.values()))
+
+    assert for_the_sender(report)
+    assert set(counts) <= set(MEANINGS)
 
 
 # It needs nothing else, and can do nothing
@@ -288,7 +409,7 @@ def test_entries_are_searched_and_sorted(browser: Browser, tmp_path: Path) -> No
     shown(browser, incomplete(), tmp_path)
 
     browser.evaluate(
-        "search = document.getElementById('search'); search.value = '409 USER';"
+        "search = document.getElementById('search'); search.value = '409 OWNS';"
         " search.dispatchEvent(new Event('input'))"
     )
     found = browser.evaluate("document.getElementById('found').textContent")
@@ -305,6 +426,64 @@ def test_entries_are_searched_and_sorted(browser: Browser, tmp_path: Path) -> No
     assert up == sorted(up)
     assert down == up[::-1]
     assert browser.problems == []
+
+
+@needs_a_browser
+def test_a_count_shows_only_its_entries(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, incomplete(), tmp_path)
+    press = "document.querySelector('button.count[data-outcome=failed]').click()"
+    outcomes = f"{SHOWN_ROWS}.map(row => row.cells[5].textContent)"
+    pressed = "[...document.querySelectorAll('[aria-pressed=true]')].map(b => b.textContent)"
+
+    browser.evaluate(press)
+    only, number = browser.evaluate(outcomes), browser.evaluate(pressed)
+    browser.evaluate(press)
+    again = browser.evaluate(outcomes)
+    browser.evaluate(press)
+    browser.evaluate("document.getElementById('all').click()")
+
+    assert (only, number) == (["failed", "failed"], ["2 failed"])
+    assert len(again) == len(browser.evaluate(outcomes)) == 16
+    assert browser.evaluate(pressed) == []
+    assert browser.problems == []
+
+
+@needs_a_browser
+def test_on_a_phone_each_entry_is_a_card_with_its_outcome_first(
+    browser: Browser, tmp_path: Path
+) -> None:
+    shown(browser, incomplete(), tmp_path).look(width=390)
+    scroll = "document.querySelector('.scroll')"
+    tops = (
+        "[...document.querySelector('tbody tr').cells].filter(cell => cell.offsetHeight)"
+        ".sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)"
+        ".map(cell => cell.cellIndex)"
+    )
+
+    assert browser.evaluate(f"{scroll}.scrollWidth == {scroll}.clientWidth")
+    assert browser.evaluate(tops) == [5, 0, 1, 2, 3, 4, 6, 7, 8, 9]
+
+
+@needs_a_browser
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_moment_stays_in_one_line_and_a_long_id_in_its_column(
+    browser: Browser, tmp_path: Path, width: int
+) -> None:
+    row = a_report_row(user_id="12345678901234567890", entry="x" * 60)
+    shown(browser, a_report(row, requested=1), tmp_path).look(width=width)
+    cells = "[...document.querySelectorAll('tbody td')]"
+
+    lines = "(() => { const r = document.createRange(); r.selectNodeContents(c); return"
+    assert browser.evaluate(f"(c => {lines} r.getClientRects().length }})())({cells}.at(-1))") == 1
+    assert browser.evaluate(f"{cells}.every(cell => cell.scrollWidth <= cell.clientWidth)")
+
+
+@needs_a_browser
+def test_no_heading_is_the_last_line_of_a_printed_page(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, incomplete(), tmp_path).look(printed=True)
+
+    breaks = "[...document.querySelectorAll('h2')].map(h => getComputedStyle(h).breakAfter)"
+    assert set(browser.evaluate(breaks)) == {"avoid"}
 
 
 @needs_a_browser
@@ -352,3 +531,14 @@ def test_10000_entries_can_be_opened_searched_and_sorted(browser: Browser, tmp_p
     # Usable: opened, searched, cleared, sorted and laid out. About 4 s.
     assert time.monotonic() - started < 30
     assert browser.problems == []
+
+
+def test_the_page_says_what_the_run_took_and_which_of_it_was_measured() -> None:
+    page = report_page(
+        a_report(cost=Cost(Figures(transitions=1_234), Figures(transitions=8), 0.0241))
+    )
+
+    assert "This run cost about 0.0241 USD" in page
+    assert "its plan estimated 0.0100 USD." in page
+    assert "1,234 measured, 8 modelled" in page
+    assert "<dt>Token renewals</dt><dd>none</dd>" in page

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.mails import mail
 from bulk_user_deletion.models.reports import ReportRow
-from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.runs import Milestone, MilestoneKind, RunStatus
 from bulk_user_deletion.models.users import Outcome
 from bulk_user_deletion.reports import report_csv, report_json, summary
 from bulk_user_deletion.rules.text import showable
@@ -126,13 +126,18 @@ def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
         a_report_row(2, outcome=Outcome.UNKNOWN),
         a_report_row(3, outcome=Outcome.UNKNOWN),
         status=RunStatus.INCOMPLETE,
-        sentence="1 of 3 entries deleted, 2 unknown.",
+        headline="1 of 3 entries deleted, 2 unknown.",
+        stack="bulk-user-deletion-prod",
+        milestones=[
+            Milestone("2026-11-20T20:00:00Z", MilestoneKind.STARTED, "hr-automation", "HR-1234"),
+            Milestone("2026-11-20T20:05:00Z", MilestoneKind.ENDED, status="INCOMPLETE"),
+        ],
         requested=3,
         counts={"deleted": 1, "unknown": 2},
     )
     subject, body = mail(report, report_link=LINK)
 
-    assert subject == "[INCOMPLETE] Bulk user deletion: 1 of 3 deleted"
+    assert subject == ("[INCOMPLETE] bulk-user-deletion-prod: 1 of 3 deleted on portal.example.com")
     assert body == (
         "1 of 3 entries deleted, 2 unknown.\n\n"
         "1 deleted\n"
@@ -143,9 +148,15 @@ def test_the_notification_says_it_in_its_subject_and_gives_the_counts() -> None:
         " Resuming looks again, and sends another DELETE to those still there.\n\n"
         "Then resume the run. What is done is not done twice.\n"
         '{"mode": "apply", "resume": "run-1"}\n\n'
+        "What happened:\n"
+        "2026-11-20 20:00:00 UTC Started by hr-automation: HR-1234\n"
+        "2026-11-20 20:05:00 UTC Ended INCOMPLETE\n\n"
+        "This run cost about 0.0200 USD by AWS's list prices; its plan estimated 0.0100 USD.\n\n"
         f"Report: {LINK}\n\n"
         "Execution: https://console.aws.amazon.com/states/home?region=us-east-1"
         f"#/v2/executions/details/{report.execution_arn}\n\n"
+        "Portal: portal.example.com\n"
+        "Stack: bulk-user-deletion-prod\n"
         "Run: run-1\n"
         "Source: dataset 42\n"
     )
@@ -159,7 +170,7 @@ def test_rule_3_a_run_that_deleted_nobody_says_so_in_its_subject(status: RunStat
 
     subject, _ = mail(report, report_link=LINK)
 
-    assert subject == f"[{status.value}] Bulk user deletion: 0 of 4 deleted"
+    assert subject.startswith(f"[{status.value}] bulk-user-deletion: 0 of 4 deleted")
 
 
 def test_the_notification_of_no_entries_says_so() -> None:
@@ -178,7 +189,9 @@ def test_the_notification_of_a_preview_says_how_to_apply_exactly_its_plan() -> N
 
     subject, body = mail(report, report_link=LINK)
 
-    assert subject == "[PREVIEWED] Bulk user deletion: 1 would be deleted"
+    assert subject == (
+        "[PREVIEWED] bulk-user-deletion: 1 of 1 would be deleted on portal.example.com"
+    )
     digest = "0" * 64
     assert f'{{"mode": "apply", "plan": {{"run_id": "run-1", "sha256": "{digest}"}}}}' in body
     assert "about 0:02:00 and 0.01 USD" in body
@@ -190,13 +203,24 @@ def test_the_notification_repeats_the_plans_warnings() -> None:
     assert report.warnings[0] in mail(report, report_link=LINK)[1]
 
 
-@given(st.sampled_from(RunStatus), st.integers(0), st.integers(0))
-def test_sns_accepts_every_subject(status: RunStatus, deleted: int, of: int) -> None:
+@given(
+    st.sampled_from(RunStatus),
+    st.integers(1, 10**6),
+    st.text(max_size=300),
+    st.text(max_size=300),
+)
+def test_sns_accepts_every_subject_and_the_counts_are_in_it(
+    status: RunStatus, number: int, stack: str, portal: str
+) -> None:
     """ASCII, less than 100 characters, no line break, starting with a letter or punctuation."""
-    report = a_report(status=status, requested=of, counts={"deleted": deleted})
+    report = a_report(
+        status=status, requested=number, counts={"deleted": number}, stack=stack, portal=portal
+    )
 
     subject, _ = mail(report, report_link=LINK)
 
+    assert subject.startswith(f"[{status}] ")
+    assert f": {number} of {number} deleted" in subject
     assert len(subject) < 100
     assert subject.isascii()
     assert subject.isprintable()
@@ -210,4 +234,3 @@ def test_rule_6_neither_summary_nor_notification_contains_a_name() -> None:
     )
 
     assert "jdoe" not in said
-    assert "example.com" not in said

@@ -29,6 +29,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         ledger=ours.ledger,
         bucket=ours.bucket,
         topic=ours.topic,
+        executions=ours.executions,
         connect=lambda: ours.connect(event["token"]["version_id"]),
         # An execution that was started by an earlier version does not pass it.
         list_doubted=event.get("list_doubted", False),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import disabling, planning, rosters, scale, watch
+from benchmarks import cost, disabling, planning, rosters, scale, watch
 from benchmarks.application import good_deletes, largest_payload, seconds_per_user, transitions
 from benchmarks.figures import Figure, save
 from benchmarks.vendor import vendors_loop
@@ -102,6 +102,14 @@ def test_planning_rosters_scale_and_watch_run_at_the_smallest_size() -> None:
     assert figures["watch", "calls to read the ledger"].value == 2
     assert figures["scale, 3 users", "users deleted"].value == 3
     assert figures["scale, 3 users", "portal requests per user"].reached
+
+
+def test_estimates_and_reports_are_compared_at_the_smallest_size() -> None:
+    figures = {row.what: row.value for row in cost.side_by_side(sizes=(3,))}
+
+    assert abs(figures["transitions: taken"] - figures["transitions: estimated"]) <= 8
+    assert abs(figures["ledger_writes: taken"] - figures["ledger_writes: estimated"]) <= 8
+    assert 0.5 < figures["what the report says"] / figures["estimate of the plan"] < 2
 
 
 def test_disabling_runs_at_the_smallest_size() -> None:

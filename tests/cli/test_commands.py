@@ -36,6 +36,7 @@ ARGUMENTS = {
     "runs": [],
     "status": ["run-1"],
     "stop": ["run-1", "--reason", "why"],
+    "verify": ["run-1"],
     "watch": [],
     "withdraw": ["118", "--reason", "why"],
 }

@@ -33,6 +33,7 @@ def test_it_holds_the_commands_and_the_layer_and_nothing_else(wheel: Path) -> No
         "bulk_user_deletion_cli",
     }
     assert "bulk_user_deletion/report_page/page.pt" in names
+    assert "bulk_user_deletion/report_page/answer.pt" in names
 
 
 def test_its_command_runs_from_the_package_alone(wheel: Path, tmp_path: Path) -> None:

@@ -201,7 +201,11 @@ def test_not_even_an_administrator_deletes_a_report_in_passing() -> None:
     [statement] = [s for s in STATEMENTS if s.sid == "NobodyDeletesWhatProvesSomething"]
 
     assert (statement.effect, statement.principal, statement.condition) == ("Deny", "*", {})
-    assert set(statement.actions) == {"s3:DeleteObject", "s3:DeleteObjectVersion"}
+    assert set(statement.actions) == {
+        "s3:BypassGovernanceRetention",
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+    }
     assert statement.resources == (
         {"Fn::Sub": "${DataBucket.Arn}/runs/*"},
         {"Fn::Sub": "${DataBucket.Arn}/results/*"},

@@ -185,6 +185,7 @@ def test_the_defaults_are_the_careful_ones() -> None:
         "Encryption": "customer-managed",
         "FormerKeyArns": "",
         "RetentionDays": 400,
+        "ObjectLockDays": 0,
         "InboxDays": 30,
         "LogRetentionDays": 90,
         "PermissionsBoundary": "",

@@ -64,11 +64,11 @@ class Application:
         self.portal = portal
         self.portal.clock = aws.now
         self.aws = aws
-        stack = aws.deploy(PROJECT, name, {"PortalUrl": portal.url, **parameters})
-        self.outputs = stack.outputs
+        self.stack = aws.deploy(PROJECT, name, {"PortalUrl": portal.url, **parameters})
+        self.outputs = self.stack.outputs
         self.functions = [
             physical
-            for logical, physical in stack.resources.items()
+            for logical, physical in self.stack.resources.items()
             if RESOURCES.get(logical, {}).get("Type") == "AWS::Serverless::Function"
         ]
         self._sfn = aws.client("stepfunctions")

@@ -1,6 +1,6 @@
 """The operator's commands on the real template: from a preview to a report, and doctor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ def test_from_a_file_to_its_report(
     assert (tmp_path / apply_id / "report.csv").is_file()
     listed = {run["run_id"]: run["status"] for run in said(runs)["runs"]}
     assert (listed[run_id], listed[apply_id]) == ("PREVIEWED", "SUCCEEDED")
+    for name in (run_id, apply_id):
+        verified = command("verify", name, "--json")
+        assert verified.exit_code == 0, verified.output
+        assert said(verified)["agrees"] is True
+        verdicts = {finding["verdict"] for finding in said(verified)["findings"]}
+        assert verdicts == {"agrees"}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +87,9 @@ def test_a_plan_that_was_edited_is_not_applied(application: Application, command
 
     assert refused.exit_code == 2
     assert "edited" in refused.output
+    verified = command("verify", run_id, "--json")
+    assert verified.exit_code == 1
+    assert "plan.json is not the one that was made" in verified.stderr
 
 
 def test_what_may_not_be_applied_is_refused_before_anybody_types_and_says_what_to_do(
@@ -147,15 +156,17 @@ def test_the_stop_button_for_the_portal_is_pressed_and_lifted(
 
 
 @pytest.fixture
-def scheduled(aws: Engine, deployed: Application) -> Application:
-    """Another stack for the same portal, with a schedule."""
-    return Application(
+def scheduled(aws: Engine, deployed: Application) -> Iterator[Application]:
+    """Another stack for the same portal, with a schedule, while the test lasts."""
+    nightly = Application(
         aws,
         "nightly",
         deployed.portal,
         ScheduleExpression="cron(0 20 ? * FRI *)",
         ScheduleInput='{"source": {"dataset_id": 42}}',
     )
+    yield nightly
+    nightly.stack.delete()
 
 
 def test_doctor_finds_nothing_wrong_on_a_healthy_stack(
@@ -249,6 +260,17 @@ def test_doctor_says_that_dropped_files_start_nothing(
     assert "Enable the rule" in result.stderr
 
 
+def test_doctor_of_either_stack_names_the_other_one_on_its_portal(
+    application: Application, scheduled: Application, command: Command
+) -> None:
+    ours, theirs = command("doctor", "--json"), command("--stack-name", "nightly", "doctor")
+
+    assert ours.exit_code == theirs.exit_code == 1
+    assert [name for name, state in states(ours).items() if state == "wrong"] == ["Other stacks"]
+    assert "nightly on this portal too" in ours.stderr
+    assert f"{application.stack.name} on this portal too" in theirs.output
+
+
 def test_doctor_says_which_schedule_is_off(
     application: Application, scheduled: Application, command: Command
 ) -> None:
@@ -273,7 +295,8 @@ def test_doctor_says_which_schedule_is_off(
         ours = found["ScheduleExpression"] == "cron(0 20 ? * FRI *)"
         what = "Schedule" if ours else "Schedule of deletions"
         assert states(well)[what] == "well"
-        assert [name for name, state in states(off).items() if state == "wrong"] == [what]
+        wrong = [name for name, state in states(off).items() if state == "wrong"]
+        assert wrong == [what, "Other stacks"]
         assert f"{found['ScheduleExpression']} (UTC) is off" in off.stderr
         assert "Enable the schedule" in off.stderr
 

@@ -36,6 +36,7 @@ KEYS = {
     "runs": {"runs"},
     "status": ENDED,
     "stop": ORDER,
+    "verify": {"run_id", "agrees", "findings"},
     "watch": {
         *("run_id", "portal_url", "at", "portal_users", "sentence", "back", "held", "kept"),
         *("undecided", "list_is_short", "change", "preview"),
@@ -70,6 +71,7 @@ def told(
     run("resume", stopped, "--yes-delete", 2)
     run("status", stopped)
     run("report", stopped, "--out", tmp_path)
+    run("verify", stopped)
     run("runs", "--limit", 2)
     disable = ("preview", "--action", "disable_then_delete", "--user", kept, "--json")
     command("apply", said(command(*disable))["run_id"], "--yes-disable-then-delete", 1)
@@ -147,7 +149,7 @@ def test_what_came_of_an_order_is_told_by_its_name(
     status = command("status", order, "--json")
 
     assert said(refused)["error"] == (
-        f"Run {run_id} has ended SUCCEEDED: 1 of 1 entries deleted; nothing is left open. Nothing"
+        f"Run {run_id} has ended SUCCEEDED: 1 of 1 entry deleted; nothing is left open. Nothing"
         " was stopped."
     )
     assert (status.exit_code, said(status)["sentence"]) == (2, said(refused)["error"])

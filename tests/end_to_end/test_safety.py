@@ -121,7 +121,7 @@ def test_an_administrator_on_the_list_is_kept_with_a_warning(application: Applic
 
     assert run.outcomes["102"] == "skipped"
     assert "administrator" in run.report["rows"][0]["reason"]
-    assert "lines 1" in run.report["warnings"][0]
+    assert "line 1" in run.report["warnings"][0]
     assert 102 in application.portal.user_ids()
 
 

@@ -84,6 +84,8 @@ def _wanted(
             action = operation.replace("HeadObject", "GetObject")
             version = "Version" if "VersionId" in given else ""
             yield f"s3:{action}{version}", resource, None
+            if "ObjectLockMode" in given:
+                yield "s3:PutObjectRetention", resource, None
         case "sns":
             yield f"sns:{operation}", given["TopicArn"], None
         case "secretsmanager":

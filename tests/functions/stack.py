@@ -72,6 +72,7 @@ class Stack:
             "PORTAL_URL": portal_url,
             "CA_BUNDLE": "",
             "RETENTION_DAYS": "400",
+            "OBJECT_LOCK_DAYS": "0",
             "LEDGER_TABLE": "ledger",
             "DATA_BUCKET": "data",
             "CREDENTIALS_SECRET": "credentials",
@@ -116,7 +117,7 @@ class Stack:
         self._arns: dict[str, str] = {}  # of the executions that carry out another execution's run
         adapters.cache_clear()
         self.s3 = boto3.client("s3")
-        self.s3.create_bucket(Bucket="data")
+        self.s3.create_bucket(Bucket="data", ObjectLockEnabledForBucket=True)
         self.s3.put_bucket_versioning(Bucket="data", VersioningConfiguration={"Status": "Enabled"})
         boto3.client("dynamodb").create_table(
             TableName="ledger",

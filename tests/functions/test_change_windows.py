@@ -274,7 +274,7 @@ def test_when_a_window_ends_the_run_is_reported_as_paused_closed_and_unlocked(
     assert (said["status"], said["error"], said["succeeded"]) == ("PAUSED", "RunPaused", False)
     assert said["counts"] == {"deleted": 5, "not_attempted": 5}
     assert said["sentence"] == (
-        "Paused after 5 of 10 entries (5 not_attempted): the change window ended. The run is"
+        "Paused after 5 of 10 entries (5 not attempted): the change window ended. The run is"
         " resumed by itself at 2026-11-24T20:00:00Z, for those not attempted. To prevent that, stop"
         " the run."
     )

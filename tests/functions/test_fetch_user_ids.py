@@ -179,7 +179,7 @@ def test_a_malformed_file_is_refused_whole_with_its_line(
 def test_a_file_that_names_mostly_strangers_is_refused(stack: Stack) -> None:
     event = dropped(stack, b"user_id\n118\n119\n9001\n")
 
-    with pytest.raises(RequestRefused, match=r"1 of 3 entries are not in the portal \(lines 4\)"):
+    with pytest.raises(RequestRefused, match=r"1 of 3 entries is not in the portal \(line 4\)"):
         stack.fetch_user_ids(event)
 
 

@@ -219,6 +219,7 @@ ATTRIBUTES: dict[str, st.SearchStrategy[Any]] = {
     "reason_kind": st.sampled_from(ReasonKind),
     "stop_flag": stops,
     "withdrawal": stops,
+    "pause": stops,
     "changed_at": numbers,
     "changed_by": names,
     "run_count": numbers,

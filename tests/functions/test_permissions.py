@@ -40,6 +40,7 @@ def drop(stack: Stack, key: str, body: bytes) -> dict[str, object]:
 def test_whatever_is_allowed_is_used_and_whatever_is_used_is_allowed(
     stack: Stack, portal: PortalSimulator, used: Used, set_parameter: Callable[[str, str], None]
 ) -> None:
+    set_parameter("OBJECT_LOCK_DAYS", "30")
     # A file that is deleted before it is read.
     missing = {"s3": {"bucket": "data", "key": "inbox/gone.csv"}}
     with pytest.raises(RequestRefused):

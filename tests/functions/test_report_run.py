@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 
 import pytest
 
@@ -87,6 +88,81 @@ def test_rule_8_after_a_stop_the_report_says_who_stopped_it_and_why(stack: Stack
     assert "night shift: wrong list" in summary["cause"]
     assert rows(stack)["118"]["outcome"] == "not_attempted"
     assert "night shift: wrong list" in rows(stack)["118"]["reason"]
+
+
+def happened(stack: Stack, run_id: str = "run-1") -> list[tuple[str, str, str]]:
+    """What report.json says happened: what, who, why."""
+    report = stack.read_json(f"runs/{run_id}/report.json")
+    return [(one["kind"], one["by"], one["reason"]) for one in report["milestones"]]
+
+
+def test_a_report_names_the_portal_and_the_stack(stack: Stack) -> None:
+    delete_all(stack, "118")
+
+    stack.report_run()
+
+    report = stack.read_json("runs/run-1/report.json")
+    assert report["portal"] == stack.portal.url.removeprefix("http://")
+    assert report["stack"] == "bulk-user-deletion"
+
+
+def test_the_report_of_an_applied_plan_says_who_previewed_it_and_who_approved_it(
+    stack: Stack,
+) -> None:
+    stack.plan(["118"], "preview", mode="preview", requested_by="HR", reason="HR-1")
+    digest = stack.plan_sha256("preview")
+    plan = {"run_id": "preview", "sha256": digest}
+    request = {"mode": "apply", "plan": plan, "requested_by": "platform team", "reason": "HR-2"}
+    stack.fetch_user_ids(request)
+    stack.work_off()
+
+    stack.report_run()
+
+    assert happened(stack) == [
+        ("planned", "HR", "HR-1"),
+        ("approved", "platform team", "HR-2"),
+        ("started", "", ""),
+        ("ended", "", ""),
+    ]
+    approved = stack.read_json("runs/run-1/report.json")["milestones"][1]
+    assert (approved["run_id"], approved["plan_sha256"]) == ("preview", digest)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"mode": "modus", "source": {"users": ["118"]}},  # not a request
+        {"mode": "apply", "resume": "run-0"},  # of a run that there is not
+        {"mode": "apply", "source": {"dataset_id": 4711}},  # that the portal does not have
+    ],
+)
+def test_a_request_that_is_refused_without_a_plan_is_reported_with_who_asked_and_why(
+    stack: Stack, request_: dict[str, object]
+) -> None:
+    asked = {**request_, "requested_by": "platform team", "reason": "HR-1234"}
+    with pytest.raises(Exception, match=r"\S") as refusal:
+        stack.fetch_user_ids(asked)
+    cause = json.dumps({"errorMessage": str(refusal.value)})
+
+    summary = stack.report_run(failure={"Error": "RequestRefused", "Cause": cause})
+
+    report = stack.read_json("runs/run-1/report.json")
+    assert (report["requested_by"], report["reason"]) == ("platform team", "HR-1234")
+    assert happened(stack) == [("started", "platform team", "HR-1234"), ("ended", "", "")]
+    assert "HR-1234" not in json.dumps(summary)
+
+
+def test_what_is_no_text_in_a_refused_request_is_not_reported(stack: Stack) -> None:
+    with pytest.raises(Exception, match="refused at"):
+        stack.fetch_user_ids(
+            {"mode": "apply", "requested_by": {"name": "x"}, "reason": "a\nb" * 999}
+        )
+
+    stack.report_run(failure={"Error": "RequestRefused", "Cause": "{}"})
+
+    report = stack.read_json("runs/run-1/report.json")
+    assert report["requested_by"] == ""
+    assert (report["reason"][:7], len(report["reason"])) == ("a ba ba", 500)
 
 
 def test_a_run_that_deleted_nobody_says_so(stack: Stack) -> None:
@@ -200,6 +276,10 @@ def test_the_answer_to_a_dropped_file_is_stored_beside_the_inbox(stack: Stack) -
 
     stack.report_run()
 
+    page = stack.read_bytes("results/inbox/leavers.csv.html").decode()
+    assert "The answer to a dropped file" in page
+    assert "s3://data/inbox/leavers.csv" in page
+    assert "user0118" not in page
     answer = stack.read_json("results/inbox/leavers.csv.json")
     assert answer["report"] == "s3://data/runs/run-1/report.json"
     assert answer["counts"] == {"not_attempted": 1}
@@ -286,6 +366,48 @@ def test_rule_6_the_notification_holds_ids_and_counts_only(
 
     stack.report_run()
 
-    assert sent[0] == "[SUCCEEDED] Bulk user deletion: 1 of 1 deleted"
+    host = stack.portal.url.removeprefix("http://")
+    assert sent[0] == f"[SUCCEEDED] bulk-user-deletion: 1 of 1 deleted on {host}"
     assert username not in "".join(sent)
     assert email not in "".join(sent)
+
+
+def test_the_report_has_what_the_run_took_measured_where_it_was_counted(stack: Stack) -> None:
+    stack.plan(["118", "119"])
+    stack.work_off()
+
+    stack.report_run()
+
+    report = stack.read_json("runs/run-1/report.json")
+    measured, modelled = report["cost"]["measured"], report["cost"]["modelled"]
+    assert measured["invocations"] == 2
+    assert measured["ledger_writes"] == 2 * 17
+    assert measured["ledger_reads"] == 2 * 5
+    assert measured["billed_ms"] >= measured["portal_seconds"] * 1000 > 0
+    assert report["renewals"] == measured["renewals"] == 1
+    assert modelled["transitions"] >= 2 * 4
+    assert 0 < report["cost"]["usd"] < 0.01
+    row = stack.row(118)
+    assert row
+    assert row.spent.writes == 17
+
+
+def test_what_a_resumed_run_took_is_the_sum_of_its_rounds(stack: Stack) -> None:
+    stack.plan(["118", "119"])
+    keys = stack.hand_out()
+    stack.delete_until_finished("118", keys["118"])
+    stack.ledger.runs.press_stop("run-1", reason="lunch", by="ann", now=time.time())
+    stack.report_run()
+    first = stack.read_json("runs/run-1/report.json")["cost"]
+
+    stack.fetch_user_ids({"mode": "apply", "resume": "run-1"}, run_id="run-2")
+    stack.work_off()
+    stack.report_run()
+
+    both = stack.read_json("runs/run-1/report.json")["cost"]
+    assert both["measured"]["invocations"] == 2
+    assert both["measured"]["ledger_writes"] > first["measured"]["ledger_writes"]
+    run = stack.ledger.runs.read("run-1")
+    assert run
+    assert run.earlier == ("run-1",)
+    assert both["modelled"]["transitions"] > first["modelled"]["transitions"] + 10

@@ -11,9 +11,11 @@ import pytest
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PlanEdited, RequestRefused, RunClosed
 from bulk_user_deletion.executions import ExecutionStatus
+from bulk_user_deletion.models.runs import Milestone, Stopper
 from bulk_user_deletion.models.users import Outcome, PortalUser, UserState
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS
+from bulk_user_deletion.rules.milestones import milestone_text
 from local.portal import Fault, Knobs
 from tests.functions.stack import EXECUTIONS, Stack
 
@@ -72,6 +74,69 @@ def test_a_resumed_run_does_what_is_open_and_reports_the_whole(half_done: Stack)
     assert before - half_done.portal.user_ids() == {119, 120, 121}
     assert [request.user_id for request in half_done.writes()] == [120, 121, 119]
     assert (summary["succeeded"], summary["counts"]) == (True, {"deleted": 4})
+
+
+def happened(stack: Stack) -> list[str]:
+    """What happened to the run, as its report says it in words."""
+    report = stack.read_json("runs/run-1/report.json")
+    return [milestone_text(Milestone(**one)) for one in report["milestones"]]
+
+
+def test_the_report_of_a_resumed_run_says_who_stopped_it_and_who_resumed_it_and_why(
+    half_done: Stack,
+) -> None:
+    resume(half_done, requested_by="platform team", reason="the list is right")
+    work_off(half_done)
+    half_done.report_run()
+
+    first, planned, stopped, ended, resumed, last = happened(half_done)
+    assert (first, planned) == (
+        "Stop pressed by night shift: enough",
+        "Started by an unnamed person",
+    )
+    assert (stopped, ended) == (
+        "Planned",
+        "Ended STOPPED: 1 deleted, 1 failed, 1 unknown, 1 not attempted",
+    )
+    assert resumed == "Resumed by platform team: the list is right (execution resumed)"
+    assert last == "Ended SUCCEEDED: 4 deleted"
+
+
+def test_a_person_who_stops_a_run_after_its_breaker_is_told_and_heeded(stack: Stack) -> None:
+    stack.plan(["118", "119"])
+    press = stack.ledger.runs.press_stop
+    press("run-1", reason="3 failed", by="breaker", now=1, stopper=Stopper.RUN)
+    press("run-1", reason="wrong list", by="night shift", now=2)
+
+    summary = stack.report_run()
+
+    assert summary["sentence"] == (
+        "Stopped by breaker: 3 failed. 0 of 2 entries deleted. The other 2 were not touched. Resume"
+        " only if they should still be deleted."
+    )
+    assert happened(stack)[:2] == [
+        "Stop pressed by breaker: 3 failed",
+        "Stop pressed by night shift: wrong list",
+    ]
+
+
+def test_a_run_that_its_own_check_stopped_is_resumed_when_that_is_settled(stack: Stack) -> None:
+    stack.plan(["118", "119"])
+    stack.ledger.runs.press_stop(
+        "run-1", reason="3 failed", by="breaker", now=1, stopper=Stopper.RUN
+    )
+
+    assert "When that is settled, resume the run" in stack.report_run()["sentence"]
+
+
+def test_while_every_run_is_stopped_a_report_says_that_the_stop_must_be_lifted_first(
+    stack: Stack,
+) -> None:
+    stack.plan(["118", "119"])
+    stack.ledger.portal.press_stop(reason="upgrade", by="platform team", now=1)
+
+    assert "The stop holds until it is lifted." in stack.report_run()["sentence"]
+    assert "Stop pressed by platform team: upgrade" in happened(stack)
 
 
 def test_rule_3_the_outcome_that_was_replaced_stays_in_the_history(half_done: Stack) -> None:
@@ -356,6 +421,24 @@ def test_an_aborted_run_is_closed_with_its_report_and_its_lock_released(stack: S
     assert run is not None
     assert not run.is_open
     assert stack.plan(["119"], "next-run")["users"] == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (ExecutionStatus.ABORTED, "Resume only if this user should still be deleted."),
+        (ExecutionStatus.TIMED_OUT, "When that is settled, resume the run"),
+    ],
+)
+def test_whoever_stops_an_execution_in_the_console_may_not_want_the_rest(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, status: ExecutionStatus, said: str
+) -> None:
+    stack.plan(["118"])
+    monkeypatch.setattr("bulk_user_deletion.executions.Executions.status", lambda *_: status)
+
+    close(stack)
+
+    assert said in stack.report_run()["sentence"]
 
 
 def test_rule_7_nothing_of_an_aborted_execution_starts_a_user_once_it_is_being_closed(

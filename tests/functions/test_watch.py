@@ -245,7 +245,7 @@ def test_whom_the_portal_does_not_show_is_undecided(
 
     assert found["undecided"] == ["110"]
     assert list(how(found)) == [str(recreated)]
-    assert "1 user more seems to be back, and no look has shown it yet: 110." in found["sentence"]
+    assert "1 more user seems to be back, and no look has shown it yet: 110." in found["sentence"]
 
 
 def test_looks_that_take_too_long_are_left_to_the_next_watch(

@@ -1,10 +1,13 @@
 """What to do next about a run that has ended, for each kind of open outcome."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.reports import Report, Rest
 from bulk_user_deletion.models.runs import Mode, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
 from bulk_user_deletion.request import REQUEST_SCHEMA, read_request
@@ -34,8 +37,8 @@ def test_a_previews_plan_is_applied_by_its_hash() -> None:
     ("outcome", "said"),
     [
         (Outcome.FAILED, "Settle that in the portal."),
-        (Outcome.UNKNOWN, "Look them up in the portal."),
-        (Outcome.NOT_ATTEMPTED, "Nothing was sent."),
+        (Outcome.UNKNOWN, "Look this user up in the portal."),
+        (Outcome.NOT_ATTEMPTED, "nothing was sent."),
     ],
 )
 def test_what_is_open_is_resumed(outcome: Outcome, said: str) -> None:
@@ -50,6 +53,29 @@ def test_what_is_open_is_resumed(outcome: Outcome, said: str) -> None:
     assert resume.request == {"mode": "apply", "resume": "run-1"}
 
 
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        (Rest.IF_STILL_WANTED, "Resume only if this user should still be deleted."),
+        (Rest.LIFT, "Every run on this portal is stopped: first lift that"),
+        (Rest.NEVER, "The run cannot be resumed."),
+    ],
+)
+def test_after_a_stop_by_a_person_nobody_is_told_to_delete_the_rest(rest: Rest, said: str) -> None:
+    report = a_report(
+        a_report_row(outcome=Outcome.NOT_ATTEMPTED),
+        status=RunStatus.STOPPED,
+        rest=rest,
+        counts={"not_attempted": 1},
+    )
+
+    about, resume = advice(report)
+
+    assert about.text == "1 not attempted: the run ended first, and nothing was sent."
+    assert resume.text.startswith(said)
+    assert bool(resume.command) == (rest is not Rest.NEVER)
+
+
 def test_a_refused_run_is_sent_again_and_not_resumed() -> None:
     report = a_report(
         a_report_row(outcome=Outcome.NOT_ATTEMPTED),
@@ -61,6 +87,16 @@ def test_a_refused_run_is_sent_again_and_not_resumed() -> None:
 
     assert "send the request again" in piece.text
     assert piece.request is None
+
+
+@pytest.mark.parametrize("rest", [Rest.IF_STILL_WANTED, Rest.LIFT])
+def test_what_a_person_stopped_while_it_waited_is_sent_again_only_if_it_is_still_wanted(
+    rest: Rest,
+) -> None:
+    [piece] = advice(a_report(status=RunStatus.REFUSED, rest=rest))
+
+    assert "send the request again only if that is still wanted" in piece.text
+    assert "Fix" not in piece.text
 
 
 def test_a_refused_run_does_not_say_that_a_resume_cannot_help() -> None:
@@ -131,16 +167,47 @@ def test_unexplained_losses_need_an_investigation() -> None:
 counts = st.dictionaries(st.sampled_from([o.value for o in Outcome]), st.integers(1, 3))
 
 
-@given(counts, st.sampled_from(RunStatus), st.sampled_from(["preview", "apply", ""]))
-def test_every_request_that_is_given_can_be_sent(
-    counts: dict[str, int], status: RunStatus, mode: str
-) -> None:
-    report = a_report(status=status, mode=mode, counts=counts, requested=sum(counts.values()))
+reports = st.builds(
+    a_report,
+    status=st.sampled_from(RunStatus),
+    mode=st.sampled_from(["preview", "apply", ""]),
+    rest=st.sampled_from(Rest),
+    action=st.sampled_from(Action),
+    counts=counts,
+).map(lambda report: replace(report, requested=sum(report.counts.values())))
 
+
+@given(reports)
+def test_no_advice_contradicts_another(report: Report) -> None:
+    """The run is resumed, or sent again, or its plan applied, or none of these: never two."""
+    pieces = advice(report)
+
+    done = [
+        what
+        for piece in pieces
+        for what, is_said in {
+            "apply": "plan" in (piece.request or {}),
+            "resume": "resume" in (piece.request or {}),
+            "send again": "send the request again" in piece.text,
+            "no resume": "cannot be resumed" in piece.text,
+        }.items()
+        if is_said
+    ]
+    assert len(done) <= 1
+    if report.rest is Rest.NEVER:
+        assert not {"apply", "resume"} & {*done}
+        assert not any("Resuming" in piece.text for piece in pieces)
+    if "resume" in done and report.rest in {Rest.IF_STILL_WANTED, Rest.LIFT}:
+        assert any("Resume only if" in piece.text for piece in pieces)
+        assert not any("hen resume" in piece.text for piece in pieces)
+
+
+@given(reports)
+def test_every_request_that_is_given_can_be_sent(report: Report) -> None:
     for piece in advice(report):
         assert piece.text.endswith(".")
         if piece.request:
-            assert set(piece.request) <= set(REQUEST_SCHEMA["properties"])
+            assert set(piece.request) <= {*REQUEST_SCHEMA["properties"], "withdraw"}
             assert read_request(piece.request, file_drop_mode=Mode.PREVIEW)
 
 
@@ -172,7 +239,7 @@ def test_whoever_the_last_look_showed_enabled_is_not_called_uncertain() -> None:
 
     said = " ".join(piece.text for piece in advice(report))
 
-    assert "showed them enabled" in said
+    assert "showed this user enabled" in said
     assert "nobody can say" not in said
 
 
@@ -186,5 +253,5 @@ def test_a_run_that_disabled_leavers_says_how_to_withdraw_them() -> None:
 
     [piece] = advice(report)
 
-    assert "deleted 30 days after that" in piece.text
+    assert "deleted 30 days after they were disabled" in piece.text
     assert piece.command == "bulk-user-deletion withdraw --run run-1 --reason WHY"

@@ -241,6 +241,13 @@ def test_the_warning_says_when_it_stops_and_what_helps() -> None:
     )
 
 
+def test_a_short_time_is_told_in_minutes() -> None:
+    said = warning(hours=1, minutes=0.5)
+
+    assert said.startswith("This takes about 60 minutes, and the portal's tokens live 30 s.")
+    assert "0 hours" not in said
+
+
 runs = st.fixed_dictionaries(
     {
         "run_seconds": st.integers(1, 3 * DAY),

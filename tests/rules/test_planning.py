@@ -624,7 +624,7 @@ def test_a_user_from_ldap_is_deleted_with_a_warning() -> None:
     assert row.outcome is Outcome.WOULD_DELETE
     assert "directory sync" in row.warning
     assert warnings_of([row]) == (
-        "1 entries are from LDAP: a directory sync may bring this user back (lines 3).",
+        "1 entry is from LDAP: a directory sync may bring users back (line 3).",
     )
 
 

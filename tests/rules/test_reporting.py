@@ -1,5 +1,6 @@
 """From a plan and the ledger to a report: one row per requested entry, and counts that add up."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +10,14 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import PlannedEntry
-from bulk_user_deletion.models.reports import ReportRow
-from bulk_user_deletion.models.runs import Mode, RunStatus
+from bulk_user_deletion.models.reports import ReportRow, Rest
+from bulk_user_deletion.models.runs import Mode, RunStatus, Stopper
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.reporting import (
     count_outcomes,
     iso,
     report_row,
+    rest_of,
     run_status,
     sentence,
     settle,
@@ -325,7 +327,7 @@ def test_a_run_is_named_after_the_worst_that_applies(
     assert run_status(counts, action=Action.DELETE, **situation) is status
 
 
-all_counts = st.dictionaries(st.sampled_from([o.value for o in Outcome]), st.integers(0, 3))
+all_counts = st.dictionaries(st.sampled_from([o.value for o in Outcome]), st.integers(1, 3))
 flags = st.booleans()
 
 
@@ -356,19 +358,116 @@ def test_every_status_has_its_sentence(counts: dict[str, int], status: RunStatus
     assert "  " not in said
 
 
-@given(all_counts, st.sampled_from([s for s in RunStatus if not s.is_success]))
+@given(
+    all_counts,
+    st.sampled_from([s for s in RunStatus if not s.is_success]),
+    st.sampled_from(Rest),
+)
 def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
-    counts: dict[str, int], status: RunStatus
+    counts: dict[str, int], status: RunStatus, rest: Rest
 ) -> None:
     """It is the Cause that the console shows."""
-    said = sentence(status, counts, action=Action.DELETE, why="The portal is down.")
+    said = sentence(status, counts, action=Action.DELETE, why="The portal is down.", rest=rest)
 
     steps = (
-        *("resume the run", "send the request again", "See the report", "see the report"),
+        *("esume the run", "send the request again", "See the report", "Resume only if"),
         "The run is resumed by itself",
     )
     assert any(step in said for step in steps)
     assert len(said) < 400
+
+
+@given(all_counts, st.sampled_from(RunStatus), st.sampled_from(Rest), st.sampled_from(Action))
+def test_only_a_run_that_its_own_checks_ended_is_simply_resumed(
+    counts: dict[str, int], status: RunStatus, rest: Rest, action: Action
+) -> None:
+    said = sentence(status, counts, action=action, why="Because.", rest=rest)
+
+    if "resume the run: what is done is not done twice" in said:
+        assert rest is Rest.RESUME
+    assert not ("cannot be resumed" in said and "esume only if" in said)
+    assert "_" not in said
+    assert not re.search(r"\b0 (not attempted|failed|unknown|were)", said)
+
+
+@pytest.mark.parametrize(
+    ("counts", "rest", "said"),
+    [
+        (
+            {"deleted": 10, "not_attempted": 15},
+            Rest.IF_STILL_WANTED,
+            (
+                "Because. 10 of 25 entries deleted. The other 15 were not touched. Resume only if"
+                " they should still be deleted."
+            ),
+        ),
+        (
+            {"deleted": 1, "not_attempted": 1},
+            Rest.IF_STILL_WANTED,
+            (
+                "Because. 1 of 2 entries deleted. The last one was not touched. Resume only if this"
+                " user should still be deleted."
+            ),
+        ),
+        (
+            {"deleted": 1, "unknown": 2},
+            Rest.IF_STILL_WANTED,
+            (
+                "Because. 1 of 3 entries deleted, 2 unknown. Resume only if they should still be"
+                " deleted."
+            ),
+        ),
+        (
+            {"deleted": 1, "unknown": 1},
+            Rest.SETTLE,
+            (
+                "Because. 1 of 2 entries deleted, 1 unknown. See the report for each: a resume"
+                " cannot do better."
+            ),
+        ),
+        (
+            {"not_attempted": 3},
+            Rest.LIFT,
+            (
+                "Because. 0 of 3 entries deleted. The other 3 were not touched. The stop holds"
+                " until it is lifted. Resume only if they should still be deleted."
+            ),
+        ),
+        (
+            {"deleted": 1, "not_attempted": 2},
+            Rest.NEVER,
+            (
+                "Because. 1 of 3 entries deleted. The other 2 were not touched. See the report for"
+                " each: the run cannot be resumed."
+            ),
+        ),
+    ],
+)
+def test_who_stopped_a_run_decides_what_may_be_done_about_the_rest(
+    counts: dict[str, int], rest: Rest, said: str
+) -> None:
+    how = sentence(RunStatus.STOPPED, counts, action=Action.DELETE, why="Because.", rest=rest)
+
+    assert how == said
+
+
+@given(st.sets(st.sampled_from(Stopper)), *[st.booleans()] * 3)
+def test_a_resume_is_advised_only_after_a_stop_of_the_run_itself(
+    stoppers: set[Stopper], is_withdrawn: bool, is_edited: bool, is_replaced: bool
+) -> None:
+    rest = rest_of(
+        [folded(planned(1, JDOE), None)],
+        stoppers=stoppers,
+        is_withdrawn=is_withdrawn,
+        is_edited=is_edited,
+        is_replaced=is_replaced,
+    )
+
+    for_good = is_withdrawn or is_edited or is_replaced
+    assert (rest is Rest.NEVER) == (
+        for_good or bool(stoppers & {Stopper.ROSTER, Stopper.WITHDRAWAL})
+    )
+    assert (rest is Rest.RESUME) == (not for_good and stoppers <= {Stopper.RUN})
 
 
 @pytest.mark.parametrize(
@@ -382,7 +481,7 @@ def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
         (
             RunStatus.NOBODY_DELETED,
             {"already_absent": 2, "unresolved": 1},
-            "Nobody was deleted: of 3 entries, 2 already_absent, 1 unresolved.",
+            "Nobody was deleted: of 3 entries, 2 already absent, 1 unresolved.",
         ),
         (
             RunStatus.NOBODY_DELETED,
@@ -403,8 +502,8 @@ def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
             RunStatus.STOPPED,
             {"deleted": 1, "not_attempted": 2},
             (
-                "Stopped after 1 of 3 entries (2 not_attempted left). Because. To do the rest,"
-                " resume the run."
+                "Because. 1 of 3 entries deleted. The other 2 were not touched. When that is"
+                " settled, resume the run: what is done is not done twice."
             ),
         ),
         (
@@ -419,7 +518,7 @@ def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
             RunStatus.FAILED,
             {"deleted": 1, "not_attempted": 2},
             (
-                "The run failed with 1 of 3 entries deleted (2 not_attempted). Because. When that"
+                "The run failed with 1 of 3 entries deleted (2 not attempted). Because. When that"
                 " is fixed, resume the run: what is done is not done twice."
             ),
         ),
@@ -427,7 +526,7 @@ def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
             RunStatus.FAILED,
             {"deleted": 3},
             (
-                "The run failed with 3 of 3 entries deleted. Because. Nobody is left open: see the"
+                "The run failed with 3 of 3 entries deleted. Because. Nobody is left open. See the"
                 " report for each."
             ),
         ),

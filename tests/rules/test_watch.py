@@ -358,14 +358,14 @@ def a_watch(*back: Returned, **fields: object) -> Watch:
         (
             a_watch(undecided=("118", "119")),
             (
-                "Nobody is back among 40 users. 2 users more seem to be back, and no look has"
+                "Nobody is back among 40 users. 2 more users seem to be back, and no look has"
                 " shown it yet: 118, 119."
             ),
         ),
         (
             a_watch(undecided=("118",)),
             (
-                "Nobody is back among 40 users. 1 user more seems to be back, and no look has"
+                "Nobody is back among 40 users. 1 more user seems to be back, and no look has"
                 " shown it yet: 118."
             ),
         ),

@@ -29,7 +29,7 @@ class Adapters:
 
     @cached_property
     def bucket(self) -> Bucket:
-        return Bucket(self.settings.data_bucket)
+        return Bucket(self.settings.data_bucket, lock_days=self.settings.object_lock_days)
 
     @cached_property
     def tokens(self) -> TokenStore:

@@ -1,8 +1,9 @@
 """The data bucket: dropped files, plans, batches, reports."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from botocore.exceptions import ClientError
 from bulk_user_deletion.bucket_keys import (
     LONGEST_KEY,
     batch_key,
+    batches_prefix,
     check_key,
+    is_evidence,
     names_batch,
     open_users_key,
     plan_key,
@@ -45,10 +48,12 @@ from bulk_user_deletion.store import CONFIG, error_code, store_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef, PutObjectRequestTypeDef
 
 # How long the bucket keeps overwritten and deleted objects: a lifecycle rule of the template.
 OLD_VERSION_DAYS = 30
+
+_CHUNK = 2**20  # a list of a hundred thousand users is not held whole to be hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,14 @@ class Newest:
 
 
 class Bucket:
-    """Objects of the data bucket, by key."""
+    """Objects of the data bucket, by key.
 
-    def __init__(self, name: str) -> None:
+    Evidence is locked for `lock_days` when it is written: S3 then keeps this very version.
+    """
+
+    def __init__(self, name: str, *, lock_days: int = 0) -> None:
         self.name = name
+        self._lock_days = lock_days
         self._s3: S3Client = boto3.client("s3", config=CONFIG)
 
     def read(self, s3_object: S3Object, *, limit: int) -> bytes:
@@ -191,6 +200,16 @@ class Bucket:
         self._put(key, body, "application/json")
         return key
 
+    def batch_keys(self, run_id: str) -> Iterator[str]:
+        """Yield the keys of all batches of a run."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, Prefix=batches_prefix(run_id)
+        )
+        with store_errors(f"Listing s3://{self.name}/{batches_prefix(run_id)}"):
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    yield found["Key"]
+
     def read_batch(self, key: str) -> dict[str, PlannedUser]:
         """Return the users of a batch and what is planned for them, keyed by id.
 
@@ -242,6 +261,18 @@ class Bucket:
         ids: dict[str, list[str]] = json.loads(body)
         return NamedUsers(frozenset(ids["now"]), frozenset(ids["ever"]))
 
+    def digest(self, key: str) -> str:
+        """Return the sha256 of an object, or an empty string if there is none."""
+        with store_errors(f"Reading s3://{self.name}/{key}"):
+            try:
+                body = self._s3.get_object(Bucket=self.name, Key=key)["Body"]
+            except self._s3.exceptions.NoSuchKey:
+                return ""
+            hashed = sha256()
+            for chunk in body.iter_chunks(_CHUNK):
+                hashed.update(chunk)
+        return hashed.hexdigest()
+
     def read_report(self, run_id: str, suffix: str) -> bytes:
         """Return a run's report in one of its formats, or an empty string if there is none."""
         return self._get(report_key(run_id, suffix))
@@ -276,29 +307,48 @@ class Bucket:
         found = json.loads(body)
         return Population(found["at"], tuple(found["user_ids"]))
 
-    def write_answer(self, dropped_key: str, said: Mapping[str, Any]) -> None:
-        """Store the answer to a dropped file, unless its key would exceed S3's limit."""
-        key = result_key(dropped_key)
-        if len(key.encode()) <= LONGEST_KEY:
-            self.write_json(key, said)
+    def write_answer(self, dropped_key: str, said: Mapping[str, Any], page: str) -> None:
+        """Store the answer to a dropped file, for programs and as a page for people.
+
+        A file gets none if the answer's key would exceed S3's limit.
+        """
+        if len(result_key(dropped_key).encode()) <= LONGEST_KEY:
+            self.write_text(result_key(dropped_key, "html"), page, "text/html")
+            self.write_json(result_key(dropped_key), said)
 
     def read_answer(self, dropped_key: str) -> dict[str, Any]:
         """Return the answer to a dropped file, or an empty string if there is none."""
         found: dict[str, Any] = json.loads(self._get(result_key(dropped_key)) or b"{}")
         return found
 
-    def write_json(self, key: str, data: Mapping[str, Any]) -> None:
-        """Store a JSON document, with terminal control characters escaped."""
+    def write_json(self, key: str, data: Mapping[str, Any]) -> str:
+        """Store a JSON document, with terminal control characters escaped; return its sha256."""
         text = showable_json(json.dumps(data, ensure_ascii=False, indent=2))
-        self._put(key, text.encode(), "application/json")
+        return self._put(key, text.encode(), "application/json")
 
-    def write_text(self, key: str, text: str, content_type: str) -> None:
-        """Store text as UTF-8."""
-        self._put(key, text.encode(), f"{content_type}; charset=utf-8")
+    def write_text(self, key: str, text: str, content_type: str) -> str:
+        """Store text as UTF-8; return its sha256."""
+        return self._put(key, text.encode(), f"{content_type}; charset=utf-8")
 
-    def _put(self, key: str, body: bytes, content_type: str) -> None:
+    def _put(self, key: str, body: bytes, content_type: str) -> str:
+        """Store an object; return the sha256 of its bytes."""
+        request: PutObjectRequestTypeDef = {
+            "Bucket": self.name,
+            "Key": key,
+            "Body": body,
+            "ContentType": content_type,
+        }
+        if self._lock_days and is_evidence(key):
+            # A checksum is required with a lock:
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+            request["ChecksumAlgorithm"] = "SHA256"
+            request["ObjectLockMode"] = "GOVERNANCE"
+            request["ObjectLockRetainUntilDate"] = datetime.now(UTC) + timedelta(
+                days=self._lock_days
+            )
         with store_errors(f"Writing s3://{self.name}/{key}"):
-            self._s3.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
+            self._s3.put_object(**request)
+        return sha256(body).hexdigest()
 
     def _get(self, key: str) -> bytes:
         with store_errors(f"Reading s3://{self.name}/{key}"):

@@ -3,9 +3,15 @@
 The template's policies and lifecycle rules use the same prefixes.
 """
 
+import re
+
 INBOX = "inbox/"  # a file that is dropped here starts a run
 ROSTERS = "roster/"  # a file that is dropped here is a list of everybody who stays
 UPLOADS = "uploads/"  # outside the inbox, where a file would start another run
+
+_EVIDENCE = re.compile(
+    r"runs/[^/]+/(plan\.json|open-\d+\.json|users-before(-\d+)?\.json|report\.(json|csv|html))"
+)
 
 LONGEST_KEY = 1_024  # bytes, by S3's documentation
 
@@ -25,6 +31,21 @@ def users_before_key(run_id: str, round_number: int = 1) -> str:
     return f"runs/{run_id}/users-before{f'-{round_number}' if round_number > 1 else ''}.json"
 
 
+def files_before_report(run_id: str, rounds: int) -> list[str]:
+    """Return the keys of the files that a run's report rests on, round by round."""
+    later = range(2, rounds + 1)
+    return [
+        plan_key(run_id),
+        *(open_users_key(run_id, number) for number in later),
+        *(users_before_key(run_id, number) for number in (1, *later)),
+    ]
+
+
+def file_name(key: str) -> str:
+    """Return the name of a file of a run, without its folder."""
+    return key.rpartition("/")[2]
+
+
 def roster_key(run_id: str) -> str:
     """Return the key of the users, by id, whom an accepted roster names."""
     return f"runs/{run_id}/roster.json"
@@ -37,7 +58,12 @@ def report_key(run_id: str, suffix: str) -> str:
 
 def batch_key(run_id: str, round_number: int, number: int, digest: str) -> str:
     """Return the key of a batch of users; `digest` is the sha256 of its bytes."""
-    return f"runs/{run_id}/batches/{round_number}-{number:05}-{digest}.json"
+    return f"{batches_prefix(run_id)}{round_number}-{number:05}-{digest}.json"
+
+
+def batches_prefix(run_id: str) -> str:
+    """Return what the keys of a run's batches start with."""
+    return f"runs/{run_id}/batches/"
 
 
 def record_key(run_id: str, round_number: int, user_id: str) -> str:
@@ -48,6 +74,11 @@ def record_key(run_id: str, round_number: int, user_id: str) -> str:
 def names_batch(key: str, digest: str) -> bool:
     """Return whether `key` is that of a batch whose bytes have this sha256."""
     return key.endswith(f"-{digest}.json")
+
+
+def is_evidence(key: str) -> bool:
+    """Return whether an object proves what a run did: a plan, who was there before, a report."""
+    return bool(_EVIDENCE.fullmatch(key))
 
 
 def check_key(run_id: str) -> str:
@@ -65,6 +96,6 @@ def population_key(run_id: str) -> str:
     return f"runs/{run_id}/population.json"
 
 
-def result_key(dropped_key: str) -> str:
-    """Return the key of the answer to a dropped file."""
-    return f"results/{dropped_key}.json"
+def result_key(dropped_key: str, suffix: str = "json") -> str:
+    """Return the key of the answer to a dropped file; `suffix` is json or html."""
+    return f"results/{dropped_key}.{suffix}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
+from bulk_user_deletion.models.costs import Event
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
 
 if TYPE_CHECKING:
@@ -67,6 +68,31 @@ class Executions:
         execution = self._describe(execution_arn)
         request = json.loads(execution.get("input", "{}")) if execution else {}
         return request if isinstance(request, dict) else {}
+
+    def history(self, execution_arn: str) -> list[Event] | None:
+        """Return the events of an execution so far, or None if there is no record of it.
+
+        Raises:
+            StoreUnavailable: Step Functions does not respond.
+        """
+        pages = self._client.get_paginator("get_execution_history").paginate(
+            executionArn=execution_arn, includeExecutionData=False
+        )
+        with store_errors("Reading the history of an execution"):
+            try:
+                return [
+                    Event(
+                        event["type"],
+                        event.get("stateEnteredEventDetails", {}).get("name", ""),
+                        event["timestamp"].timestamp(),
+                    )
+                    for page in pages
+                    for event in page["events"]
+                ]
+            except ClientError as error:
+                if error_code(error) == "ExecutionDoesNotExist":
+                    return None
+                raise
 
     def _describe(self, execution_arn: str) -> "DescribeExecutionOutputTypeDef | None":
         with store_errors("Looking at an execution"):

@@ -13,10 +13,10 @@ from bulk_user_deletion.rules.guard import (
     NO_GUARD,
     Guard,
     GuardRow,
-    counted,
     guard_problem,
     read_guard,
 )
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion.settings import Settings
 
 # How long a reading serves for the checks right before a run's DELETEs.
@@ -87,7 +87,9 @@ class GuardDataset:
         before = self._ledger.guards.accepted(self._settings.portal_url, dataset_id)
         self._record(AcceptedGuard(users, int(self._clock()), by, reason))
         was = f"It was {before.users}." if before else "There was none before."
-        return f"A guard of {counted(users)}, dataset {dataset_id}, is accepted by {by}. {was}"
+        return (
+            f"A guard of {counted(users, 'user')}, dataset {dataset_id}, is accepted by {by}. {was}"
+        )
 
     def recent(self, portal: Portal, *, since: int) -> Guard:
         """Return whom the guard keeps, read ten minutes ago at most, and after the second `since`.

@@ -16,6 +16,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bulk_user_deletion.errors import BulkUserDeletionError
+from bulk_user_deletion.meter import meter
 
 # Both name the stack as their service: POWERTOOLS_SERVICE_NAME.
 logger = Logger()
@@ -67,6 +68,7 @@ def observed(handler: Handler) -> Handler:
     @wraps(handler)
     def wrapper(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.append_keys(run_id=event["run_id"])
+        meter.start(is_for_user="user_id" in event)
         try:
             return handler(event, context)
         except BulkUserDeletionError as error:

@@ -11,7 +11,14 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bulk_user_deletion.models.actions import Action
-from bulk_user_deletion.models.plans import Entry, Estimate, Plan, PlannedEntry, PlannedUser
+from bulk_user_deletion.models.plans import (
+    Entry,
+    Estimate,
+    Plan,
+    PlannedEntry,
+    PlannedUser,
+    Preview,
+)
 from bulk_user_deletion.models.runs import Limits, Mode
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind
 
@@ -39,6 +46,7 @@ def plan_from_json(text: str) -> Plan:
             "warnings": tuple(data["warnings"]),
             "self_ids": tuple(data.get("self_ids", ())),
             "action": Action(data.get("action", Action.DELETE)),
+            "preview": Preview(**preview) if (preview := data.get("preview")) else None,
         }
     )
 

@@ -29,6 +29,7 @@ from bulk_user_deletion.errors import (
     TokenRejected,
     UserManagementDenied,
 )
+from bulk_user_deletion.meter import meter
 from bulk_user_deletion.models.tokens import Credentials, Token
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.observability import Metric, count, time_taken
@@ -307,6 +308,8 @@ class Portal:
         except (requests.RequestException, HTTPError, ValueError):
             # ValueError: a header that cannot be read, such as a `Location` that is not a URL.
             return _unanswered(Transport.LOST, started)
+        finally:
+            meter.count("portal_ms", round((time.monotonic() - started) * 1000))
         if text is None:
             return _unanswered(Transport.TOO_LARGE, started)
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:

@@ -35,8 +35,11 @@ from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.rules.drops import nothing_in
 from bulk_user_deletion.rules.identity import is_user_id
 from bulk_user_deletion.rules.rosters import stated_rows
+from bulk_user_deletion.rules.text import one_line
 
 _WHOLE = "the request"
+_LONGEST_REASON = 500
+_LONGEST_BY = 200
 _RUN_ID = {"type": "string", "minLength": 1, "maxLength": 80}
 
 _DATASET_ID = {"type": "integer", "minimum": 1}
@@ -94,8 +97,8 @@ REQUEST_SCHEMA: dict[str, Any] = {
             },
         },
         "action": {"enum": [action.value for action in (*LEAVER_ACTIONS, Action.ENABLE)]},
-        "reason": {"type": "string", "maxLength": 500},
-        "requested_by": {"type": "string", "maxLength": 200},
+        "reason": {"type": "string", "maxLength": _LONGEST_REASON},
+        "requested_by": {"type": "string", "maxLength": _LONGEST_BY},
         "options": {
             "type": "object",
             "additionalProperties": False,
@@ -115,8 +118,8 @@ _ORDER_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {
         "run_id": _RUN_ID,
-        "reason": {"type": "string", "minLength": 1, "maxLength": 500},
-        "by": {"type": "string", "minLength": 1, "maxLength": 200},
+        "reason": {"type": "string", "minLength": 1, "maxLength": _LONGEST_REASON},
+        "by": {"type": "string", "minLength": 1, "maxLength": _LONGEST_BY},
     },
 }
 _STOP_SCHEMA: dict[str, Any] = {
@@ -223,6 +226,16 @@ _SCHEDULE_SCHEMA: dict[str, Any] = {
         "request": {"type": "object"},
     },
 }
+
+
+def asker_of(event: Any) -> tuple[str, str]:
+    """Return who sent a request that was refused, and why, as far as it can be read."""
+    said = event if isinstance(event, Mapping) else {}
+    by, reason = said.get("requested_by"), said.get("reason")
+    return (
+        one_line(by, longest=_LONGEST_BY) if isinstance(by, str) else "",
+        one_line(reason, longest=_LONGEST_REASON) if isinstance(reason, str) else "",
+    )
 
 
 def read_request(

@@ -35,6 +35,7 @@ class Settings:
     max_wait_hours: int
     protected_list: str
     retention_days: int
+    object_lock_days: int
     pacing: Pacing
     concurrency: int
     token_life_seconds: int
@@ -106,6 +107,7 @@ class Settings:
             max_wait_hours=int(environment["MAX_WAIT_HOURS"]),
             protected_list=environment["PROTECTED_LIST"],
             retention_days=int(environment["RETENTION_DAYS"]),
+            object_lock_days=int(environment["OBJECT_LOCK_DAYS"]),
             pacing=pacing,
             concurrency=int(environment["CONCURRENCY"]),
             token_life_seconds=int(environment["TOKEN_LIFE_SECONDS"]),

@@ -12,6 +12,7 @@ from bulk_user_deletion.errors import (
     TokenQuotaExceeded,
     TokenRejected,
 )
+from bulk_user_deletion.meter import meter
 from bulk_user_deletion.models.tokens import Credentials, Token
 from bulk_user_deletion.rules.expiry import outlives_margin
 from bulk_user_deletion.rules.identity import is_user_id
@@ -77,6 +78,7 @@ class TokenStore:
             "user": token.user,
             "user_id": token.user_id,
         }
+        meter.count("secrets")
         with store_errors("Storing the portal token"):
             try:
                 self._client.put_secret_value(
@@ -144,6 +146,7 @@ class TokenStore:
         return self._cache[secret]
 
     def _read(self, secret: str) -> dict[str, Any] | None:
+        meter.count("secrets")
         with store_errors(f"Reading {secret}"):
             try:
                 text = self._client.get_secret_value(SecretId=secret).get("SecretString", "")

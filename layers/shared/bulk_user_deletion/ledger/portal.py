@@ -6,7 +6,7 @@ from decimal import Decimal
 from bulk_user_deletion.ledger import rows
 from bulk_user_deletion.ledger.table import IS_NEW, Condition, Table, delete, put, update
 from bulk_user_deletion.models.actions import Action
-from bulk_user_deletion.models.runs import Lock, Pace, Stop
+from bulk_user_deletion.models.runs import Lock, Pace, Stop, Stopper
 
 
 def _is_locked_by(execution_arn: str) -> Condition:
@@ -72,7 +72,7 @@ class PortalState:
 
     def press_stop(self, *, reason: str, by: str, now: float) -> None:
         """Stop every run until the stop is lifted. The first reason is kept."""
-        flag = asdict(Stop(reason, by, int(now)))
+        flag = asdict(Stop(reason, by, int(now), Stopper.PORTAL))
         pressed = update(rows.STOP, once={"stop_flag": flag})
         self._table.write("Pressing the stop button", pressed)
 

@@ -1,10 +1,12 @@
 """The ledger's rows: their keys, their conversion to our types, and shared conditions."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from decimal import Decimal
 from hashlib import sha256
 
 from bulk_user_deletion.ledger.table import Condition, Item, Key
+from bulk_user_deletion.meter import PREFIX
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.guards import AcceptedGuard
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
@@ -17,10 +19,21 @@ from bulk_user_deletion.models.runs import (
     Mode,
     Pace,
     Pause,
+    Round,
+    RoundEnd,
     RunRow,
+    RunStatus,
     Stop,
+    Stopper,
 )
-from bulk_user_deletion.models.users import Outcome, PastOutcome, ReasonKind, UserRow, UserState
+from bulk_user_deletion.models.users import (
+    Outcome,
+    PastOutcome,
+    ReasonKind,
+    Spent,
+    UserRow,
+    UserState,
+)
 from bulk_user_deletion.models.watch import Departure, FirstSeen, Was, What
 
 # Deleting and switching access each have a lock: disabling is not kept waiting by deleting.
@@ -37,6 +50,8 @@ IS_NOT_PAUSED = Condition("attribute_not_exists(#pause)")
 # the caps per day count: those to delete, and those to switch somebody's access.
 USER = "user#"
 RENEWAL = "renewal#"
+ROUND = "round#"
+PRESSED = "stop#"
 INTENTS = {True: "intent", False: "switch"}
 LEAVERS = "leaver"
 ROSTERS = "roster"
@@ -66,6 +81,17 @@ def user_key(run_id: str, user_id: str) -> Key:
 def renewal_key(run_id: str, at: int) -> Key:
     """Return the key of a renewal of the token."""
     return run_partition(run_id), f"{RENEWAL}{moment(at)}"
+
+
+def round_key(run_id: str, number: int) -> Key:
+    """Return the key of a round of a run. A request that is refused is its execution's first."""
+    return run_partition(run_id), f"{ROUND}{number:06}"
+
+
+def pressed_key(run_id: str, stop: Stop) -> Key:
+    """Return the key of a press of a run's stop button: the same press has the same one."""
+    digest = _hash(f"{stop.stopper} {stop.by} {stop.reason}")
+    return run_partition(run_id), f"{PRESSED}{moment(stop.at)}#{digest[:16]}"
 
 
 def resumes_key(name: str) -> Key:
@@ -145,7 +171,31 @@ def _hash(text: str) -> str:
 def stop_of(item: Item, name: str = "stop_flag") -> Stop | None:
     """Return the stop flag of a row, or another one of its kind, if it is set."""
     flag = item.get(name)
-    return Stop(flag["reason"], flag["by"], int(flag["at"])) if flag else None
+    return pressed_of(flag) if flag else None
+
+
+def pressed_of(item: Item) -> Stop:
+    """Return a press of the stop button."""
+    stopper = Stopper(item.get("stopper", Stopper.PERSON))
+    return Stop(item["reason"], item["by"], int(item["at"]), stopper)
+
+
+def round_of(item: Item) -> Round:
+    """Return a round of a run from its row."""
+    end = None
+    if "status" in item:
+        counts = {name: int(number) for name, number in item["counts"].items()}
+        end = RoundEnd(
+            int(item["ended_at"]), RunStatus(item["status"]), counts, stop_of(item, "stop")
+        )
+    return Round(
+        number=int(item["sk"].removeprefix(ROUND)),
+        execution=item.get("execution", ""),
+        at=int(item.get("at", 0)),
+        by=item.get("by", ""),
+        reason=item.get("reason", ""),
+        end=end,
+    )
 
 
 def _pause_of(item: Item) -> Pause | None:
@@ -209,6 +259,8 @@ def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
         is_from_preview=bool(item.get("is_from_preview", False)),
         withdrawal=stop_of(item, "withdrawal"),
         roster_run=item.get("roster_run", ""),
+        earlier=tuple(item.get("earlier", ())),
+        report_sha256=item.get("report_sha256", ""),
     )
 
 
@@ -235,6 +287,7 @@ def user_of(item: Item) -> UserRow:
         history=tuple(_past_outcome_of(past) for past in item.get("history", [])),
         reason_kind=ReasonKind(item.get("reason_kind", "")),
         portal_message=item.get("portal_message", ""),
+        spent=Spent(**{field.name: number(f"{PREFIX}{field.name}") for field in fields(Spent)}),
     )
 
 

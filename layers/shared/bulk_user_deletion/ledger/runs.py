@@ -9,7 +9,17 @@ from bulk_user_deletion.ledger import rows
 from bulk_user_deletion.ledger.table import EXISTS, IS_NEW, Condition, Table, Write, put, update
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.requests import Request
-from bulk_user_deletion.models.runs import Control, Limits, Pause, RunRow, Stop
+from bulk_user_deletion.models.runs import (
+    Control,
+    Limits,
+    Pause,
+    Round,
+    RoundEnd,
+    RunRow,
+    RunStatus,
+    Stop,
+    Stopper,
+)
 
 _IS_CLOSED = Condition("is_open = :no", no=False)
 _WAITS_FOR_THE_FIRST_TIME = EXISTS & Condition("attribute_not_exists(waited_for_content)")
@@ -55,6 +65,31 @@ class Runs:
         self.read_open(run_id, execution_arn)
         return False
 
+    def record_request(self, name: str, *, by: str, reason: str, now: int) -> None:
+        """Record who asked for the execution `name`, and why: a refusal is reported with it."""
+        self._table.write(
+            "Recording the request",
+            update(
+                rows.round_key(name, 1),
+                {"by": by, "reason": reason, "execution": name, **self._table.expiry(now)},
+                once={"at": now},
+            ),
+        )
+
+    def rounds(self, run_id: str) -> list[Round]:
+        """Return what is known of a run's rounds, in their order."""
+        found = self._table.query(
+            "Reading the run's rounds", rows.run_partition(run_id), prefix=rows.ROUND
+        )
+        return [rows.round_of(item) for item in found]
+
+    def stops(self, run_id: str) -> list[Stop]:
+        """Return every press of a run's stop button, the first one first."""
+        found = self._table.query(
+            "Reading the run's stops", rows.run_partition(run_id), prefix=rows.PRESSED
+        )
+        return [rows.pressed_of(item) for item in found]
+
     def seal_plan(
         self,
         run_id: str,
@@ -85,6 +120,7 @@ class Runs:
         *,
         name: str,
         execution_arn: str,
+        request: Request,
         limits: Limits,
         control: Control,
         started_at: float,
@@ -92,6 +128,7 @@ class Runs:
     ) -> None:
         """Hand a run over to the execution `name`, which resumes it: open, and not stopped.
 
+        The round says who asked for it and why; the stop that this removes stays in `stops`.
         `started_at` is when that execution started: a stop pressed since then still applies.
 
         Raises:
@@ -102,16 +139,25 @@ class Runs:
             "Resuming the run",
             put(rows.resumes_key(name), {"run_id": run.run_id, **self._table.expiry(now)}),
         )
-        self._must_hold(
-            run.run_id,
-            update(
-                rows.run_key(run.run_id),
-                {"execution_arn": execution_arn, "is_open": True, **_round(limits, control)},
-                _is_held_by(run.execution_arn) & _not_stopped_since(started_at),
-                add={"round_number": 1},
-                remove=("stop_flag", "stopped_at_ms", "checked_batch", "pause"),
-            ),
+        resumed = update(
+            rows.run_key(run.run_id),
+            {"execution_arn": execution_arn, "is_open": True, **_round(limits, control)},
+            _is_held_by(run.execution_arn) & _not_stopped_since(started_at),
+            add={"round_number": 1},
+            append={"earlier": [execution_name(run.execution_arn)]},
+            remove=("stop_flag", "stopped_at_ms", "checked_batch", "pause", "report_sha256"),
         )
+        # In a row of its own, like the renewals: every intent pays for the size of the run's row.
+        begun = {
+            "by": request.requested_by,
+            "reason": request.reason,
+            "execution": name,
+            "at": now,
+            **self._table.expiry(now),
+        }
+        key = rows.round_key(run.run_id, run.round_number + 1)
+        if not self._table.transact("Resuming the run", [resumed], [put(key, begun)]):
+            raise _closed(run.run_id)
 
     def take_over_stopped(self, run: RunRow, *, execution_arn: str, stop: Stop) -> None:
         """Hand an open run over to the execution that closes it, and set the stop flag.
@@ -126,8 +172,12 @@ class Runs:
                 {"execution_arn": execution_arn},
                 _is_held_by(run.execution_arn),
                 once={"stop_flag": asdict(stop)},
+                append={}
+                if run.execution_arn == execution_arn
+                else {"earlier": [execution_name(run.execution_arn)]},
             ),
         )
+        self._record_press(run.run_id, stop)
 
     def pause(self, run_id: str, pause: Pause, *, now: int) -> None:
         """Record that a run starts no further users until it is resumed; the first pause is kept.
@@ -157,18 +207,31 @@ class Runs:
         """
         return held(self.read(run_id), run_id, execution_arn)
 
-    def press_stop(self, run_id: str, *, reason: str, by: str, now: float) -> bool:
+    def press_stop(
+        self,
+        run_id: str,
+        *,
+        reason: str,
+        by: str,
+        now: float,
+        stopper: Stopper = Stopper.PERSON,
+    ) -> bool:
         """Set the stop flag: no further user is started.
 
-        The first reason is kept while the run is open. Returns False if there is no such run.
+        The first reason is kept while the run is open, and every press in a row of its own. Returns
+        False if there is no such run.
         """
-        flag = {"stop_flag": asdict(Stop(reason, by, int(now)))}
+        stop = Stop(reason, by, int(now), stopper)
+        flag = {"stop_flag": asdict(stop)}
         at = {"stopped_at_ms": _milliseconds(now)}
         key = rows.run_key(run_id)
         # The stop of a closed run is an old one, and is replaced.
-        return self._write(update(key, {**flag, **at}, _IS_CLOSED)) or self._write(
+        is_pressed = self._write(update(key, {**flag, **at}, _IS_CLOSED)) or self._write(
             update(key, at, EXISTS, once=flag)
         )
+        if is_pressed:
+            self._record_press(run_id, stop)
+        return is_pressed
 
     def withdraw(self, run_id: str, *, reason: str, by: str, now: float) -> bool:
         """Record that nobody whom this run disables is to be deleted later.
@@ -216,23 +279,59 @@ class Runs:
         waits = {"waited_for_content": True}
         return self._write(update(rows.run_key(run_id), waits, _WAITS_FOR_THE_FIRST_TIME))
 
-    def close(self, run_id: str, execution_arn: str, *, is_paused: bool = False) -> None:
-        """Close an execution's run, which may then start no further users.
-
-        Unless it `is_paused`, no execution resumes it by itself.
+    def close(self, run_id: str, execution_arn: str) -> None:
+        """Close an execution's run that has nothing to report: it may start no further users.
 
         Raises:
             RunClosed: another execution has taken it in the meantime.
         """
-        self._must_hold(
-            run_id,
-            update(
-                rows.run_key(run_id),
-                {"is_open": False},
-                _is_held_by(execution_arn),
-                remove=() if is_paused else ("pause",),
-            ),
+        self._must_hold(run_id, self._closing(run_id, execution_arn))
+
+    def end_round(
+        self, run: RunRow, execution_arn: str, end: RoundEnd, *, report_sha256: str
+    ) -> None:
+        """Close an execution's run, and record how this round of it ended.
+
+        Unless it is paused, no execution resumes it by itself. `report_sha256` seals the report
+        that was written of it.
+
+        Raises:
+            RunClosed: another execution has taken it in the meantime.
+        """
+        is_paused = end.status is RunStatus.PAUSED
+        closed = self._closing(
+            run.run_id, execution_arn, is_paused=is_paused, report_sha256=report_sha256
         )
+        ended = {
+            "status": end.status,
+            "ended_at": end.at,
+            "counts": dict(end.counts),
+            **({"stop": asdict(end.stop)} if end.stop else {}),
+            **self._table.expiry(end.at),
+        }
+        ended_round = update(rows.round_key(run.run_id, run.round_number), ended)
+        if not self._table.transact("Closing the run", [closed], [ended_round]):
+            raise _closed(run.run_id)
+
+    def _closing(
+        self,
+        run_id: str,
+        execution_arn: str,
+        *,
+        is_paused: bool = False,
+        report_sha256: str = "",
+    ) -> Write:
+        sealed = {"report_sha256": report_sha256} if report_sha256 else {}
+        return update(
+            rows.run_key(run_id),
+            {"is_open": False, **sealed},
+            _is_held_by(execution_arn),
+            remove=() if is_paused else ("pause",),
+        )
+
+    def _record_press(self, run_id: str, stop: Stop) -> None:
+        pressed = {**asdict(stop), **self._table.expiry(stop.at)}
+        self._table.write("Recording the stop", update(rows.pressed_key(run_id, stop), pressed))
 
     def _write_held(self, run_id: str, execution_arn: str, **values: Any) -> None:
         """Set attributes of a run's row while that execution owns it."""
@@ -244,6 +343,11 @@ class Runs:
 
     def _write(self, write: Write) -> bool:
         return self._table.write("Writing the run", write)
+
+
+def execution_name(execution_arn: str) -> str:
+    """Return the name of an execution."""
+    return execution_arn.rpartition(":")[2]
 
 
 def held(run: RunRow | None, run_id: str, execution_arn: str) -> RunRow:

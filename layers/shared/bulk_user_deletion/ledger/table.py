@@ -10,6 +10,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from bulk_user_deletion.errors import StoreUnavailable
+from bulk_user_deletion.meter import meter
 from bulk_user_deletion.store import CONFIG, error_code, store_errors
 
 Key = tuple[str, str]  # pk and sk
@@ -142,6 +143,7 @@ class Table:
 
     def get(self, doing: str, key: Key) -> Item:
         """Return a row, or an empty one if it does not exist."""
+        meter.count("reads")
         with store_errors(doing):
             answer = self._client.get_item(
                 TableName=self._name, Key=_row_key(key), ConsistentRead=True
@@ -157,6 +159,11 @@ class Table:
         for page in self._pages(doing, "begins_with(sk, :sk)", pk, prefix):
             yield from page["Items"]
 
+    def query_since(self, doing: str, pk: str, *, since: str) -> Iterator[Item]:
+        """Yield the rows with this sort key or a later one."""
+        for page in self._pages(doing, "sk >= :sk", pk, since):
+            yield from page["Items"]
+
     def count(self, doing: str, pk: str, *, since: str) -> int:
         """Return the number of rows with this sort key or a later one."""
         pages = self._pages(doing, "sk >= :sk", pk, since, Select="COUNT")
@@ -170,6 +177,7 @@ class Table:
             "Delete": self._client.delete_item,
         }
         send = calls[write.kind]
+        meter.count("writes")
         return _did_hold(doing, lambda: send(TableName=self._name, **write.parameters))
 
     def transact(
@@ -184,6 +192,7 @@ class Table:
             {write.kind: {"TableName": self._name, **write.parameters}}
             for write in (*decisive, *others)
         ]
+        meter.count("writes", 2 * len(items))  # a transaction prepares and commits each
         return _did_hold(
             doing,
             lambda: self._client.transact_write_items(TransactItems=items),
@@ -192,6 +201,7 @@ class Table:
 
     def _pages(self, doing: str, condition: str, pk: str, sk: str, **more: Any) -> Iterator[Any]:
         while True:
+            meter.count("reads")
             with store_errors(doing):
                 page: Any = self._client.query(
                     TableName=self._name,
@@ -216,6 +226,7 @@ class Table:
         in_a_row = 0
         while pending:
             asked, pending = pending[:_BATCH_GET], pending[_BATCH_GET:]
+            meter.count("reads", len(asked))
             with store_errors("Reading the ledger"):
                 answer = self._client.batch_get_item(
                     RequestItems={self._name: {"Keys": asked, "ConsistentRead": True}}

@@ -18,6 +18,7 @@ from bulk_user_deletion.ledger.table import (
     put,
     update,
 )
+from bulk_user_deletion.meter import meter
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.runs import RunRow
@@ -33,6 +34,8 @@ from bulk_user_deletion.models.watch import Departure
 from bulk_user_deletion.rules.identity import user_keys
 
 _COUNTED_SECONDS = 2 * 24 * 3600
+
+_NOTHING: Mapping[str, int] = {}
 
 _MAY_BE_SENT_A_DELETE = IS_NEW | Condition(
     "#state = :refused OR #state = :reopened",
@@ -161,6 +164,19 @@ class Users:
         the next request and two callers never both send one. `is_first` says that none was sent
         for this user since the run was started or resumed: it counts towards the caps per day.
         """
+        beside = [
+            check(
+                rows.run_key(run_id),
+                _is_open_for(execution_arn) & rows.IS_NOT_STOPPED & rows.IS_NOT_PAUSED,
+            ),
+            check(rows.STOP, rows.IS_NOT_STOPPED),
+            *([leaver] if leaver else []),
+        ]
+        counted = put(
+            rows.intent_key(action, now, run_id, user_id), {"expires_at": now + _COUNTED_SECONDS}
+        )
+        others = [counted] if is_first else []
+        taken = meter.so_far(writes=2 * (1 + len(beside) + len(others)))
         intent = update(
             rows.user_key(run_id, user_id),
             {
@@ -170,24 +186,14 @@ class Users:
                 **self._table.expiry(now),
             },
             _MAY_BE_SENT_A_DELETE if action.deletes else _MAY_BE_SENT_A_PUT,
-            add={"attempts": 1},
+            add={"attempts": 1, **taken},
         )
-        counted = put(
-            rows.intent_key(action, now, run_id, user_id), {"expires_at": now + _COUNTED_SECONDS}
+        is_recorded = self._table.transact(
+            f"Recording the intent to change user {user_id}", [intent, *beside], others
         )
-        return self._table.transact(
-            f"Recording the intent to change user {user_id}",
-            [
-                check(
-                    rows.run_key(run_id),
-                    _is_open_for(execution_arn) & rows.IS_NOT_STOPPED & rows.IS_NOT_PAUSED,
-                ),
-                check(rows.STOP, rows.IS_NOT_STOPPED),
-                intent,
-                *([leaver] if leaver else []),
-            ],
-            [counted] if is_first else [],
-        )
+        if is_recorded:
+            meter.recorded(taken)
+        return is_recorded
 
     def count_intents(self, action: Action, *, since: int) -> int:
         """Count the users that were sent a DELETE (or a PUT), or were about to be, since a time."""
@@ -196,6 +202,16 @@ class Users:
             rows.INTENTS[action.deletes],
             since=rows.moment(since),
         )
+
+    def intents_of(self, run_id: str, action: Action, *, since: int) -> Iterator[str]:
+        """Yield the ids of a run's users with an intent that counts towards the caps per day."""
+        found = self._table.query_since(
+            "Reading the last days' intents", rows.INTENTS[action.deletes], since=rows.moment(since)
+        )
+        for item in found:
+            _, of_run, user_id = item["sk"].split("#")
+            if of_run == run_id:
+                yield user_id
 
     def record_refusal(
         self, run_id: str, user_id: str, *, owner: str, reason: str, portal_message: str, now: int
@@ -293,19 +309,19 @@ class Users:
             "portal_url": portal_url,
             **self._table.expiry(now),
         }
-        return self._table.transact(
+        beside = [leaver] if leaver else []
+        if is_withdrawn is not None:
+            beside.append(check(rows.run_key(run_id), _is_withdrawn(is_withdrawn)))
+        others = [put(key, deletion) for key in (_deleted_keys(gone) if gone else [])]
+        taken = meter.so_far(writes=2 * (1 + len(beside) + len(others)))
+        is_recorded = self._table.transact(
             f"Recording the outcome of user {user_id}",
-            [
-                update(rows.user_key(run_id, user_id), ended, is_replaceable),
-                *([leaver] if leaver else []),
-                *(
-                    [check(rows.run_key(run_id), _is_withdrawn(is_withdrawn))]
-                    if is_withdrawn is not None
-                    else []
-                ),
-            ],
-            [put(key, deletion) for key in (_deleted_keys(gone) if gone else [])],
+            [update(rows.user_key(run_id, user_id), ended, is_replaceable, add=taken), *beside],
+            others,
         )
+        if is_recorded:
+            meter.recorded(taken)
+        return is_recorded
 
     def take_back_outcome(
         self,
@@ -371,16 +387,20 @@ class Users:
         user_id: str,
         values: Item,
         condition: Condition,
+        *,
+        add: Mapping[str, int] = _NOTHING,
         **more: Mapping[str, Any],
     ) -> None:
         """Update a user's row. If the condition is not met, nothing is lost.
 
         Then another invocation took over when our lease expired, and what it found is kept.
         """
-        self._table.write(
-            f"Writing the row of user {user_id}",
-            update(rows.user_key(run_id, user_id), values, condition, **more),
+        taken = meter.so_far(writes=1)
+        write = update(
+            rows.user_key(run_id, user_id), values, condition, add={**add, **taken}, **more
         )
+        if self._table.write(f"Writing the row of user {user_id}", write):
+            meter.recorded(taken)
 
 
 def _deleted_keys(user: PortalUser) -> dict[Key, None]:

@@ -64,6 +64,16 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """The preview that a plan comes from: its run, and who asked for it, when and why."""
+
+    run_id: str
+    at: int
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Who will be deleted, and what happens to every other entry: sealed before the first request.
 
@@ -77,8 +87,8 @@ class Plan:
     trimmed, `portal_users` all users in the portal at that time, and `last_day` the DELETEs of
     the previous 24 hours (or the PUTs): the caps compare these. Those for PUTs compare
     `enabled_users`. `source_version` pins a file. `applies` is the hash of the sealed plan that
-    this one carries out. `refusal` is why the plan may not be applied, or empty. `self_ids` are
-    the ids of the user that our own token acts as.
+    this one carries out, and `preview` is where that was made. `refusal` is why the plan may not be
+    applied, or empty. `self_ids` are the ids of the user that our own token acts as.
     """
 
     run_id: str
@@ -103,6 +113,7 @@ class Plan:
     grace_days: int = 0
     enabled_users: int = 0
     roster_run: str = ""
+    preview: Preview | None = None
 
     @property
     def users(self) -> list[PortalUser]:

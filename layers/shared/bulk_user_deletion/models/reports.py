@@ -1,11 +1,23 @@
 """Reports: what happened to each user."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.costs import Cost
 from bulk_user_deletion.models.plans import Estimate
-from bulk_user_deletion.models.runs import RunStatus
+from bulk_user_deletion.models.runs import Milestone, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
+
+
+class Rest(StrEnum):
+    """What may be done about the entries that a run left open."""
+
+    RESUME = "resume"
+    IF_STILL_WANTED = "if_still_wanted"  # a person stopped the run, who may not want it any more
+    LIFT = "lift"  # the same, and every run on the portal is stopped
+    SETTLE = "settle"  # a resume cannot do better
+    NEVER = "never"  # a resume would be refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +88,30 @@ class PortalCheck:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did. If `counts` does not add up to `requested`, the run does not claim success.
+    """What a run did, on the `portal` (its host) and with the `stack` of these names.
+
+    `sentence` says how it ended and what is left to do, `headline` only the first; `rest` is what
+    may be done about the users who are left open. If `counts` does not add up to `requested`, the
+    run does not claim success.
 
     `unexplained_losses` are the ids of users that left the portal during the run and that it
     neither deleted nor was asked to delete. It is None if none is known and the portal could not
     be asked or listed only some of its users. `renewed_at` is when the token was renewed,
     `refused_at` when the portal temporarily refused a DELETE, `resumes_at` when a paused run is
-    resumed by itself. `guarded` are the ids of users whom
-    the guard kept, by its reasons: the list for whoever settles these.
+    resumed by itself. `guarded` are the ids of users whom the guard kept, by its reasons: the list
+    for whoever settles these. `estimate` is the plan's, `cost` what the run took. `files`
+    are the sha256 of what this report rests on, by name, and in report.json also of the report's
+    other formats.
     """
 
     run_id: str
     execution_arn: str
     status: RunStatus
     sentence: str
+    headline: str
+    rest: Rest
+    portal: str
+    stack: str
     mode: str
     action: Action
     grace_days: int
@@ -107,8 +129,11 @@ class Report:
     resumes_at: str  # ISO 8601, or empty
     portal_users: int
     plan_sha256: str
+    files: dict[str, str]
     estimate: Estimate | None
+    cost: Cost
     unexplained_losses: list[str] | None
     guarded: dict[str, list[str]]
     warnings: list[str]
+    milestones: list[Milestone]
     rows: list[ReportRow]

@@ -1,6 +1,7 @@
 """Runs: what they may do, how they ended, and the state that all runs on a portal share."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bulk_user_deletion.models.actions import Action
@@ -88,13 +89,85 @@ class DropRow:
     run_id: str
 
 
+class Stopper(StrEnum):
+    """What set a stop flag. It decides what may be done about the users who are left."""
+
+    PERSON = "person"
+    PORTAL = "portal"  # a person, for every run on the portal
+    RUN = "run"  # one of its own checks, or its execution's early end
+    ROSTER = "roster"  # a newer one, which replaces the run's plan for good
+    WITHDRAWAL = "withdrawal"  # of everybody in the run
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a run stops before the next user, and who stopped it."""
+    """Why a run stops before the next user, and who stopped it.
+
+    A flag of before there were stoppers is taken for a person's: that asks for the most care.
+    """
 
     reason: str
     by: str
     at: int
+    stopper: Stopper = Stopper.PERSON
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEnd:
+    """How a round of a run ended: when, with which status and counts, and under which stop.
+
+    The stop may be one of every run on the portal.
+    """
+
+    at: int
+    status: RunStatus
+    counts: Mapping[str, int] = field(default_factory=dict)
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What the ledger remembers of a round of a run: who asked for it and why, and how it ended.
+
+    `execution` is the name of the execution. Without an `end`, the round is in progress, or ended
+    before it could report.
+    """
+
+    number: int
+    execution: str
+    at: int
+    by: str
+    reason: str
+    end: RoundEnd | None = None
+
+
+class MilestoneKind(StrEnum):
+    """What happened to a run."""
+
+    PLANNED = "planned"
+    APPROVED = "approved"
+    STARTED = "started"
+    STOPPED = "stopped"
+    RESUMED = "resumed"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """Something that happened to a run: when, who did it and why.
+
+    `run_id` is the preview of a plan, or the execution that resumed the run; `plan_sha256` is the
+    hash of a plan that was approved; `status` and `counts` are those of an end.
+    """
+
+    at: str  # ISO 8601
+    kind: MilestoneKind
+    by: str = ""
+    reason: str = ""
+    run_id: str = ""
+    plan_sha256: str = ""
+    status: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +208,9 @@ class RunRow:
     handed out its users: 1, and one more for each that resumed it. `control` is what the round's
     looks are judged by. `losses` are the ids of users who left the portal during the run but not
     because of it, `checked_batch` is the batch after which they were last checked. `roster_run` is
-    the run that read the roster which its plan comes from, empty for a list.
+    the run that read the roster which its plan comes from, empty for a list. `earlier` are the
+    names of the executions that carried it out before this one, `report_sha256` seals report.json
+    once the run is closed.
     """
 
     run_id: str
@@ -163,6 +238,8 @@ class RunRow:
     is_from_preview: bool = False
     withdrawal: Stop | None = None
     roster_run: str = ""
+    earlier: tuple[str, ...] = ()
+    report_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,11 @@ class Outcome(StrEnum):
         """True if a resumed run may replace this outcome; the others are final."""
         return self in _OPEN
 
+    @property
+    def is_planned(self) -> bool:
+        """True if this is what a plan says of whoever is to be changed."""
+        return self in {Outcome.WOULD_DELETE, Outcome.WOULD_DISABLE, Outcome.WOULD_ENABLE}
+
 
 _OPEN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
 
@@ -133,6 +138,21 @@ class PastOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What the invocations for one user have taken, as they recorded it in the user's row.
+
+    `writes` and `reads` are DynamoDB's units, `secrets` requests to Secrets Manager.
+    """
+
+    invocations: int = 0
+    ms: int = 0
+    portal_ms: int = 0
+    writes: int = 0
+    reads: int = 0
+    secrets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class UserRow:
     """A user's row in the ledger. A user without a row was not attempted.
 
@@ -140,7 +160,7 @@ class UserRow:
     seconds of settling, `delete_seconds` is how long the last one took, `answered_at` when it was
     answered, `refused_at` when the portal temporarily refused one. `history` holds the outcomes
     that were replaced, oldest first. `portal_message` is the portal's last message, in its own
-    words.
+    words. `spent` is what the invocations for this user have taken.
     """
 
     user_id: str
@@ -159,6 +179,7 @@ class UserRow:
     history: tuple[PastOutcome, ...] = ()
     reason_kind: ReasonKind = ReasonKind.NONE
     portal_message: str = ""
+    spent: Spent = Spent()
 
     @property
     def attempts_this_round(self) -> int:

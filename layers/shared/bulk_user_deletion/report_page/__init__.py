@@ -1,4 +1,7 @@
-"""report.html: one self-contained file for people who read how a run ended."""
+"""Pages for people who read how a run ended: each is one self-contained file.
+
+report.html has everything; the answer beside a dropped file names nobody.
+"""
 
 import json
 from base64 import b64encode
@@ -8,17 +11,20 @@ from typing import Any
 
 from chameleon import PageTemplate
 
+from bulk_user_deletion.mails import cost_sentence
 from bulk_user_deletion.models.reports import Report
-from bulk_user_deletion.models.runs import Mode
-from bulk_user_deletion.rules.advice import advice
+from bulk_user_deletion.rules.advice import advice, for_the_sender
 from bulk_user_deletion.rules.links import execution_link
-from bulk_user_deletion.rules.text import showable
+from bulk_user_deletion.rules.milestones import milestone_text
+from bulk_user_deletion.rules.reporting import MEANINGS, clock, in_words, result
+from bulk_user_deletion.rules.text import counted, showable
 from bulk_user_deletion.rules.timeline import WIDTH, Timeline, timeline
 
 _FOLDER = Path(__file__).parent
 _STYLE = (_FOLDER / "page.css").read_text(encoding="utf-8")
 _SCRIPT = (_FOLDER / "page.js").read_text(encoding="utf-8")
 _TEMPLATE = PageTemplate((_FOLDER / "page.pt").read_text(encoding="utf-8"))
+_ANSWER = PageTemplate((_FOLDER / "answer.pt").read_text(encoding="utf-8"))
 
 
 def report_page(report: Report) -> str:
@@ -29,7 +35,9 @@ def report_page(report: Report) -> str:
     drawn = timeline(report)
     document: str = _TEMPLATE(
         report=report,
-        title=_title(report),
+        title=result(report),
+        entries=counted(report.requested, "entry", "entries"),
+        happened=_happened(report),
         policy=_policy(),
         style=_STYLE,
         script=_SCRIPT,
@@ -38,24 +46,69 @@ def report_page(report: Report) -> str:
             (piece, json.dumps(piece.request) if piece.request else "") for piece in advice(report)
         ],
         guarded=_guarded(report),
+        cost=_cost(report),
+        cost_sentence=cost_sentence(report),
         timeline=drawn,
         gone=_area(drawn) if drawn else "",
         execution_link=execution_link(report.execution_arn),
         width=WIDTH,
-        duration=_duration,
-        request="DELETE" if report.action.deletes else "PUT",
-        clock=lambda moment: moment.replace("T", " ").replace("Z", ""),
-        name=lambda outcome: str(outcome).replace("_", " "),
+        times=_times(report, drawn) if drawn else "",
+        request=_request(report),
+        clock=clock,
+        in_words=in_words,
+        name=lambda word: str(word).replace("_", " "),
     )
     return "\n".join(map(showable, document.split("\n")))
 
 
-def _title(report: Report) -> str:
-    action = report.action
-    would = report.counts.get(action.would, 0)
-    if report.mode == Mode.PREVIEW and would:
-        return f"{would} of {report.requested} would be {action.done}"
-    return f"{report.counts.get(action.done, 0)} of {report.requested} {action.done}"
+def answer_page(report: Report) -> str:
+    """Return the answer to a dropped file as an HTML document, for those who dropped it.
+
+    It has counts, and ids in warnings, and names no user.
+    """
+    document: str = _ANSWER(
+        report=report,
+        title=result(report),
+        entries=counted(report.requested, "entry", "entries"),
+        policy=_policy(),
+        style=_STYLE,
+        parts=_parts(report),
+        meanings=MEANINGS,
+        next=for_the_sender(report),
+        happened=_happened(report),
+        width=WIDTH,
+        name=lambda word: str(word).replace("_", " "),
+    )
+    return "\n".join(map(showable, document.split("\n")))
+
+
+def _happened(report: Report) -> list[tuple[str, str]]:
+    return [(clock(one.at, zone=True), milestone_text(one)) for one in report.milestones]
+
+
+def _request(report: Report) -> str:
+    return "DELETE" if report.action.deletes else "PUT"
+
+
+def _times(report: Report, drawn: Timeline) -> str:
+    """Say where the time went; what did not happen is left out."""
+    request, sent = _request(report), sum(bool(row.answered_at) for row in report.rows)
+    longest = f"{drawn.longest_delete_seconds} s"
+    each = f" (the median took {drawn.median_delete_seconds:g} s, the longest {longest})"
+    said = (
+        f"In {_duration(drawn.seconds)} the portal worked {_duration(drawn.delete_seconds)} on"
+        f" {counted(sent, request)}{each if sent > 1 else ''}"
+    )
+    clauses = []
+    if drawn.look_seconds:
+        outcomes = "its outcome was" if sent == 1 else "their outcomes were"
+        clauses.append(f"{_duration(drawn.look_seconds)} went by until {outcomes} known")
+    if report.renewals:
+        clauses.append(f"the token was renewed {counted(report.renewals, 'time')}")
+    if report.refused_at:
+        refused = counted(len(report.refused_at), f"{request} was", f"{request}s were")
+        clauses.append(f"{refused} refused for the moment")
+    return f"{'; '.join([said, *clauses])}."
 
 
 def _duration(seconds: int) -> str:
@@ -95,6 +148,36 @@ def _guarded(report: Report) -> list[tuple[str, list[str]]]:
     return [
         (reason, [f"{user_id} {names[user_id]}" for user_id in user_ids])
         for reason, user_ids in report.guarded.items()
+    ]
+
+
+# The figures of a cost, in the order of the page, with how each is written.
+_FIGURES = {
+    "transitions": "State transitions",
+    "invocations": "Invocations of functions",
+    "billed_ms": "Their time in ms",
+    "portal_seconds": "Seconds of it waiting for the portal",
+    "ledger_writes": "Write units of the ledger",
+    "ledger_reads": "Read units of the ledger",
+    "secret_calls": "Calls to Secrets Manager",
+    "renewals": "Token renewals",
+}
+
+
+def _cost(report: Report) -> list[tuple[str, str]]:
+    """Return each figure of the run's cost: its name, and how much was measured or modelled."""
+    parts = {"measured": report.cost.measured, "modelled": report.cost.modelled}
+    return [
+        (
+            said,
+            ", ".join(
+                f"{getattr(figures, name):,.0f} {how}"
+                for how, figures in parts.items()
+                if getattr(figures, name)
+            )
+            or "none",
+        )
+        for name, said in _FIGURES.items()
     ]
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bulk_user_deletion.models.actions import Action
-from bulk_user_deletion.models.reports import Report
+from bulk_user_deletion.models.reports import Report, Rest
 from bulk_user_deletion.models.runs import Mode, RunStatus
 from bulk_user_deletion.models.users import Outcome, ReasonKind
+from bulk_user_deletion.rules.reporting import resume_only_if
+from bulk_user_deletion.rules.text import counted, some
 
 _LISTED = 100
 
@@ -26,29 +28,56 @@ def advice(report: Report) -> list[Advice]:
     return [*_for_the_run(report), *_for_entries(report)]
 
 
+def for_the_sender(report: Report) -> list[str]:
+    """Return what is left to do for those who dropped the file, and see no report."""
+    return list(_for_the_sender(report))
+
+
+def _for_the_sender(report: Report) -> Iterator[str]:
+    if report.status is RunStatus.REFUSED or not report.requested:
+        yield f"Nobody was {report.action.done}. {_about_another(report, 'drop the file')}"
+        return
+    if number := report.counts.get(Outcome.UNRESOLVED):
+        entries = counted(number, "entry does", "entries do")
+        yield (
+            f"{entries} not name exactly one user. Find out who is meant, and drop a file of the"
+            " right user ids."
+        )
+    portal_team = "The team that runs the portal"
+    if report.counts.get(report.action.would):
+        yield f"Nobody was touched. {portal_team} reads the report, and applies its plan or not."
+    elif any(Outcome(name).is_open for name in report.counts):
+        yield f"{portal_team} decides about the users who are left open: tell them the run."
+    elif not number:
+        yield "Nothing: no user is left open."
+
+
 def _for_the_run(report: Report) -> Iterator[Advice]:
     counts = report.counts
     done = report.action.done
-    if counts.get(report.action.would):
-        yield Advice(
-            f"Read the entries below. To {_verb(report)}, once, apply this plan.",
-            {"mode": "apply", "plan": {"run_id": report.run_id, "sha256": report.plan_sha256}},
-            f"bulk-user-deletion apply {report.run_id}",
-        )
     if report.status is RunStatus.REFUSED or (
         report.status is RunStatus.FAILED and not report.requested
     ):
-        yield Advice(f"Nobody was {done}. Fix what is said above, then send the request again.")
+        yield Advice(f"Nobody was {done}. {_about_another(report, 'send the request')}")
         return
     if report.mode != Mode.APPLY:
+        if counts.get(report.action.would) and report.rest is not Rest.NEVER:
+            yield Advice(
+                f"Read the entries below. To {_verb(report)}, once, apply this plan.",
+                {"mode": "apply", "plan": {"run_id": report.run_id, "sha256": report.plan_sha256}},
+                f"bulk-user-deletion apply {report.run_id}",
+            )
         return
     if number := counts.get(Outcome.FAILED):
-        yield Advice(f"{number} failed, for the reason in their rows. Settle that in the portal.")
+        rows = "its row" if number == 1 else "their rows"
+        yield Advice(f"{number} failed, for the reason in {rows}. Settle that in the portal.")
     if number := counts.get(Outcome.UNKNOWN):
         again = any(row.outcome is Outcome.UNKNOWN and row.can_be_resumed for row in report.rows)
+        them, rows = ("this user", "the row says") if number == 1 else ("them", "their rows say")
         yield Advice(
-            f"{number} unknown: {_what_is_unknown(report)}; their rows say why. Look them up in the"
-            " portal." + (f" {_resuming(report)}" if again else "")
+            f"{number} unknown: {_what_is_unknown(report)}; {rows} why. Look {them} up in the"
+            " portal."
+            + (f" {_resuming(report)}" if again and report.rest is not Rest.NEVER else "")
         )
     if report.status is RunStatus.PAUSED:
         yield Advice(
@@ -59,19 +88,49 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
         )
         return
     if number := counts.get(Outcome.NOT_ATTEMPTED):
-        yield Advice(f"{number} not attempted: the run ended before them. Nothing was sent.")
+        yield Advice(f"{number} not attempted: the run ended first, and nothing was sent.")
     left = sum(number for name, number in counts.items() if Outcome(name).is_open)
     if left > len(_undecided(report)):
-        yield Advice(
-            "Then resume the run. What is done is not done twice.",
-            {"mode": "apply", "resume": report.run_id},
-            f"bulk-user-deletion resume {report.run_id}",
-        )
+        yield _about_resuming(report)
+
+
+def _about_another(report: Report, send: str) -> str:
+    """Say whether a request that was refused is to be sent again: a stop may mean that it is not.
+
+    `send` is how: `send the request`.
+    """
+    match report.rest:
+        case Rest.IF_STILL_WANTED | Rest.LIFT:
+            return f"A person stopped it: {send} again only if that is still wanted."
+        case Rest.RESUME | Rest.SETTLE | Rest.NEVER:
+            return f"Fix what is said above, then {send} again."
+
+
+def _about_resuming(report: Report) -> Advice:
+    """Say whether the run is to be resumed. Who stopped it decides: it may have been wrong."""
+    request = {"mode": "apply", "resume": report.run_id}
+    command = f"bulk-user-deletion resume {report.run_id}"
+    match report.rest:
+        case Rest.NEVER:
+            return Advice(
+                "The run cannot be resumed. Those who are still meant need a new preview."
+            )
+        case Rest.IF_STILL_WANTED:
+            return Advice(resume_only_if(report.counts, report.action), request, command)
+        case Rest.LIFT:
+            return Advice(
+                "Every run on this portal is stopped: first lift that, by bulk-user-deletion stop"
+                f" --portal --lift. {resume_only_if(report.counts, report.action)}",
+                request,
+                command,
+            )
+        case Rest.RESUME | Rest.SETTLE:
+            return Advice("Then resume the run. What is done is not done twice.", request, command)
 
 
 def _verb(report: Report) -> str:
     """Return what applying a preview's plan does to its users."""
-    days = "1 day" if report.grace_days == 1 else f"{report.grace_days} days"
+    days = counted(report.grace_days, "day")
     match report.action:
         case Action.DISABLE:
             return "disable exactly these users"
@@ -87,12 +146,14 @@ def _verb(report: Report) -> str:
 
 def _what_is_unknown(report: Report) -> str:
     kinds = {row.reason_kind for row in report.rows if row.outcome is Outcome.UNKNOWN}
+    them = "this user" if report.counts.get(Outcome.UNKNOWN) == 1 else "them"
     if kinds == {ReasonKind.STILL_ENABLED}:
-        return "the last look at them showed them enabled"
+        return f"the last look showed {them} enabled"
     if kinds == {ReasonKind.STILL_DISABLED}:
-        return "the last look at them showed them disabled"
+        return f"the last look showed {them} disabled"
     wanted = "gone" if report.action.deletes else report.action.done
-    return f"nobody can say whether they are {wanted}"
+    they_are = "this user is" if report.counts.get(Outcome.UNKNOWN) == 1 else "they are"
+    return f"nobody can say whether {they_are} {wanted}"
 
 
 def _resuming(report: Report) -> str:
@@ -110,15 +171,15 @@ def _undecided(report: Report) -> list[str]:
     ]
 
 
-def _some(user_ids: list[str]) -> str:
-    return ", ".join(user_ids[:20]) + (", …" if len(user_ids) > 20 else "")
+def _users(user_ids: list[str]) -> str:
+    return f"{'user' if len(user_ids) == 1 else 'users'} {some(user_ids)}"
 
 
 def _for_entries(report: Report) -> Iterator[Advice]:
     if number := report.counts.get(Outcome.UNRESOLVED):
         yield Advice(
-            f"{number} unresolved: no user, or more than one, fits them. Find out who is meant, and"
-            " preview them by their ids.",
+            f"{number} unresolved: no user, or more than one, fits. Find out who is meant, and"
+            " preview the right users by id.",
             {"mode": "preview", "source": {"users": ["USER-ID"]}},
             "bulk-user-deletion preview --user USER-ID",
         )
@@ -126,8 +187,8 @@ def _for_entries(report: Report) -> Iterator[Advice]:
     if undecided and report.status is not RunStatus.REFUSED:
         yield Advice(
             "A resume cannot decide"
-            f" {len(undecided)} of these: users {_some(undecided)}. Settle in the portal what their"
-            " rows say, then preview them again.",
+            f" {len(undecided)} of these: {_users(undecided)}. Settle in the portal what the report"
+            " says of each, then preview again.",
             {"mode": "preview", "source": {"users": undecided[:_LISTED]}},
         )
     changed = [
@@ -137,16 +198,17 @@ def _for_entries(report: Report) -> Iterator[Advice]:
     ]
     if changed:
         yield Advice(
-            f"{len(changed)} changed since the plan was made, and were kept. Find out whether they"
-            " are still meant, then preview them again"
+            f"{counted(len(changed), 'user')} changed after the plan was made, and"
+            f" {'was' if len(changed) == 1 else 'were'} kept. Find out who is still meant, then"
+            " preview again"
             + (f" (the first {_LISTED} are listed)." if len(changed) > _LISTED else "."),
             {"mode": "preview", "source": {"users": changed[:_LISTED]}},
         )
     yield from _for_leavers(report)
     if report.unexplained_losses:
         yield Advice(
-            f"{len(report.unexplained_losses)} users left the portal during this run that it did"
-            " not delete. Find out who did."
+            f"{counted(len(report.unexplained_losses), 'user')} left the portal during this run"
+            " that it did not delete. Find out who did."
         )
 
 
@@ -161,16 +223,15 @@ def _for_leavers(report: Report) -> Iterator[Advice]:
         user_ids = [row.user_id for row in report.rows if row.reason_kind is kind and row.user_id]
         if user_ids:
             yield Advice(
-                f"{len(user_ids)} left alone, {what}. Whoever has left after all is previewed by"
-                " id.",
+                f"{len(user_ids)} left alone, {what}. Preview those who have left after all by id.",
                 {"mode": "preview", "source": {"users": user_ids[:_LISTED]}},
             )
     yield from _for_the_guarded(report)
     disabled = report.counts.get(Outcome.DISABLED)
     if disabled and report.action is Action.DISABLE_THEN_DELETE and report.mode == Mode.APPLY:
         yield Advice(
-            f"Whoever is disabled is deleted {report.grace_days} days after that. To keep somebody,"
-            " withdraw them before.",
+            f"These users are deleted {counted(report.grace_days, 'day')} after they were disabled."
+            " To keep one, withdraw that user before.",
             {"withdraw": {"run_id": report.run_id, "reason": "WHY", "by": "WHO"}},
             f"bulk-user-deletion withdraw --run {report.run_id} --reason WHY",
         )
@@ -181,7 +242,7 @@ def _for_the_guarded(report: Report) -> Iterator[Advice]:
     if not guarded:
         return
     what = (
-        f"{len(guarded)} kept by the guard, users {_some(guarded)}: the report has its reasons."
+        f"{len(guarded)} kept by the guard, {_users(guarded)}: the report has its reasons."
         " Settle them in the portal, and collect the guard's dataset again."
     )
     if report.action is Action.DELETE_DUE:

@@ -2,7 +2,7 @@
 
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Estimate
-from bulk_user_deletion.rules import prices
+from bulk_user_deletion.rules.costs import expected, usd
 from bulk_user_deletion.rules.windows import Windows
 
 # The vendor: "the deletion of one user takes around 1 minute on average".
@@ -10,11 +10,6 @@ SECONDS_PER_DELETE = 60
 
 # A PUT and its looks: assumed, because nothing is documented.
 SECONDS_PER_PUT = 2
-
-_TRANSITIONS = 4
-_MEMORY_GB = 0.125
-_SECONDS_BESIDE_THE_REQUEST = 1.0
-_LEDGER_WRITES = 17  # two transactions of four rows each, which count twice, and an update
 
 
 def estimate(
@@ -33,12 +28,16 @@ def estimate(
     """
     seconds = seconds_per_delete if action.deletes else SECONDS_PER_PUT
     seconds_per_user = (seconds + wait_seconds) / concurrency
-    usd = _usd_per_user(seconds)
+    steps = [seconds]
     if action is Action.DISABLE_THEN_DELETE:
-        usd += _usd_per_user(seconds_per_delete)
+        steps.append(seconds_per_delete)
+    price = sum(
+        usd(expected(users, seconds=each, wait_seconds=wait_seconds, concurrency=concurrency))
+        for each in steps
+    )
     return Estimate(
         round(users * seconds_per_user),
-        round(users * usd, 4),
+        round(price, 4) if users else 0,
         round(windows.end_of(users, seconds_per_user, at=now) or 0),
     )
 
@@ -56,13 +55,4 @@ def windows_warning(users: int, estimated: Estimate, windows: Windows, *, now: f
     return (
         f"No change window of the next two weeks is long enough for all {users} users. The run will"
         f" pause when a window ends and go on in the next one; applied now, {ends}."
-    )
-
-
-def _usd_per_user(seconds: float) -> float:
-    return (
-        _TRANSITIONS * prices.STATE_TRANSITION
-        + (seconds + _SECONDS_BESIDE_THE_REQUEST) * _MEMORY_GB * prices.LAMBDA_GB_SECOND
-        + _LEDGER_WRITES * prices.LEDGER_WRITE
-        + prices.S3_PUT
     )

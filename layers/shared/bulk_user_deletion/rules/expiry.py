@@ -3,6 +3,8 @@
 import math
 from datetime import UTC, datetime
 
+from bulk_user_deletion.rules.text import counted
+
 _DAY = 24 * 3600
 _LONGEST_LIFE = _DAY
 _LONGEST_REST = 30.0
@@ -77,9 +79,14 @@ def renewals_warning(*, run_seconds: float, life_seconds: float, seconds_per_del
         return ""
     enough = in_a_day / MOST_VERSIONS_A_DAY + _LONGEST_REST + seconds_per_delete
     return (
-        f"This takes about {run_seconds / 3600:.0f} hours, and the portal's tokens live"
+        f"This takes about {_about(run_seconds)}, and the portal's tokens live"
         f" {life_seconds:.0f} s. Secrets Manager takes {MOST_VERSIONS_A_DAY} new ones a day, so the"
-        f" run will stop after about {MOST_VERSIONS_A_DAY * used / 3600:.0f} hours, to be resumed a"
-        " day later. To avoid that, raise API_TOKEN_LIFE_TIME in the portal to"
+        f" run will stop after about {_about(MOST_VERSIONS_A_DAY * used)}, to be resumed a day"
+        " later. To avoid that, raise API_TOKEN_LIFE_TIME in the portal to"
         f" {math.ceil(enough / 60)} minutes or more."
     )
+
+
+def _about(seconds: float) -> str:
+    hours = round(seconds / 3600)
+    return counted(hours, "hour") if hours >= 2 else counted(round(seconds / 60), "minute")

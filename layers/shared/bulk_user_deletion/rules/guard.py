@@ -16,7 +16,7 @@ from bulk_user_deletion.models.users import PortalUser, ReasonKind, Why
 from bulk_user_deletion.rules.expiry import moment
 from bulk_user_deletion.rules.identity import is_user_id
 from bulk_user_deletion.rules.reporting import iso
-from bulk_user_deletion.rules.text import one_line
+from bulk_user_deletion.rules.text import counted, one_line
 
 # A guard that keeps this much fewer users than when it was last accepted is refused.
 MOST_SHRUNK_PERCENT = 10
@@ -123,17 +123,12 @@ def guard_problem(
     users = len(guard.reasons)
     if accepted and (accepted.users - users) * 100 > MOST_SHRUNK_PERCENT * accepted.users:
         return (
-            f"{who} keeps {counted(users)}, and kept {accepted.users} when it was last accepted, at"
-            f" {iso(accepted.at)}: more than {MOST_SHRUNK_PERCENT} % fewer. {_WITHOUT} Check its"
-            f" query, and collect it again. If {users} is right, accept that with"
-            f" `bulk-user-deletion accept-guard {users} --reason WHY`."
+            f"{who} keeps {counted(users, 'user')}, and kept {accepted.users} when it was last"
+            f" accepted, at {iso(accepted.at)}: more than {MOST_SHRUNK_PERCENT} % fewer."
+            f" {_WITHOUT} Check its query, and collect it again. If {users} is right, accept that"
+            f" with `bulk-user-deletion accept-guard {users} --reason WHY`."
         )
     return ""
-
-
-def counted(users: int) -> str:
-    """Return a number of users in words."""
-    return "1 user" if users == 1 else f"{users} users"
 
 
 def hand_over(rows: Iterable[ReportRow]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from bulk_user_deletion.errors import PortalAnswerUnusable
 from bulk_user_deletion.models.names import fold, fold_loosely
 from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.models.users import PortalUser, ReasonKind
+from bulk_user_deletion.rules.text import counted
 
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}")
 
@@ -106,7 +107,7 @@ def _who_names_whom(named: Mapping[str, Collection[PortalUser]]) -> str:
     said: list[str] = []
     for column, users in sorted(named.items(), key=lambda named: not named[1]):
         ids = [user.user_id for user in users]
-        whom = f"user {ids[0]}" if len(ids) == 1 else f"{len(ids)} users" if ids else "nobody"
+        whom = f"user {ids[0]}" if len(ids) == 1 else counted(len(ids), "user") if ids else "nobody"
         said.append(f"the {column} {'' if said else 'names '}{whom}")
     return ", ".join(said)
 

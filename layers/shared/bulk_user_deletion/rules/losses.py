@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+from bulk_user_deletion.rules.text import counted, some
+
 MOST_LOOKS = 5
 
 
@@ -28,9 +30,7 @@ def loss_problem(new: Sequence[str], *, after_canaries: bool, most: int) -> str:
     """
     if not new or (len(new) <= most and not after_canaries):
         return ""
-    users = "user" if len(new) == 1 else "users"
-    shown = ", ".join(new[:20]) + (", …" if len(new) > 20 else "")
     return (
-        f"{len(new)} {users} left the portal that this run did not delete: {shown}. Find out"
-        " whether deleting one user deletes others too, or who else deletes users."
+        f"{counted(len(new), 'user')} left the portal that this run did not delete: {some(new)}."
+        " Find out whether deleting one user deletes others too, or who else deletes users."
     )

@@ -23,6 +23,7 @@ from bulk_user_deletion.rules.identity import (
 from bulk_user_deletion.rules.leavers import Decided, not_disabled_by_us
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.switching import has_access
+from bulk_user_deletion.rules.text import counted, lines_of
 
 _IN_PARTS = " or send it in parts"
 _NOBODY_LEFT = "The roster lacks nobody whom an earlier one named: its plan has nobody to disable."
@@ -154,7 +155,7 @@ def _as_it_is(action: Action, user: PortalUser) -> str:
 def _warning(kind: ReasonKind, user: PortalUser, action: Action) -> str:
     if kind is ReasonKind.NONE and user.is_from_ldap:
         if action.deletes:
-            return "from LDAP: a directory sync may bring this user back"
+            return "from LDAP: a directory sync may bring users back"
         if action is not Action.ENABLE:
             return "from LDAP: a directory sync may enable this user again"
     if kind in _KEPT:
@@ -250,7 +251,7 @@ def warnings_of(planned: Sequence[PlannedEntry]) -> tuple[str, ...]:
         if row.warning:
             lines.setdefault(row.warning, []).append(row.entry.line)
     return tuple(
-        f"{len(numbers)} entries are {warning} (lines {', '.join(map(str, numbers[:20]))})."
+        f"{counted(len(numbers), 'entry is', 'entries are')} {warning} ({lines_of(numbers)})."
         for warning, numbers in lines.items()
     )
 
@@ -389,14 +390,16 @@ def check_entries(planned: Sequence[PlannedEntry], request: Request, limits: Lim
             for row in doubtful[:20]
         )
         raise RequestRefused(
-            f"{len(doubtful)} entries do not name exactly one user ({lines}). Nobody was deleted."
-            " Correct them, or start the run by hand to leave them out."
+            f"{counted(len(doubtful), 'entry does', 'entries do')} not name exactly one user"
+            f" ({lines}). Nobody was deleted. Correct the list, or start the run by hand to leave"
+            " out what names nobody."
         )
     missing = [row for row in planned if row.reason_kind in _STRANGERS]
     if not len(missing) * 100 <= limits.max_not_found_percent * len(planned):
-        lines = ", ".join(str(row.entry.line) for row in missing[:20])
+        lines = lines_of([row.entry.line for row in missing])
         raise RequestRefused(
-            f"{len(missing)} of {len(planned)} entries are not in the portal (lines {lines}), and"
+            f"{len(missing)} of {counted(len(planned), 'entry', 'entries')}"
+            f" {'is' if len(missing) == 1 else 'are'} not in the portal ({lines}), and"
             f" MaxNotFoundPercent allows {limits.max_not_found_percent:g} %. Nobody was deleted."
             " Check that this is the right list for this portal."
         )

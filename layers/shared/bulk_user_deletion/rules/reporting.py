@@ -1,17 +1,19 @@
 """From a plan and the ledger to a report: one row per requested entry, and counts that add up."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan, PlannedEntry
-from bulk_user_deletion.models.reports import ReportRow
-from bulk_user_deletion.models.runs import Mode, RunStatus
+from bulk_user_deletion.models.reports import Report, ReportRow, Rest
+from bulk_user_deletion.models.runs import Mode, RunStatus, Stopper
 from bulk_user_deletion.models.users import Outcome, ReasonKind, UserRow, UserState
 from bulk_user_deletion.rules.decisions import End
 from bulk_user_deletion.rules.identity import only_an_id
+from bulk_user_deletion.rules.text import counted, some
 
 # The outcomes that say that a user no longer exists.
 GONE = {Outcome.DELETED, Outcome.ALREADY_ABSENT}
@@ -95,10 +97,8 @@ def count_outcomes(rows: Sequence[ReportRow]) -> dict[str, int]:
     return {outcome.value: counted[outcome] for outcome in Outcome if counted[outcome]}
 
 
-def first_the_urgent(rows: Sequence[ReportRow], action: Action) -> list[ReportRow]:
-    """Return a report's rows; where access was switched, whoever may still have it comes first."""
-    if action.deletes:
-        return list(rows)
+def first_the_urgent(rows: Sequence[ReportRow]) -> list[ReportRow]:
+    """Return a report's rows: whoever failed or is unknown comes first, then the others."""
     return sorted(rows, key=lambda row: row.outcome not in {Outcome.FAILED, Outcome.UNKNOWN})
 
 
@@ -107,16 +107,17 @@ def access_warnings(rows: Sequence[ReportRow]) -> list[str]:
     still = [row.user_id for row in rows if row.reason_kind is ReasonKind.STILL_ENABLED]
     if not still:
         return []
-    who = f"User {still[0]} is" if len(still) == 1 else f"{len(still)} users are"
-    ids = "" if len(still) == 1 else f": {', '.join(still[:20])}{', …' if len(still) > 20 else ''}"
-    return [f"{who} still enabled, as the last look at each shows{ids}. Disable by hand."]
+    urgent = "If that cannot wait, disable by hand."
+    if len(still) == 1:
+        return [f"User {still[0]} is still enabled, as the last look shows. {urgent}"]
+    who = f"{len(still)} users are still enabled, as the last look at each shows"
+    return [f"{who}: {some(still)}. {urgent}"]
 
 
 def held_warning(user_ids: Sequence[str]) -> str:
     """Return who is held since this run, by id."""
-    who = "1 leaver is" if len(user_ids) == 1 else f"{len(user_ids)} leavers are"
-    ids = ", ".join(user_ids[:20]) + (", …" if len(user_ids) > 20 else "")
-    return f"{who} held since this run, not deleted until a person decides: {ids}."
+    held = counted(len(user_ids), "leaver is", "leavers are")
+    return f"{held} held since this run, not deleted until a person decides: {some(user_ids)}."
 
 
 def run_status(
@@ -146,84 +147,227 @@ def run_status(
     return RunStatus.SUCCEEDED if counts.get(action.done) else _NOBODY[action.done]
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended, and what is left to do, if anything: a sentence or more of each."""
+
+    how: str
+    next: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.how} {self.next}".rstrip()
+
+
+def rest_of(
+    rows: Sequence[ReportRow],
+    *,
+    stoppers: Collection[Stopper],
+    is_withdrawn: bool,
+    is_edited: bool,
+    is_replaced: bool,
+) -> Rest:
+    """Return what may be done about the entries that a run left open.
+
+    `stoppers` are what stopped it. `is_edited` and `is_replaced` are about its plan, the latter
+    says that a newer roster was accepted.
+    """
+    final = {Stopper.ROSTER, Stopper.WITHDRAWAL}
+    if is_withdrawn or is_edited or is_replaced or final & {*stoppers}:
+        return Rest.NEVER
+    if rows and not any(row.can_be_resumed for row in rows):
+        return Rest.SETTLE
+    if Stopper.PORTAL in stoppers:
+        return Rest.LIFT
+    return Rest.IF_STILL_WANTED if Stopper.PERSON in stoppers else Rest.RESUME
+
+
 def sentence(
     status: RunStatus,
     counts: Mapping[str, int],
     *,
     action: Action,
     why: str,
-    can_be_resumed: bool = True,
+    rest: Rest = Rest.RESUME,
     is_preview: bool = False,
     resumes_at: str = "",
 ) -> str:
     """Say in a few words how a run ended and what is left to do, if anything."""
-    done, changed = action.done, counts.get(action.done, 0)
+    said = ending(
+        status,
+        counts,
+        action=action,
+        why=why,
+        rest=rest,
+        is_preview=is_preview,
+        resumes_at=resumes_at,
+    )
+    return str(said)
+
+
+def ending(
+    status: RunStatus,
+    counts: Mapping[str, int],
+    *,
+    action: Action,
+    why: str,
+    rest: Rest,
+    is_preview: bool,
+    resumes_at: str,
+) -> Ending:
+    """Say how a run ended, and what is left to do."""
+    done, changed, would = action.done, counts.get(action.done, 0), counts.get(action.would, 0)
     total = sum(counts.values())
-    left = ", ".join(f"{number} {name}" for name, number in counts.items() if Outcome(name).is_open)
+    entries = counted(total, "entry", "entries")
+    left = _named({name: number for name, number in counts.items() if Outcome(name).is_open})
     match status:
         case RunStatus.SUCCEEDED:
-            return f"{changed} of {total} entries {done}; nothing is left open."
+            return Ending(f"{changed} of {entries} {done}; nothing is left open.")
         case RunStatus.NOBODY_DELETED | RunStatus.NOBODY_DISABLED | RunStatus.NOBODY_ENABLED:
-            ends = ", ".join(f"{number} {name}" for name, number in counts.items())
-            entries = "1 entry" if total == 1 else f"{total} entries"
-            return f"Nobody was {done}: of {entries}, {ends or 'none'}."
+            return Ending(f"Nobody was {done}: of {entries}, {_named(counts) or 'none'}.")
         case RunStatus.PREVIEWED:
-            would = counts.get(action.would, 0)
-            return f"Preview: {would} of {total} entries would be {done}. Nobody was touched."
+            return Ending(f"Preview: {would} of {entries} would be {done}. Nobody was touched.")
         case RunStatus.PAUSED:
-            return (
-                f"Paused after {changed} of {total} entries ({left}): the change window ended. The"
-                f" run is resumed by itself at {resumes_at}, for those not attempted. To prevent"
-                " that, stop the run."
+            return Ending(
+                f"Paused after {changed} of {entries} ({left}): the change window ended.",
+                f"The run is resumed by itself at {resumes_at}, for those not attempted. To prevent"
+                " that, stop the run.",
             )
         case RunStatus.REFUSED:
-            return f"Refused: {why} Nobody was {done}: fix that, then send the request again."
+            return Ending(f"Refused: {why}", f"Nobody was {done}: {_SEND_AGAIN[rest]}.")
         case RunStatus.INCOMPLETE if is_preview:
-            would = counts.get(action.would, 0)
-            return (
-                f"Preview: {would} of {total} entries would be {done}, {left}. Nobody was touched."
-                " See the report for each."
-            )
-        case RunStatus.STOPPED if not can_be_resumed:
-            return (
-                f"Stopped after {changed} of {total} entries ({left} left). {why} See the report"
-                " for each: a resume cannot do better."
+            return Ending(
+                f"Preview: {would} of {entries} would be {done}, {left}. Nobody was touched.",
+                "See the report for each.",
             )
         case RunStatus.STOPPED:
-            return (
-                f"Stopped after {changed} of {total} entries ({left} left). {why} To do the rest,"
-                " resume the run."
-            )
-        case RunStatus.INCOMPLETE if not can_be_resumed:
-            return (
-                f"{changed} of {total} entries {done}, {left}. See the report for each: a resume"
-                " cannot do better."
+            others = {name: n for name, n in counts.items() if name != Outcome.NOT_ATTEMPTED}
+            open_too = _named({name: n for name, n in others.items() if Outcome(name).is_open})
+            return Ending(
+                f"{why} {changed} of {entries} {done}{f', {open_too}' if open_too else ''}.",
+                _about_the_rest(counts, action=action, rest=rest),
             )
         case RunStatus.INCOMPLETE:
-            return (
-                f"{changed} of {total} entries {done}, {left}. See the report for each, then"
-                " resume the run: what is done is not done twice."
+            return Ending(
+                f"{changed} of {entries} {done}, {left}.",
+                f"See the report for each{_THEN_RESUME[rest]}.",
             )
         case RunStatus.FAILED if not total:
-            return (
-                f"The run failed before it had a plan: nobody was {done}. {why} When that is"
-                " fixed, send the request again."
-            )
-        case RunStatus.FAILED if left and not can_be_resumed:
-            return (
-                f"The run failed with {changed} of {total} entries {done} ({left}). {why} See the"
-                " report for each: a resume cannot do better."
+            return Ending(
+                f"The run failed before it had a plan: nobody was {done}. {why}",
+                "When that is fixed, send the request again.",
             )
         case RunStatus.FAILED if left:
-            return (
-                f"The run failed with {changed} of {total} entries {done} ({left}). {why} When"
-                " that is fixed, resume the run: what is done is not done twice."
-            )
+            how = f"The run failed with {changed} of {entries} {done} ({left}). {why}"
+            if rest is Rest.RESUME:
+                return Ending(
+                    how, "When that is fixed, resume the run: what is done is not done twice."
+                )
+            return Ending(how, f"See the report for each{_THEN_RESUME[rest]}.")
         case RunStatus.FAILED:
-            return (
-                f"The run failed with {changed} of {total} entries {done}. {why} Nobody is left"
-                " open: see the report for each."
+            return Ending(
+                f"The run failed with {changed} of {entries} {done}. {why} Nobody is left open.",
+                "See the report for each.",
             )
+
+
+_THEN_RESUME = {
+    Rest.RESUME: ", then resume the run: what is done is not done twice",
+    Rest.IF_STILL_WANTED: ", and resume the run only if that is still wanted",
+    Rest.LIFT: ", then lift the stop, and resume the run only if that is still wanted",
+    Rest.SETTLE: ": a resume cannot do better",
+    Rest.NEVER: ": the run cannot be resumed",
+}
+
+
+_SEND_AGAIN = {
+    Rest.RESUME: "fix that, then send the request again",
+    Rest.IF_STILL_WANTED: "send the request again only if that is still wanted",
+    Rest.LIFT: "lift the stop, and send the request again only if that is still wanted",
+    Rest.SETTLE: "fix that, then send the request again",
+    Rest.NEVER: "fix that, then send the request again",
+}
+
+
+def _about_the_rest(counts: Mapping[str, int], *, action: Action, rest: Rest) -> str:
+    """Say what may be done about the entries that a stopped run left open."""
+    untouched = counts.get(Outcome.NOT_ATTEMPTED, 0)
+    others = (
+        f"The other {untouched} were not touched. "
+        if untouched > 1
+        else "The last one was not touched. "
+        if untouched
+        else ""
+    )
+    match rest:
+        case Rest.RESUME:
+            return f"{others}When that is settled, resume the run: what is done is not done twice."
+        case Rest.IF_STILL_WANTED:
+            return f"{others}{resume_only_if(counts, action)}"
+        case Rest.LIFT:
+            return f"{others}The stop holds until it is lifted. {resume_only_if(counts, action)}"
+        case Rest.SETTLE:
+            return f"{others}See the report for each: a resume cannot do better."
+        case Rest.NEVER:
+            return f"{others}See the report for each: the run cannot be resumed."
+
+
+def resume_only_if(counts: Mapping[str, int], action: Action) -> str:
+    """Say what a person must be sure of who resumes a run that a person stopped."""
+    left = sum(number for name, number in counts.items() if Outcome(name).is_open)
+    them = "they" if left > 1 else "this user"
+    return f"Resume only if {them} should still be {action.done}."
+
+
+def _named(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
+
+
+# What each outcome means, for people who read no documentation.
+MEANINGS = {
+    Outcome.DELETED: "the user is gone from the portal",
+    Outcome.DISABLED: "the user can no longer log in",
+    Outcome.ENABLED: "the user can log in again",
+    Outcome.ALREADY_ABSENT: "the portal had no such user any more",
+    Outcome.SKIPPED: "a rule kept the user",
+    Outcome.UNRESOLVED: "no user, or more than one, fits the entry",
+    Outcome.FAILED: "the portal refused",
+    Outcome.UNKNOWN: "it is not certain what became of the user",
+    Outcome.NOT_ATTEMPTED: "the run ended before this user, who was not touched",
+    Outcome.WOULD_DELETE: "will be deleted if the plan is applied",
+    Outcome.WOULD_DISABLE: "will be disabled if the plan is applied",
+    Outcome.WOULD_ENABLE: "will be enabled if the plan is applied",
+}
+
+_WORDS = {
+    **{kind: kind.replace("_", " ") for kind in ReasonKind if kind},
+    ReasonKind.ADMINISTRATOR: "an administrator",
+    ReasonKind.SELF: "our own user",
+    ReasonKind.AMBIGUOUS: "ambiguous: more than one user fits",
+    ReasonKind.NOT_FOUND: "not found: no user fits",
+    ReasonKind.CHANGED_SINCE_PLAN: "changed since the plan was made",
+    ReasonKind.GUARDED: "kept by the guard",
+}
+_A_KIND = re.compile(rf"(?:^|(?<=: ))(?:{'|'.join(kind for kind in ReasonKind if kind)})(?=:|$)")
+
+
+def in_words(reason: str) -> str:
+    """Return a reason or a history with words for people in place of the kinds in it."""
+    return _A_KIND.sub(lambda found: _WORDS[ReasonKind(found[0])], reason)
+
+
+def clock(moment: str, *, zone: bool = False) -> str:
+    """Return a moment of a report as people read it."""
+    return moment.replace("T", " ").replace("Z", " UTC" if zone else "")
+
+
+def result(report: Report) -> str:
+    """Say in a few words what a run did, for a title or a subject line."""
+    action, counts = report.action, report.counts
+    if not report.requested:
+        return f"nobody {action.done}"
+    if report.mode == Mode.PREVIEW:
+        return f"{counts.get(action.would, 0)} of {report.requested} would be {action.done}"
+    return f"{counts.get(action.done, 0)} of {report.requested} {action.done}"
 
 
 def iso(epoch_seconds: float) -> str:

@@ -9,6 +9,7 @@ from bulk_user_deletion.models.names import fold, fold_loosely
 from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.rosters import Roster
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
+from bulk_user_deletion.rules.text import counted, some
 
 # The largest accepted roster of so many days is what a new one is compared with: slow cuts add up.
 COMPARED_DAYS = 90
@@ -197,10 +198,9 @@ def remarks(
     named = f"names {matched} of the portal's {users} enabled and unprotected users"
     said = [f"The roster has {entries} different entries, and {named}.", *filter(None, [baseline])]
     for what, user_ids in groups.items():
-        who = "1 user" if len(user_ids) == 1 else f"{len(user_ids)} users"
-        shown = ", ".join(user_ids[:20]) + (", …" if len(user_ids) > 20 else "")
+        who = counted(len(user_ids), "user")
         said.append(
             f"No roster ever named {who} (not planned: list them to have them go) who {what}:"
-            f" {shown}."
+            f" {some(user_ids)}."
         )
     return said

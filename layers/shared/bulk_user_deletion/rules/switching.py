@@ -15,6 +15,7 @@ from bulk_user_deletion.models.users import (
     Why,
 )
 from bulk_user_deletion.rules.decisions import Decision, End, LookAgain, Send
+from bulk_user_deletion.rules.text import counted
 
 # A PUT sets one field to a value, so it may be sent again, unlike a DELETE.
 MAX_PUTS = 3
@@ -78,7 +79,7 @@ def decide(
         return LookAgain(said)
     if may_send and row.attempts_this_round < MAX_PUTS:
         return Send()
-    puts = "1 PUT" if row.attempts_this_round == 1 else f"{row.attempts_this_round} PUTs"
+    puts = counted(row.attempts_this_round, "PUT")
     return End(Outcome.UNKNOWN, f"{said} after {puts}, last {row.reason or 'unanswered'}", kind)
 
 

@@ -21,13 +21,12 @@ from bulk_user_deletion.models.watch import (
 from bulk_user_deletion.rules.identity import identity_keys, user_keys
 from bulk_user_deletion.rules.leavers import is_same_person, name_hash
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.text import counted, some
 
 # Losses and gains since the last watch are large if they are more than this share of the users of
 # then, and at least so many.
 LARGE_PERCENT = 10
 LARGE_USERS = 10
-
-_SHOWN = 20
 
 
 def keys_on_record(user: PortalUser) -> list[str]:
@@ -174,12 +173,13 @@ def large_changes(change: Change | None) -> list[str]:
     said = []
     if is_large(len(change.left), change.before):
         said.append(
-            f"{len(change.left)} of {_users(change.before)} have left since {iso(change.since)},"
-            " and this stack did not delete them."
+            f"{len(change.left)} of {counted(change.before, 'user')} have left since"
+            f" {iso(change.since)}, and this stack did not delete them."
         )
     if is_large(len(change.joined), change.before):
         said.append(
-            f"{_users(len(change.joined))} have joined the {change.before} of {iso(change.since)}."
+            f"{counted(len(change.joined), 'user')} have joined the {change.before} of"
+            f" {iso(change.since)}."
         )
     return said
 
@@ -193,23 +193,23 @@ def sentence_of(watch: Watch) -> str:
     if back:
         first = "nobody" if not new else "all" if new == len(back) else str(new)
         said.append(
-            f"{len(back)} of {_users(watch.portal_users)} {_are(back)} back, {first} for the first"
-            f" time: {_ids([user.user_id for user in back])}."
+            f"{len(back)} of {counted(watch.portal_users, 'user')}"
+            f" {'is' if len(back) == 1 else 'are'} back, {first} for the first time:"
+            f" {some([user.user_id for user in back])}."
         )
     else:
-        said.append(f"Nobody is back among {_users(watch.portal_users)}.")
+        said.append(f"Nobody is back among {counted(watch.portal_users, 'user')}.")
     if possibly:
         said.append(
-            f"{_users(len(possibly))} {_are(possibly)} possibly back, by an e-mail alone:"
-            f" {_ids(possibly)}."
+            f"{counted(len(possibly), 'user is', 'users are')} possibly back, by an e-mail alone:"
+            f" {some(possibly)}."
         )
     if watch.held:
-        said.append(f"Held, and so not deleted: {_ids(watch.held)}.")
+        said.append(f"Held, and so not deleted: {some(watch.held)}.")
     if watch.undecided:
-        seem = "seems" if len(watch.undecided) == 1 else "seem"
         said.append(
-            f"{_users(len(watch.undecided))} more {seem} to be back, and no look has shown it yet:"
-            f" {_ids(watch.undecided)}."
+            f"{counted(len(watch.undecided), 'more user seems', 'more users seem')} to be back, and"
+            f" no look has shown it yet: {some(watch.undecided)}."
         )
     if watch.list_is_short:
         said.append(
@@ -263,15 +263,3 @@ def _returned_json(user: Returned) -> dict[str, Any]:
         "was_at": iso(departure.at) if departure.at else "",
         "run_id": departure.run_id,
     }
-
-
-def _users(number: int) -> str:
-    return "1 user" if number == 1 else f"{number} users"
-
-
-def _are(users: Sequence[object]) -> str:
-    return "is" if len(users) == 1 else "are"
-
-
-def _ids(user_ids: Sequence[str]) -> str:
-    return ", ".join(user_ids[:_SHOWN]) + (", …" if len(user_ids) > _SHOWN else "")

@@ -7,6 +7,7 @@ from itertools import chain, islice
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.rules.identity import is_user_id
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion.sources.columns import (
     EMAIL,
     KNOWN,
@@ -174,7 +175,7 @@ def _refuse_alone(line: int, value: str, side: str) -> None:
 
 def _other_width(line: int, cells: int, width: int) -> str:
     return (
-        f"Line {line} has {cells} {'cell' if cells == 1 else 'cells'}, and the header has {width}."
+        f"Line {line} has {counted(cells, 'cell')}, and the header has {width}."
         " Check that the file is whole, and that cells with a delimiter in them are quoted."
     )
 

@@ -9,7 +9,7 @@ from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
 from bulk_user_deletion.models.actions import Action
-from bulk_user_deletion.models.plans import Plan, PlannedEntry
+from bulk_user_deletion.models.plans import Plan, PlannedEntry, Preview
 from bulk_user_deletion.models.requests import SealedPlan
 from bulk_user_deletion.models.runs import Control, Limits, Mode
 from bulk_user_deletion.portal import Portal
@@ -77,6 +77,7 @@ class ApplyPlan:
             again,
             source=plan.source,
             applies=digest,
+            preview=Preview(self.sealed.run_id, plan.created_at, plan.requested_by, plan.reason),
             roster_run=plan.roster_run,
             grace_days=max(again.grace_days, plan.grace_days),
         )

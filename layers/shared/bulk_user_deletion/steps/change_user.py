@@ -28,7 +28,7 @@ from bulk_user_deletion.looks import Looks, Seen
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.plans import PlannedUser
-from bulk_user_deletion.models.runs import Pace, Pacing, RunRow
+from bulk_user_deletion.models.runs import Pace, Pacing, RunRow, Stopper
 from bulk_user_deletion.models.users import (
     Outcome,
     PortalUser,
@@ -529,7 +529,9 @@ class ChangeUser(ABC):
 
     def _stop(self, reason: str, by: str = "") -> None:
         name = by or type(self).__name__
-        self.ledger.runs.press_stop(self.run_id, reason=reason, by=name, now=self.now())
+        self.ledger.runs.press_stop(
+            self.run_id, reason=reason, by=name, now=self.now(), stopper=Stopper.RUN
+        )
 
     def now(self) -> int:
         """The time, in whole epoch seconds."""

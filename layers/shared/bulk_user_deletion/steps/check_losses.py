@@ -10,6 +10,7 @@ from bulk_user_deletion.errors import PermanentError
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience
 from bulk_user_deletion.losses import find_losses
+from bulk_user_deletion.models.runs import Stopper
 from bulk_user_deletion.observability import logger
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.losses import loss_problem
@@ -78,5 +79,9 @@ class CheckLosses:
 
     def _stop(self, reason: str) -> None:
         self.ledger.runs.press_stop(
-            self.run_id, reason=reason, by="CheckLosses", now=int(self.clock())
+            self.run_id,
+            reason=reason,
+            by="CheckLosses",
+            now=int(self.clock()),
+            stopper=Stopper.RUN,
         )

@@ -25,7 +25,7 @@ from bulk_user_deletion.models.requests import (
 from bulk_user_deletion.models.routes import Nothing, Planned, Route, Wait
 from bulk_user_deletion.models.runs import RunRow
 from bulk_user_deletion.portal import Portal
-from bulk_user_deletion.request import read_request
+from bulk_user_deletion.request import asker_of, read_request
 from bulk_user_deletion.rules.drops import nothing_in
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.orders import (
@@ -66,7 +66,11 @@ class FetchUserIds:
             RunClosed: the execution's name was used before.
             PortalUnavailable, StoreUnavailable: call again.
         """
-        request = read_request(self.event, file_drop_mode=self.settings.file_drop_mode)
+        try:
+            request = read_request(self.event, file_drop_mode=self.settings.file_drop_mode)
+        except RequestRefused:
+            self._remember(*asker_of(self.event))
+            raise
         match request:
             case None:
                 return self._nothing(nothing_in(str(self.event["detail"]["object"]["key"])))
@@ -80,6 +84,7 @@ class FetchUserIds:
             case CloseOrder():
                 return self._close(request)
             case Request():
+                self._remember(request.requested_by, request.reason)
                 return self._carry_out(request)
 
     def _obey(self, order: StopOrder | WithdrawOrder | EndQuietOrder | AcceptGuardOrder) -> str:
@@ -105,6 +110,13 @@ class FetchUserIds:
                 return end_quiet(ledger=self.ledger, now=self.clock())
             case AcceptGuardOrder(users, reason, by):
                 return self._guard.accept_count(users, by=by, reason=reason)
+
+    def _remember(self, by: str, reason: str) -> None:
+        """Record who asked and why, so that a refusal is reported with it."""
+        if by or reason:
+            self.ledger.runs.record_request(
+                self.run_id, by=by, reason=reason, now=int(self.clock())
+            )
 
     def _check(self, order: CheckOrder) -> str:
         if order.fingerprint:

@@ -8,7 +8,7 @@ from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PlanEdited, RunClosed
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.actions import Action
-from bulk_user_deletion.models.runs import Mode, Pause, RunRow
+from bulk_user_deletion.models.runs import Mode, Pause, RunRow, Stopper
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.rules.batches import (
     MOST_REPLACEMENTS,
@@ -150,10 +150,12 @@ class NextBatch:
             return False
         self._stop(
             f"Nobody was started at the end of batch {self.number}, users {', '.join(last)}: the"
-            " logs of RefreshToken and DeleteUser say why. When that is fixed, resume the run.",
+            " logs of RefreshToken and DeleteUser say why.",
             by="NextBatch",
         )
         return True
 
     def _stop(self, reason: str, *, by: str) -> None:
-        self.ledger.runs.press_stop(self.run_id, reason=reason, by=by, now=int(self.clock()))
+        self.ledger.runs.press_stop(
+            self.run_id, reason=reason, by=by, now=int(self.clock()), stopper=Stopper.RUN
+        )

@@ -4,7 +4,7 @@ import json
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import RequestRefused, StoreUnavailable, UserManagementDenied
-from bulk_user_deletion.executions import Executions
+from bulk_user_deletion.executions import Executions, ExecutionStatus
 from bulk_user_deletion.guard_dataset import GuardDataset
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
@@ -13,11 +13,12 @@ from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.reports import PortalCheck
 from bulk_user_deletion.models.requests import CloseOrder, StopOrder, WithdrawOrder
 from bulk_user_deletion.models.routes import Nothing
-from bulk_user_deletion.models.runs import Mode, RunRow, Stop
+from bulk_user_deletion.models.runs import Mode, RunRow, Stop, Stopper
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.leavers import withdrawn
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion.steps.resume_run import open_users
 
 
@@ -130,7 +131,13 @@ def carry_out_withdrawal(
         ledger.runs.withdraw(run_id, reason=order.reason, by=order.by, now=now)
         if run.is_open:
             # Before it has a plan, nobody knows what it does.
-            ledger.runs.press_stop(run_id, reason=order.reason, by=order.by, now=now)
+            ledger.runs.press_stop(
+                run_id,
+                reason=order.reason,
+                by=order.by,
+                now=now,
+                stopper=Stopper.WITHDRAWAL,
+            )
     found = ledger.leavers.read_all(portal_url)
     asked = [leaver for leaver in found if leaver.user_id in order.users or run_id in leaver.runs]
     said: dict[str, list[str]] = {}
@@ -211,8 +218,9 @@ def take_over_ended(
     if status.is_running:
         return Nothing(f"Run {run_id} is going on: there is nothing to close.")
     reason = f"Its execution ended {status} before it could report."
+    stopper = Stopper.PERSON if status is ExecutionStatus.ABORTED else Stopper.RUN
     ledger.runs.take_over_stopped(
-        run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now)
+        run, execution_arn=execution_arn, stop=Stop(reason, "CloseRun", now, stopper)
     )
     ledger.portal.take_lock(run.action, run_id, execution_arn, instead_of=run.execution_arn)
     return run
@@ -267,4 +275,4 @@ def check_portal(
         clock_ahead_seconds=round(answer.served_at - now) if answer.served_at else None,
     )
     bucket.write_check(run_id, found)
-    return f"The portal answers as it should, and lists {len(users)} users."
+    return f"The portal answers as it should, and lists {counted(len(users), 'user')}."

@@ -42,6 +42,7 @@ from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.rosters import why_named
 from bulk_user_deletion.rules.switching import access_problem
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.draft import Draft
 
@@ -78,7 +79,7 @@ class Left:
             ),
         )
         return [
-            f"{'1 leaver is' if len(those) == 1 else f'{len(those)} leavers are'} {what}"
+            f"{counted(len(those), 'leaver is', 'leavers are')} {what}"
             for those, what in said
             if those
         ]
@@ -272,7 +273,7 @@ class PlanDue:
     def _nobody_due(self, leavers: Sequence[Leaver]) -> str:
         days = self.settings.grace_days
         first = min((due_at(row, grace_days=days) for row in leavers if row.due_at), default=0)
-        who = "1 leaver waits" if len(leavers) == 1 else f"{len(leavers)} leavers wait"
+        who = counted(len(leavers), "leaver waits", "leavers wait")
         return f"{who} to be deleted; nobody is due before {iso(first)}."
 
     def _now(self) -> int:

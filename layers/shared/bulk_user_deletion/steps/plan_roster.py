@@ -14,7 +14,7 @@ from bulk_user_deletion.models.leavers import Leaver
 from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.requests import Source
 from bulk_user_deletion.models.rosters import NamedUsers, Roster
-from bulk_user_deletion.models.runs import Control, Limits, Mode
+from bulk_user_deletion.models.runs import Control, Limits, Mode, Stopper
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
@@ -54,7 +54,9 @@ def stop_if_replaced(run_id: str, *, portal_url: str, ledger: Ledger, now: float
             f"The roster of run {newest.run_id} was accepted, and replaces that of run"
             f" {run.roster_run}, whose plan this is. Apply the plan of the newer one."
         )
-        ledger.runs.press_stop(run_id, reason=reason, by="FetchUserIds", now=now)
+        ledger.runs.press_stop(
+            run_id, reason=reason, by="FetchUserIds", now=now, stopper=Stopper.ROSTER
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bulk_user_deletion.errors import CredentialsRefused, PermanentError, TokenBeingRenewed
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.runs import Stopper
 from bulk_user_deletion.models.tokens import Token
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
@@ -47,7 +48,11 @@ class RefreshToken:
         except PermanentError as error:
             count(Metric.RENEWALS_REFUSED)
             self.ledger.runs.press_stop(
-                self.run_id, reason=str(error), by="RefreshToken", now=int(self.clock())
+                self.run_id,
+                reason=str(error),
+                by="RefreshToken",
+                now=int(self.clock()),
+                stopper=Stopper.RUN,
             )
             raise
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bulk_user_deletion.bucket import OLD_VERSION_DAYS, Bucket
-from bulk_user_deletion.bucket_keys import report_key
+from bulk_user_deletion.bucket_keys import file_name, files_before_report, report_key
 from bulk_user_deletion.errors import (
     OrderRefused,
     PortalBusy,
@@ -15,31 +15,37 @@ from bulk_user_deletion.errors import (
     StoreUnavailable,
     sentence_of,
 )
+from bulk_user_deletion.executions import Executions
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.mails import mail
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.costs import Cost, Event
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.reports import Report, Summary
-from bulk_user_deletion.models.runs import Mode, RunRow, RunStatus, Stop
+from bulk_user_deletion.models.runs import Mode, RoundEnd, RunRow, RunStatus, Stop, Stopper
 from bulk_user_deletion.models.users import Outcome, UserRow
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
-from bulk_user_deletion.report_page import report_page
+from bulk_user_deletion.report_page import answer_page, report_page
 from bulk_user_deletion.reports import report_csv, report_json, summary
+from bulk_user_deletion.rules.costs import of_run
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.guard import hand_over
-from bulk_user_deletion.rules.links import object_link
+from bulk_user_deletion.rules.links import object_link, portal_host, stack_of
+from bulk_user_deletion.rules.milestones import milestones, stops_of_round
 from bulk_user_deletion.rules.reporting import (
     access_warnings,
     count_outcomes,
+    ending,
     first_the_urgent,
     held_warning,
     iso,
     report_row,
+    rest_of,
     run_status,
-    sentence,
 )
+from bulk_user_deletion.rules.text import counted, some
 from bulk_user_deletion.steps.last_look import LastLook
 from bulk_user_deletion.topic import Topic
 
@@ -105,6 +111,7 @@ class ReportRun:
     ledger: Ledger
     bucket: Bucket
     topic: Topic
+    executions: Executions
     connect: Callable[[], Portal]
     list_doubted: bool = False
     clock: Callable[[], float] = time.time
@@ -147,10 +154,10 @@ class ReportRun:
         if not run or run.execution_arn == self.execution_arn:
             if run and run.dropped_key:
                 report = self._answered(report, said, run.dropped_key)
-            self._publish(report)
-        if run and run.execution_arn == self.execution_arn:
-            is_paused = report.status is RunStatus.PAUSED
-            self.ledger.runs.close(self.run_id, self.execution_arn, is_paused=is_paused)
+            digest = self._publish(report)
+            if run:
+                end = RoundEnd(int(self.clock()), report.status, report.counts, self._stop(run))
+                self.ledger.runs.end_round(run, self.execution_arn, end, report_sha256=digest)
         self.ledger.portal.release_locks(self.execution_arn)
         return Reported(
             said,
@@ -173,7 +180,7 @@ class ReportRun:
             return paused  # taken over by an earlier attempt of this step
         if paused.pause is None or paused.pause.resumed_by != self.run_id:
             return None
-        stop = Stop(sentence_of(self.failure), "ChangeWindows", int(self.clock()))
+        stop = Stop(sentence_of(self.failure), "ChangeWindows", int(self.clock()), Stopper.RUN)
         self.ledger.runs.take_over_stopped(paused, execution_arn=self.execution_arn, stop=stop)
         return self.ledger.runs.read(paused.run_id)
 
@@ -229,35 +236,49 @@ class ReportRun:
             mode=mode,
             refused=self._is_refused and not (run and run.plan_sha256 and run.stop),
             failed=bool(self.failure) or plan is None or _is_edited(run, digest),
-            stopped=bool(run and run.stop and run.mode is Mode.APPLY),
+            stopped=bool(self._stop(run)),
             paused=bool(run and run.pause),
         )
         resumes_at = (
             iso(run.pause.opens_at) if run and run.pause and status is RunStatus.PAUSED else ""
         )
         now = self.clock()
+        rounds = self.ledger.runs.rounds(self.run_id)
+        stops = self.ledger.runs.stops(self.run_id) if run else []
+        end = RoundEnd(int(now), status, counts, self._stop(run))
+        rest = rest_of(
+            report_rows,
+            stoppers=stops_of_round(run, rounds, stops) if run and end.stop else (),
+            is_withdrawn=bool(run and run.withdrawal),
+            is_edited=_is_edited(run, digest),
+            is_replaced=self._is_replaced(plan),
+        )
+        ended = ending(
+            status,
+            counts,
+            action=action,
+            why=why,
+            rest=rest,
+            is_preview=mode is Mode.PREVIEW,
+            resumes_at=resumes_at,
+        )
+        first = next((row for row in rounds if row.number == 1), None)
         return Report(
             run_id=self.run_id,
             execution_arn=self.execution_arn,
             status=status,
-            sentence=why
-            if self._is_order
-            else sentence(
-                status,
-                counts,
-                action=action,
-                why=why,
-                can_be_resumed=any(row.can_be_resumed for row in report_rows),
-                is_preview=mode is Mode.PREVIEW,
-                resumes_at=resumes_at,
-            ),
+            sentence=why if self._is_order else str(ended),
+            headline=why if self._is_order else ended.how,
+            rest=rest,
+            portal=portal_host(plan.portal_url if plan else self.portal_url),
+            stack=stack_of(self.execution_arn),
             mode=mode or "",
             action=action,
             grace_days=plan.grace_days if plan else 0,
             trigger=run.trigger if run else "",
             source=run.source if run else "",
-            reason=plan.reason if plan else "",
-            requested_by=plan.requested_by if plan else "",
+            reason=plan.reason if plan else first.reason if first else "",
+            requested_by=plan.requested_by if plan else first.by if first else "",
             started_at=iso(run.started_at if run else now),
             ended_at=iso(now),
             requested=len(report_rows),
@@ -268,7 +289,9 @@ class ReportRun:
             resumes_at=resumes_at,
             portal_users=plan.portal_users if plan else 0,
             plan_sha256=digest,
+            files=self._files(run) if plan else {},
             estimate=plan.estimate if plan else None,
+            cost=self._cost(run, rows),
             unexplained_losses=losses,
             guarded=hand_over(report_rows),
             warnings=[
@@ -276,7 +299,8 @@ class ReportRun:
                 *(plan.warnings if plan else ()),
                 *filter(None, warnings),
             ],
-            rows=first_the_urgent(report_rows, action),
+            milestones=milestones(run, plan, rounds, stops, end=end),
+            rows=first_the_urgent(report_rows),
         )
 
     @property
@@ -288,12 +312,47 @@ class ReportRun:
         """Whether this is about an order: it says all itself, and has nobody to delete."""
         return bool(self.failure and self.failure.get("Error") == OrderRefused.__name__)
 
+    def _stop(self, run: RunRow | None) -> Stop | None:
+        """Return the stop that holds a run: none holds a preview."""
+        return run.stop if run and run.mode is Mode.APPLY else None
+
+    def _is_replaced(self, plan: Plan | None) -> bool:
+        """Return whether a newer roster was accepted than the one that a plan comes from."""
+        if plan is None or not plan.roster_run or plan.mode is not Mode.APPLY:
+            return False
+        newest = self.ledger.rosters.newest(self.portal_url)
+        return newest is not None and newest.run_id != plan.roster_run
+
+    def _files(self, run: RunRow | None) -> dict[str, str]:
+        """Return the sha256 of each file that the report rests on, by name."""
+        keys = files_before_report(self.run_id, run.round_number if run else 1)
+        found = {file_name(key): self.bucket.digest(key) for key in keys}
+        return {name: digest for name, digest in found.items() if digest}
+
+    def _cost(self, run: RunRow | None, rows: Mapping[str, UserRow]) -> Cost:
+        """Return what the run has taken so far, in all its executions."""
+        prefix = self.execution_arn.rpartition(":")[0]
+        earlier = [f"{prefix}:{name}" for name in (run.earlier if run else ())]
+        return of_run(
+            [row.spent for row in rows.values()],
+            [self._history(arn) for arn in (*earlier, self.execution_arn)],
+            renewals=run.renewals if run else 0,
+            now=self.clock(),
+        )
+
+    def _history(self, execution_arn: str) -> list[Event] | None:
+        """Return an execution's history; a report is not kept waiting for its own cost."""
+        try:
+            return self.executions.history(execution_arn)
+        except StoreUnavailable:
+            return None
+
     def _why(self, run: RunRow | None) -> str:
         """Return why users were not attempted, or an empty string if nothing prevented it."""
         if self.failure and self._is_refused:
             return sentence_of(self.failure)
-        if run and run.stop and run.mode is Mode.APPLY:
-            return f"Stopped by {run.stop.by}: {run.stop.reason.rstrip('.')}."
+        if stop := self._stop(run):
+            return f"Stopped by {stop.by}: {stop.reason.rstrip('.')}."
         if self.failure:
             return sentence_of(self.failure)
         if run and run.pause:
@@ -305,21 +364,30 @@ class ReportRun:
     def _answered(self, report: Report, said: Summary, dropped_key: str) -> Report:
         """Write the answer beside a drop; if that fails, the report says so."""
         try:
-            self.bucket.write_answer(dropped_key, asdict(said))
+            self.bucket.write_answer(dropped_key, asdict(said), answer_page(report))
         except StoreUnavailable as error:
             warning = f"The answer beside the dropped file could not be written: {error}"
             return replace(report, warnings=[*report.warnings, warning])
         return report
 
-    def _publish(self, report: Report) -> None:
-        self.bucket.write_text(report_key(self.run_id, "csv"), report_csv(report), "text/csv")
-        self.bucket.write_json(report_key(self.run_id, "json"), report_json(report))
-        self.bucket.write_text(report_key(self.run_id, "html"), report_page(report), "text/html")
+    def _publish(self, report: Report) -> str:
+        """Write the report and tell of it; return the sha256 of report.json."""
+        written = {
+            file_name(key): self.bucket.write_text(key, text, content_type)
+            for key, text, content_type in (
+                (report_key(self.run_id, "csv"), report_csv(report), "text/csv"),
+                (report_key(self.run_id, "html"), report_page(report), "text/html"),
+            )
+        }
+        # Last: whoever sees it sees the others too, and it names their hashes.
+        whole = replace(report, files={**report.files, **written})
+        digest = self.bucket.write_json(report_key(self.run_id, "json"), report_json(whole))
         link = object_link(
             self.bucket.name, report_key(self.run_id, "html"), execution_arn=self.execution_arn
         )
         self.topic.publish(*mail(report, report_link=link))
         _measure(report)
+        return digest
 
     def _address(self, suffix: str) -> str:
         return f"s3://{self.bucket.name}/{report_key(self.run_id, suffix)}"
@@ -392,9 +460,8 @@ def _loss_warnings(last: LastLook) -> Iterator[str]:
         )
     if not last.losses:
         return
-    users = "user" if len(last.losses) == 1 else "users"
     yield (
-        f"{len(last.losses)} {users} left the portal during this run that it did not delete:"
-        f" {', '.join(last.losses[:20])}. Find out who did; users-before.json beside this report"
-        " says who they were."
+        f"{counted(len(last.losses), 'user')} left the portal during this run that it did not"
+        f" delete: {some(last.losses)}. Find out who did; users-before.json beside this report says"
+        " who they were."
     )

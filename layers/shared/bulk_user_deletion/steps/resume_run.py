@@ -121,6 +121,7 @@ class ResumeRun:
                 run,
                 name=self.run_id,
                 execution_arn=self.execution_arn,
+                request=self.request,
                 limits=limits,
                 control=control,
                 started_at=started_at,

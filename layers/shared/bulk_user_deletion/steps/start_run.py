@@ -16,6 +16,7 @@ from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Control, Limits, Mode
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.evidence import lock_problem
 from bulk_user_deletion.rules.leavers import grace_problem
 from bulk_user_deletion.rules.planning import check_action, stricter
 from bulk_user_deletion.settings import Settings
@@ -63,6 +64,10 @@ class StartRun:
             action,
             grace_days=self.settings.grace_days,
             retention_days=self.settings.retention_days,
+        ):
+            raise RequestRefused(problem)
+        if problem := lock_problem(
+            lock_days=self.settings.object_lock_days, retention_days=self.settings.retention_days
         ):
             raise RequestRefused(problem)
         match DropLook(self.request, self.run_id, self.bucket, self.ledger, self.clock()).instead():

@@ -16,7 +16,7 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.requests import Request, Source
 from bulk_user_deletion.models.routes import Nothing, Wait
-from bulk_user_deletion.models.runs import Lock, Stop, Waiting
+from bulk_user_deletion.models.runs import Lock, Stop, Stopper, Waiting
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.windows import Windows
 from bulk_user_deletion.settings import Settings
@@ -132,7 +132,12 @@ class Turn:
         """
         run = self.ledger.runs.read(lock.run_id)
         if run and run.is_open and run.execution_arn == lock.execution_arn:
-            stop = Stop("Its execution ended before it could report.", "FetchUserIds", self._now())
+            stop = Stop(
+                "Its execution ended before it could report.",
+                "FetchUserIds",
+                self._now(),
+                Stopper.RUN,
+            )
             with suppress(RunClosed):  # taken over in the meantime, which stops it too
                 self.ledger.runs.take_over_stopped(run, execution_arn=run.execution_arn, stop=stop)
         return leases_left(self.ledger.users.read_all(lock.run_id), now=self._now())
