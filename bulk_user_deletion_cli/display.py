@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -19,8 +20,10 @@ from rich.text import Text
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.ledger import Ledger
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Mode, Waiting
 from bulk_user_deletion.models.users import UserState
+from bulk_user_deletion.rules.windows import ALWAYS, Windows
 from bulk_user_deletion_cli.wording import awaited, in_progress
 
 _PLAIN_LINE_SECONDS = 5
@@ -30,9 +33,18 @@ class Display:
     """A live progress bar on a terminal; otherwise a plain line every few seconds.
 
     `name` is the execution's name: the run's id, or that of an execution that resumes it.
+    `windows_for` returns the change windows of an action: the time between them counts too.
     """
 
-    def __init__(self, name: str, ledger: Ledger, bucket: Bucket, console: Console) -> None:
+    def __init__(
+        self,
+        name: str,
+        ledger: Ledger,
+        bucket: Bucket,
+        console: Console,
+        windows_for: Callable[[Action], Windows] = lambda _: ALWAYS,
+    ) -> None:
+        self._windows_for = windows_for
         self._name = name
         self._ledger = ledger
         self._bucket = bucket
@@ -86,7 +98,7 @@ class Display:
         done = outcomes.total()
         counts = [f"{number} {name}" for name, number in outcomes.items()]
         text = ", ".join(counts)
-        left = self._seconds_left(done)
+        left = self._seconds_left(done, self._windows_for(run.action))
         self._bar.update(
             self._task,
             description=in_progress(run.action),
@@ -98,7 +110,7 @@ class Display:
         if self._bar.disable:
             self._print_line(done, ", ".join([*counts, renewals(run.renewals)]), left)
 
-    def _seconds_left(self, done: int) -> float | None:
+    def _seconds_left(self, done: int, windows: Windows) -> float | None:
         """Return how long the rest will take at the pace seen here; None before there is one."""
         now = time.monotonic()
         if self._first_seen is None:
@@ -107,7 +119,9 @@ class Display:
         left = (self._users or 0) - done
         if done <= before or not left:
             return None
-        return (now - since) / (done - before) * left
+        at = time.time()
+        ends_at = windows.end_of(left, (now - since) / (done - before), at=at)
+        return ends_at - at if ends_at else None
 
     def _print_what_it_waits_for(self, waiting: Waiting | None) -> None:
         if waiting == self._waits_for:

@@ -16,6 +16,7 @@ from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Estimate, Plan
 from bulk_user_deletion.models.runs import Limits, Pace, RunStatus
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.windows import Windows
 from bulk_user_deletion_cli.deployment import Deployment, Execution
 from bulk_user_deletion_cli.display import Display, renewals
 from bulk_user_deletion_cli.exits import (
@@ -42,7 +43,12 @@ def watch(deployment: Deployment, arn: str, console: Console, *, is_run: bool = 
     name = arn.rpartition(":")[2]
     poll = _FIRST_POLL_SECONDS
     try:
-        with Display(name, deployment.ledger, deployment.bucket, console) as display:
+        ledger, bucket = deployment.ledger, deployment.bucket
+
+        def windows_for(action: Action) -> Windows:
+            return deployment.settings.windows_for(action)
+
+        with Display(name, ledger, bucket, console, windows_for) as display:
             while True:
                 execution = deployment.execution(arn)
                 display.update()
@@ -231,7 +237,8 @@ def pace_of(limits: Limits) -> str:
 
 def estimate_of(estimate: Estimate) -> str:
     """Return what a plan will take, in words."""
-    return f"{-(-estimate.seconds // 60)} min, {estimate.usd:.2f} USD (modelled)"
+    ends = f"; ends about {iso(estimate.ends_at)} if it starts now" if estimate.ends_at else ""
+    return f"{-(-estimate.seconds // 60)} min, {estimate.usd:.2f} USD (modelled){ends}"
 
 
 def show_doubts(plan: Plan, console: Console) -> None:

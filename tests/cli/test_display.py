@@ -12,6 +12,7 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Mode, Waiting
 from bulk_user_deletion.models.users import Outcome, UserRow, UserState
+from bulk_user_deletion.rules.windows import ALWAYS, Windows, windows_of
 from bulk_user_deletion_cli.display import Display, times
 from tests.builders import a_user
 
@@ -85,9 +86,12 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000.0
         monkeypatch.setattr("bulk_user_deletion_cli.display.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("bulk_user_deletion_cli.display.time.time", lambda: self.now)
 
 
-def progress(monkeypatch: pytest.MonkeyPatch, *seen: tuple[float, int]) -> list[str]:
+def progress(
+    monkeypatch: pytest.MonkeyPatch, *seen: tuple[float, int], windows: Windows = ALWAYS
+) -> list[str]:
     """The plain lines of a run of 10 users, of whom so many are done so many seconds later."""
     clock = Clock(monkeypatch)
     done = 0
@@ -106,7 +110,11 @@ def progress(monkeypatch: pytest.MonkeyPatch, *seen: tuple[float, int]) -> list[
     bucket = SimpleNamespace(read_plan=lambda _: SimpleNamespace(users=users))
     text = io.StringIO()
     with Display(
-        "run-1", cast("Ledger", ledger), cast("Bucket", bucket), Console(file=text, width=200)
+        "run-1",
+        cast("Ledger", ledger),
+        cast("Bucket", bucket),
+        Console(file=text, width=200),
+        lambda _: windows,
     ) as display:
         for seconds, done in seen:  # noqa: B007 -- read_all reads it
             clock.now = 1_000.0 + seconds
@@ -123,6 +131,18 @@ def test_there_is_no_estimate_before_a_user_is_done_and_none_at_the_end(
         "5 of 10 users done: 5 deleted, 1 token renewal; elapsed 1:15, about 1:10 left",
         "10 of 10 users done: 10 deleted, 1 token renewal; elapsed 1:20",
     ]
+
+
+def test_the_time_between_change_windows_counts_until_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is 00:16:40, and each user takes 5 s."""
+    after_midnight = windows_of("MON-SUN 00:00-00:17", "UTC")
+
+    lines = progress(monkeypatch, (0, 0), (10, 2), windows=after_midnight)
+
+    # Nobody is started in the last 10 s: all eight wait until midnight, and take 40 s then.
+    assert lines[1].endswith("elapsed 0:10, about 23:43:50 left")
 
 
 def test_whoever_looks_in_the_middle_is_told_the_pace_that_they_saw(
