@@ -1,12 +1,15 @@
 """Taking back: leavers who are withdrawn are not deleted, and access is given back on request."""
 
+import time
 from typing import Any
 
 import pytest
 
+from bulk_user_deletion.ledger.runs import Runs
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.users import ReasonKind
 from local.portal import Fault, PortalSimulator
+from tests.functions.machine import Machine
 from tests.functions.stack import Stack
 from tests.functions.test_due import (
     DUE,
@@ -111,6 +114,41 @@ def test_a_withdrawn_run_that_is_in_progress_is_stopped_and_whoever_it_disables_
     assert leaver(leaving, "110").state is LeaverState.WITHDRAWN
     calendar.turn(31)
     assert due_run(leaving, "due-31") == "Nobody waits to be deleted."
+
+
+def test_rule_10_a_resume_that_began_before_its_run_was_withdrawn_disables_nobody(
+    leaving: Stack, portal: PortalSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaving.plan(LEAVERS)
+    leaving.end("run-1")
+    take_over = Runs.resume
+
+    def withdrawn_meanwhile(runs: Runs, *args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(Runs, "resume", take_over)
+        withdraw(leaving, run_id="run-1")
+        take_over(runs, *args, **kwargs)
+
+    monkeypatch.setattr(Runs, "resume", withdrawn_meanwhile)
+
+    summary = Machine(leaving).execute({"mode": "apply", "resume": "run-1"}, "run-2")
+
+    assert summary["counts"] == {"not_attempted": 3}
+    assert summary["status"] == "STOPPED"
+    assert "Stopped by hr: on leave" in summary["sentence"]
+    assert sent(portal, "PUT") == []
+
+
+def test_rule_10_no_put_follows_a_withdrawal_of_the_run_that_has_not_stopped_it_yet(
+    leaving: Stack, portal: PortalSimulator
+) -> None:
+    leaving.plan(LEAVERS)
+    key = leaving.next_batch()["key"]
+
+    leaving.ledger.runs.withdraw("run-1", reason="on leave", by="hr", now=time.time())
+    leaving.change_until_finished("switch_user", 110, key)
+
+    assert sent(portal, "PUT") == []
+    assert leaving.next_batch()["users"] == 0
 
 
 def test_a_later_list_skips_whoever_was_withdrawn_until_a_person_names_them_by_id(

@@ -45,6 +45,8 @@ PACE: Key = ("pace", "pace")
 IS_STOPPED = Condition("attribute_exists(stop_flag)")
 IS_NOT_STOPPED = Condition("attribute_not_exists(stop_flag)")
 IS_NOT_PAUSED = Condition("attribute_not_exists(#pause)")
+IS_WITHDRAWN = Condition("attribute_exists(withdrawal)")
+IS_NOT_WITHDRAWN = Condition("attribute_not_exists(withdrawal)")
 
 # Prefixes of the sort keys of a run's rows, and the partitions of the intents of all runs, which
 # the caps per day count: those to delete, and those to switch somebody's access.
@@ -229,10 +231,14 @@ def drop_of(item: Item) -> DropRow | None:
 
 
 def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
-    """Return a run from the rows of its `run_keys`, with the stop flag that applies to it."""
+    """Return a run from the rows of its `run_keys`, with the stop flag that applies to it.
+
+    A run that was withdrawn is stopped, whether or not its stop button was pressed as well.
+    """
     item = found.get(run_key(run_id))
     if item is None:
         return None
+    withdrawal = stop_of(item, "withdrawal")
     return RunRow(
         run_id=run_id,
         execution_arn=item["execution_arn"],
@@ -247,7 +253,7 @@ def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
         canary_users=int(item.get("canary_users", 0)),
         round_number=int(item["round_number"]),
         renewals=int(item["renewals"]),
-        stop=stop_of(item) or stop_of(found.get(STOP, {})),
+        stop=stop_of(item) or withdrawal or stop_of(found.get(STOP, {})),
         stopped_at=int(item.get("stopped_at_ms", 0)) / 1000,
         pause=_pause_of(item),
         pace=pace_of(found.get(PACE, {})),
@@ -257,7 +263,7 @@ def run_of(run_id: str, found: Mapping[Key, Item]) -> RunRow | None:
         action=Action(item.get("action", Action.DELETE)),
         grace_days=int(item.get("grace_days", 0)),
         is_from_preview=bool(item.get("is_from_preview", False)),
-        withdrawal=stop_of(item, "withdrawal"),
+        withdrawal=withdrawal,
         roster_run=item.get("roster_run", ""),
         earlier=tuple(item.get("earlier", ())),
         report_sha256=item.get("report_sha256", ""),

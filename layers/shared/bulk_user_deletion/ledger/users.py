@@ -80,11 +80,6 @@ def _ended_as(outcome: Outcome) -> Condition:
     return Condition("#state = :done AND outcome = :was", done=UserState.DONE, was=outcome)
 
 
-def _is_withdrawn(is_withdrawn: bool) -> Condition:
-    exists = "attribute_exists" if is_withdrawn else "attribute_not_exists"
-    return Condition(f"{exists}(withdrawal)")
-
-
 def _is_of_run(run_id: str) -> Condition:
     return Condition("run_id = :run", run=run_id)
 
@@ -158,16 +153,20 @@ class Users:
     ) -> bool:
         """Record that `owner` is about to send a DELETE or a PUT; only then may it be sent.
 
-        False means that it must not: the run was stopped, paused or closed, this user already has a
-        request in progress or an outcome, or the `leaver`, whose change belongs to the intent, was
-        withdrawn or changed otherwise. One transaction decides, so that a stop takes effect before
-        the next request and two callers never both send one. `is_first` says that none was sent
-        for this user since the run was started or resumed: it counts towards the caps per day.
+        False means that it must not: the run was stopped, paused, withdrawn or closed, this user
+        already has a request in progress or an outcome, or the `leaver`, whose change belongs to
+        the intent, was withdrawn or changed otherwise. One transaction decides, so that a stop
+        takes effect before the next request and two callers never both send one. `is_first` says
+        that none was sent for this user since the run was started or resumed: it counts towards
+        the caps per day.
         """
         beside = [
             check(
                 rows.run_key(run_id),
-                _is_open_for(execution_arn) & rows.IS_NOT_STOPPED & rows.IS_NOT_PAUSED,
+                _is_open_for(execution_arn)
+                & rows.IS_NOT_STOPPED
+                & rows.IS_NOT_PAUSED
+                & rows.IS_NOT_WITHDRAWN,
             ),
             check(rows.STOP, rows.IS_NOT_STOPPED),
             *([leaver] if leaver else []),
@@ -311,7 +310,8 @@ class Users:
         }
         beside = [leaver] if leaver else []
         if is_withdrawn is not None:
-            beside.append(check(rows.run_key(run_id), _is_withdrawn(is_withdrawn)))
+            order = rows.IS_WITHDRAWN if is_withdrawn else rows.IS_NOT_WITHDRAWN
+            beside.append(check(rows.run_key(run_id), order))
         others = [put(key, deletion) for key in (_deleted_keys(gone) if gone else [])]
         taken = meter.so_far(writes=2 * (1 + len(beside) + len(others)))
         is_recorded = self._table.transact(
