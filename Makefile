@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run unit test coverage bench soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
+.PHONY: help setup run unit test coverage explore bench soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
 
 # What is deployed runs on Python 3.13 (docs/adr/0016-runtime.md), so that is what it is tested with
 # if it is installed. It may be found but not run: pyenv keeps a shim for each version it ever had.
@@ -27,6 +27,9 @@ test: setup .venv-sam/installed lint type  ## Check everything: style, types, al
 
 coverage: setup  ## Show which branches of rules and steps the fast tests and the thorough ones take
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing:skip-covered $(UNIT) tests/functions
+
+explore: setup  ## Run two or three steps side by side in every order, with crashes (half an hour)
+	@$(BIN)/python -m tests.interleavings $(ARGS)
 
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
 	@$(BIN)/python -m local soak $(ARGS)

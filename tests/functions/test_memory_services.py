@@ -47,9 +47,7 @@ CALLS = st.one_of(
     st.tuples(
         st.just("stepfunctions"),
         st.just("describe_execution"),
-        st.just(
-            {"executionArn": "arn:aws:states:us-east-1:123456789012:execution:machine:nobody"}
-        ),
+        st.just({"executionArn": "arn:aws:states:us-east-1:123456789012:execution:machine:nobody"}),
     ),
 )
 # What the application reads of an answer.
@@ -59,10 +57,10 @@ READ = ("ContentLength", "ContentType", "ETag", "SecretString", "VersionId")
 def answers(calls: list[tuple[str, str, dict[str, Any]]]) -> list[Any]:
     """Make calls, and return what was answered, or the name and code of the error."""
     found: list[Any] = []
-    for service, method, given in calls:
+    for service, method, values in calls:
         client: Any = boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]
         try:
-            answer = getattr(client, method)(**given)
+            answer = getattr(client, method)(**values)
         except ClientError as error:
             found.append((type(error).__name__, error.response["Error"]["Code"]))
             continue

@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+import click
+
 from tests.interleavings.explorer import Bounds, Found, Schedule, at_random, within
 from tests.interleavings.judge import RULES
 from tests.interleavings.pairs import PAIRS, Exploration, exploring
@@ -21,7 +23,7 @@ def main() -> int:
     given = parser.parse_args()
     checked: Counter[str] = Counter()
     schedules, seconds, is_broken = 0, 0.0, False
-    print(f"{'pair':56}{'<= 2 switches':>14}{'1 and a strike':>15}{'random':>8}{'s':>6}")
+    click.echo(f"{'pair':56}{'<= 2 switches':>14}{'1 and a strike':>15}{'random':>8}{'s':>6}")
     for pair in PAIRS.values():
         started = time.process_time()
         with exploring(pair) as exploration:
@@ -32,16 +34,16 @@ def main() -> int:
                 if broken and len(found) < _MOST_FOUND:
                     found.append(Found(schedule, broken, exploration.run(schedule)[0]))
             took = time.process_time() - started
-            print(f"{pair.name:56}{_counts(parts)}{took:6.0f}", flush=True)
+            click.echo(f"{pair.name:56}{_counts(parts)}{took:6.0f}")
             for one in found:
-                print(one.describe(exploration.actors), flush=True)
+                click.echo(one.describe(exploration.actors))
         checked += exploration.checked
         schedules += exploration.schedules
         seconds += took
         is_broken = is_broken or bool(found)
-    print(f"\n{schedules} schedules in {seconds:.0f} s of processor time")
+    click.echo(f"\n{schedules} schedules in {seconds:.0f} s of processor time")
     for rule in RULES:
-        print(f"{checked[rule]:12,}  {rule}")
+        click.echo(f"{checked[rule]:12,}  {rule}")
     return int(is_broken)
 
 

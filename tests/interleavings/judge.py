@@ -253,6 +253,14 @@ class Judge:
             otherwise=f"{pk} taken from {was}, which runs, by {now}",
         )
 
+        if "stop_flag" in before and "stop_flag" not in after:
+            started = self._world.services.executions[str(now)].started_at
+            self.holds(
+                "no intent once a stop is recorded",
+                that=before.get("stopped_at_ms", 0) < int(started * 1000),
+                otherwise=f"{now} has lifted a stop that was pressed after it had started",
+            )
+
     def _judge_lock(self, before: Row) -> None:
         performer = self._world.performer
         arn = performer.invocation.execution_arn if performer and performer.invocation else ""

@@ -225,35 +225,46 @@ def _switch_and(name: str, request: Mapping[str, Any] | None) -> Prepare:
         keys = _handed_out(who, FIRST, SECOND)
         switches = changes("switch_user", FIRST, keys[FIRST])
         other = executes(request, name) if request else switches
-        ends = {user: {Outcome.DISABLED, Outcome.NOT_ATTEMPTED} for user in _BOTH}
-        return Scene({"SwitchUser": switches, name: other}, _reported_only(ends))
+        return Scene({"SwitchUser": switches, name: other}, _reported_only)
 
     return prepare
 
 
-def _reported_only(users: Mapping[str, set[Outcome]]) -> Program:
-    """Report a run, which nobody resumes; each of these users has one of these outcomes."""
+def _reported_only(who: Performer) -> None:
+    """Report a run that disables both users, which nobody resumes."""
+    counts = _reported(who, RUN)
+    who.world.judge.holds(
+        "nobody is lost",
+        that=sum(counts.values()) == 2 and {*counts} <= {"disabled", "not_attempted", "unknown"},
+        otherwise=f"run {RUN} has {counts}",
+    )
+
+
+def _resume_and(name: str, request: Mapping[str, Any], end: Program) -> Prepare:
+    def prepare(who: Performer) -> Scene:
+        _handed_out(who, FIRST, SECOND)
+        who.world.end(RUN, "ABORTED")
+        who.machine.execute({"close": RUN}, "closing")
+        who.world.pass_time(1)  # a stop of that second would refuse the resume
+        return Scene({"resume": _RESUME, name: executes(request, name)}, end)
+
+    return prepare
+
+
+def _apply_beside_a_dead_execution(who: Performer) -> Scene:
+    keys = _handed_out(who, FIRST)
+    who.world.end(RUN, "ABORTED")
+    apply = {"mode": "apply", "source": {"users": [FIRST, SECOND]}}
 
     def end(who: Performer) -> None:
-        counts = _reported(who, RUN)
-        allowed = {outcome.value for outcomes in users.values() for outcome in outcomes}
-        who.world.judge.holds(
-            "nobody is lost",
-            that=sum(counts.values()) == len(users) and {*counts} <= {*allowed, "unknown"},
-            otherwise=f"run {RUN} has {counts}",
-        )
+        _reports("apply")(who)
+        everybody_ends({FIRST: _GONE})(who)
 
-    return end
-
-
-def _resume_and_withdrawal(who: Performer) -> Scene:
-    _handed_out(who, FIRST, SECOND)
-    who.world.end(RUN, "ABORTED")
-    who.machine.execute({"close": RUN}, "closing")
-    who.world.pass_time(1)  # a stop of that second would refuse the resume
-    programs = {"resume": _RESUME, "withdrawal": executes(_WITHDRAW_RUN, "withdrawal")}
-    ends = {user: {Outcome.DISABLED, Outcome.NOT_ATTEMPTED} for user in _BOTH}
-    return Scene(programs, _reported_only(ends))
+    programs = {
+        "DeleteUser": changes("delete_user", FIRST, keys[FIRST]),
+        "apply": executes(apply, "apply"),
+    }
+    return Scene(programs, end)
 
 
 _LEAVERS = {"LEAVER_ACTION": "disable_then_delete", "MAX_DISABLE_PERCENT": "100"}
@@ -410,7 +421,13 @@ PAIRS = {
             _switch_and("withdrawal", _WITHDRAW_RUN),
             _LEAVERS,
         ),
-        Pair("a resume with a withdrawal of the run", _resume_and_withdrawal, _LEAVERS),
+        Pair("a resume with a stop", _resume_and("stop", _STOP, everybody_ends(_BOTH))),
+        Pair(
+            "a resume with a withdrawal of the run",
+            _resume_and("withdrawal", _WITHDRAW_RUN, _reported_only),
+            _LEAVERS,
+        ),
+        Pair("an apply beside what a dead execution left", _apply_beside_a_dead_execution),
         Pair("RefreshToken with itself", _refresh_twice),
         Pair("RefreshToken with DeleteUser", _refresh_and_delete),
         Pair("two applies of one plan", _two_applies),
