@@ -39,6 +39,7 @@ from bulk_user_deletion.errors import (
 from bulk_user_deletion.observability import logger, metrics
 from bulk_user_deletion.settings import Settings
 from local.portal import Fault, PortalSimulator
+from tests.definition.loading import RESOURCES, TEMPLATE
 from tests.functions.machine import AbortedError, KilledError, Machine, refusing
 from tests.functions.memory_services import Execution, Services
 from tests.functions.memory_table import Tables
@@ -46,17 +47,20 @@ from tests.functions.stack import EXECUTIONS, Context, Stack
 from tests.interleavings.explorer import Actor, Baton, Schedule, Step, Strike
 from tests.interleavings.judge import Judge
 
-FUNCTIONS = (
-    "fetch_user_ids",
-    "next_batch",
-    "delete_user",
-    "switch_user",
-    "check_losses",
-    "refresh_token",
-    "report_run",
-)
+
+def _folder(code_uri: str) -> str:
+    return code_uri.rstrip("/").rpartition("/")[2]
+
+
+# How long an invocation of each function may last, in seconds.
+FUNCTIONS = {
+    _folder(resource["Properties"]["CodeUri"]): resource["Properties"].get(
+        "Timeout", TEMPLATE["Globals"]["Function"]["Timeout"]
+    )
+    for resource in RESOURCES.values()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
 START = 1_793_620_800.0  # 2026-11-02 12:00 UTC
-SECONDS_OF_AN_INVOCATION = 240
 _RETRY_SECONDS = 2
 _TRIES = 10
 
@@ -119,10 +123,10 @@ class Performer:
         arn = event.get("execution_arn", "")
         self.run_id = str(event["run_id"])
         self.invocation = Invocation(
-            function, world.next_request_id(), arn, time.time() + SECONDS_OF_AN_INVOCATION
+            function, world.next_request_id(), arn, time.time() + FUNCTIONS[function]
         )
         context = Context(
-            remaining_seconds=SECONDS_OF_AN_INVOCATION, aws_request_id=self.invocation.request_id
+            remaining_seconds=FUNCTIONS[function], aws_request_id=self.invocation.request_id
         )
         before, world.performer = world.performer, self
         try:
@@ -318,7 +322,8 @@ class World:
 
         def played(name: str, program: Callable[[Performer], None]) -> Callable[[Actor], None]:
             def play(actor: Actor) -> None:
-                with suppress(AbortedError):
+                # As Catch does: an execution that fails leaves the rest to its report.
+                with suppress(AbortedError, BulkUserDeletionError):
                     program(Performer(self, name, actor))
 
             return play
