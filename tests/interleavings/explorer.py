@@ -21,6 +21,10 @@ class Strike(StrEnum):
     LOST = "lost"  # it took effect, and the answer is lost
     ABORTED = "aborted"  # the execution is aborted, and what it waited for is killed
 
+    def __repr__(self) -> str:
+        """Return it as it is written in code, to be pasted with its schedule."""
+        return f"Strike.{self.name}"
+
 
 @dataclass(frozen=True)
 class Schedule:

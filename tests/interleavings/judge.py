@@ -4,17 +4,20 @@ These are the rules of docs/rules.md, as far as two invocations side by side cou
 judge knows rows and requests, and no code of the application decides for it.
 """
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+from bulk_user_deletion.errors import TokenRejected
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.users import Outcome, UserState
-
-if TYPE_CHECKING:
-    from tests.interleavings.world import World
+from local.portal import PortalSimulator
+from tests.functions.memory_services import Services
+from tests.functions.memory_table import Tables
 
 Row = Mapping[str, Any]
 Key = tuple[str, str]
@@ -36,15 +39,50 @@ RULES = (
 )
 _WRITES = {"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"}
 _DAY = 24 * 3600
+_SPARE_SECONDS = 300  # before its end a token is renewed ahead
 _FINAL = {outcome.value for outcome in Outcome if not outcome.is_open}
 _MAY_BE_SENT_ANOTHER = {UserState.REFUSED, UserState.REOPENED}
 _NO_ROW: Row = {}
 
 
+@dataclass
+class Invocation:
+    """One invocation of a function. A dead one makes no further calls, not even to clean up."""
+
+    function: str
+    request_id: str
+    execution_arn: str
+    deadline: float
+    is_dead: bool = False
+
+
+class Acting(Protocol):
+    """Whoever makes a call: in which invocation, for which run.
+
+    `rejection` is the Cause that a renewal of the token was given.
+    """
+
+    run_id: str
+    rejection: str
+    invocation: Invocation | None
+
+
+class Watched(Protocol):
+    """What a judge sees of the world."""
+
+    tables: Tables
+    services: Services
+    portal: PortalSimulator
+
+    @property
+    def performer(self) -> Acting | None:
+        """Whoever makes calls in this thread."""
+
+
 class Judge:
     """Follows one schedule. `broken` are sentences; `checked` counts checks by rule."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Watched) -> None:
         self._world = world
         self.broken: list[str] = []
         self.checked: Counter[str] = Counter()
@@ -77,6 +115,7 @@ class Judge:
         if method == "POST":
             rule, who = "one winner of each claim", "two callers renew the token"
             self.holds(rule, that=not self._in_flight[what], otherwise=who)
+            self._judge_renewal()
         else:
             self.holds(
                 "one DELETE or PUT in flight per user",
@@ -114,6 +153,19 @@ class Judge:
                     that=len(recent) <= self.cap,
                     otherwise=f"{len(recent)} users were sent a DELETE, and {self.cap} may be",
                 )
+
+    def _judge_renewal(self) -> None:
+        """Nobody asks for a token while another one is stored than the one that was rejected."""
+        performer = self._world.performer
+        if performer is None or "token" not in self._world.services.secrets:
+            return
+        stored = json.loads(self._world.services.secrets["token"][1])
+        is_new = stored["version_id"] != TokenRejected.version_in(performer.rejection)
+        self.holds(
+            "one winner of each claim",
+            that=not is_new or stored["expires_at"] < time.time() + _SPARE_SECONDS,
+            otherwise="a token is renewed that nobody rejected",
+        )
 
     def _judge_change(self, method: str, user_id: str) -> None:
         _, row = self._intent(user_id)
@@ -226,6 +278,7 @@ class Judge:
         )
 
     def _judge_outcome(self, user_id: str, outcome: str) -> None:
+        self._world.portal.user_ids()  # what is done in the background is done
         found = self._world.portal.database.execute(
             "SELECT enabled FROM user WHERE user_id = ?", (int(user_id),)
         )

@@ -104,6 +104,14 @@ def test_each_call_is_struck_in_each_way() -> None:
     assert struck == {(), *(((call, kind),) for call in range(2) for kind in Strike)}
 
 
+def test_a_schedule_is_printed_as_it_is_written_in_code() -> None:
+    schedule = Schedule(1, ((3, 0),), ((5, Strike.KILLED_AFTER),))
+
+    text = "Schedule(first=1, switches=((3, 0),), strikes=((5, Strike.KILLED_AFTER),))"
+    assert repr(schedule) == text
+    assert eval(text) == schedule
+
+
 def test_a_call_is_told_what_happens_to_it() -> None:
     told: list[Strike | None] = []
 

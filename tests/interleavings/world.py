@@ -45,7 +45,7 @@ from tests.functions.memory_services import Execution, Services
 from tests.functions.memory_table import Tables
 from tests.functions.stack import EXECUTIONS, Context, Stack
 from tests.interleavings.explorer import Actor, Baton, Schedule, Step, Strike
-from tests.interleavings.judge import Judge
+from tests.interleavings.judge import Invocation, Judge
 
 
 def _folder(code_uri: str) -> str:
@@ -65,17 +65,6 @@ _RETRY_SECONDS = 2
 _TRIES = 10
 
 
-@dataclass
-class Invocation:
-    """One invocation of a function. A dead one makes no further calls, not even to clean up."""
-
-    function: str
-    request_id: str
-    execution_arn: str
-    deadline: float
-    is_dead: bool = False
-
-
 class Performer:
     """One actor's view of the world: its own warm container, one invocation at a time."""
 
@@ -86,6 +75,7 @@ class Performer:
         self.adapters = Adapters(world.settings)
         self.invocation: Invocation | None = None
         self.run_id = ""
+        self.rejection = ""  # the Cause that a renewal of the token was given
 
     def wait(self, seconds: float) -> None:
         """A Wait state, or the interval before a retry."""
@@ -122,6 +112,7 @@ class Performer:
         world = self.world
         arn = event.get("execution_arn", "")
         self.run_id = str(event["run_id"])
+        self.rejection = event.get("rejection", {}).get("Cause", "{}")
         self.invocation = Invocation(
             function, world.next_request_id(), arn, time.time() + FUNCTIONS[function]
         )
@@ -225,11 +216,12 @@ class World:
     portal: PortalSimulator
     traveller: Any
     environment: Mapping[str, str]
+    tables: Tables = field(default_factory=Tables)
+    services: Services = field(default_factory=Services)
     judge: Judge = field(init=False)
     baton: Baton | None = None
 
     def __post_init__(self) -> None:
-        self.tables, self.services = Tables(), Services()
         self.settings = Settings.from_environment()
         self._acting = _Acting()
         self._ids = count(1)
@@ -307,6 +299,7 @@ class World:
         values = [value for row in was.users for value in row]
         self.portal.database.execute(f"INSERT INTO user VALUES {marks}", values)
         vars(self.portal)["_tokens"] = dict(was.tokens)
+        vars(self.portal)["_under_way"] = []
         self.portal.faults.clear()
         self.portal.requests.clear()
         self.move_to(was.now)
