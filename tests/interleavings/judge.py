@@ -256,7 +256,7 @@ class Judge:
         arn = performer.invocation.execution_arn if performer and performer.invocation else ""
         self.holds(
             "no intent once a stop is recorded",
-            that="stop_flag" not in run
+            that=not {"stop_flag", "pause"} & {*run}
             and not rows.get(("stop", "stop"))
             and bool(run.get("is_open"))
             and run.get("execution_arn") == arn,
