@@ -240,12 +240,12 @@ class Judge:
         ):
             self._judge_intent(pk, user_id, before, others)
         was, now = before.get("outcome"), after.get("outcome")
-        if was in _FINAL and before.get("state") == UserState.DONE:
-            self.holds(
-                "a final outcome never changes",
-                that=was == now and after.get("state") == UserState.DONE,
-                otherwise=f"user {user_id} was {was}, and is {after.get('state')} {now}",
-            )
+        was_final = was in _FINAL and before.get("state") == UserState.DONE
+        self.holds(
+            "a final outcome never changes",
+            that=not was_final or (was == now and after.get("state") == UserState.DONE),
+            otherwise=f"user {user_id} was {was}, and is {after.get('state')} {now}",
+        )
         if after.get("state") == UserState.DONE and before.get("state") != UserState.DONE:
             self._judge_outcome(user_id, str(now))
 

@@ -92,7 +92,7 @@ class Performer:
         """
         for left in reversed(range(_TRIES)):
             try:
-                return self._invoke_once(function, event)
+                result = self._invoke_once(function, event)
             except KilledError:
                 self.adapters = Adapters(self.world.settings)  # in a new container
                 if not left:
@@ -103,8 +103,13 @@ class Performer:
             except (BulkUserDeletionError, AbortedError):
                 raise
             except Exception as error:
-                self.world.judge.broke("every error is ours", f"{function}: {error!r}")
+                self.world.judge.holds(
+                    "every error is ours", that=False, otherwise=f"{function}: {error!r}"
+                )
                 raise
+            else:
+                self.world.judge.holds("every error is ours", that=True, otherwise="")
+                return result
             self.wait(_RETRY_SECONDS * 1.5 ** (_TRIES - 1 - left))
         raise AssertionError("unreachable")
 
