@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Services:
             "CreateTopic": lambda given: {"TopicArn": f"arn:aws:sns:::{given['Name']}"},
             "Publish": self._publish,
             "DescribeExecution": self._describe_execution,
+            "GetExecutionHistory": self._history,
         }
         assert operation in answers, f"the application does not use {operation}"
         return answers[operation](given)
@@ -96,7 +98,7 @@ class Services:
     def _get_object(self, given: Mapping[str, Any]) -> dict[str, Any]:
         assert not {"VersionId", "IfMatch"} & set(given), "no file is dropped here"
         found = self._object(given, "NoSuchKey", "GetObject")
-        return {**_head(found), "Body": io.BytesIO(found.body)}
+        return {**_head(found), "Body": StreamingBody(io.BytesIO(found.body), len(found.body))}
 
     def _head_object(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return _head(self._object(given, "404", "HeadObject"))
@@ -121,10 +123,22 @@ class Services:
         self.published.append(given["Subject"])
         return {"MessageId": str(uuid4())}
 
-    def _describe_execution(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _execution(self, given: Mapping[str, Any], operation: str) -> Execution:
         if given["executionArn"] not in self.executions:
-            raise _refused("ExecutionDoesNotExist", "DescribeExecution")
-        found = self.executions[given["executionArn"]]
+            raise _refused("ExecutionDoesNotExist", operation)
+        return self.executions[given["executionArn"]]
+
+    def _history(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how an execution began: its states are not kept here."""
+        began = self._execution(given, "GetExecutionHistory").started_at
+        return {
+            "events": [
+                {"type": "ExecutionStarted", "timestamp": datetime.fromtimestamp(began, UTC)}
+            ]
+        }
+
+    def _describe_execution(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        found = self._execution(given, "DescribeExecution")
         return {
             "status": found.status,
             "startDate": datetime.fromtimestamp(found.started_at, UTC),

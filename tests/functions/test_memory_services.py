@@ -46,7 +46,7 @@ CALLS = st.one_of(
     ),
     st.tuples(
         st.just("stepfunctions"),
-        st.just("describe_execution"),
+        st.sampled_from(["describe_execution", "get_execution_history"]),
         st.just({"executionArn": "arn:aws:states:us-east-1:123456789012:execution:machine:nobody"}),
     ),
 )
