@@ -9,6 +9,7 @@ endif
 BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 ENV ?= dev
+CONFIG ?= samconfig.toml
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,23 +38,26 @@ soak: setup  ## Delete 1,000 users under every fault at once, functions killed, 
 bench: setup  ## Measure time, cost and size against their targets (a quarter of an hour)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-lint: setup  ## Check style, and the template with cfn-lint
+lint: setup  ## Check style, spelling, and the template with cfn-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/cfn-lint template.yaml
 
 type: setup  ## Check types
 	$(BIN)/mypy
 
+# Functions are packaged as they are, so what importing them left behind goes first.
 build: .venv-sam/installed  ## Build what is deployed, with the SAM CLI
+	@find functions -name __pycache__ -prune -exec rm -rf {} +
 	$(SAM) build
 
 validate: .venv-sam/installed  ## Check the template as the SAM CLI does
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 
-deploy: build  ## Deploy the build to AWS: ENV=dev or prod, ARGS=--guided the first time
-	@$(PYTHON) -m local.check_name $(ENV) $(ARGS)
-	$(SAM) deploy --config-env $(ENV) $(ARGS)
+deploy: build  ## Deploy the build to AWS: ENV=dev or prod, CONFIG=a samconfig.toml, ARGS=--guided the first time
+	@$(PYTHON) -m local.check_name $(ENV) --config-file $(abspath $(CONFIG)) $(ARGS)
+	$(SAM) deploy --config-file $(abspath $(CONFIG)) --config-env $(ENV) $(ARGS)
 
 rehearse: setup build validate  ## Deploy the build on emulated AWS, run, update, run again, remove
 	@$(BIN)/python -m local rehearse .aws-sam/build

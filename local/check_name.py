@@ -22,11 +22,14 @@ def check(argv: Sequence[str], samconfig: Path = _SAMCONFIG) -> str:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("environment")
     parser.add_argument("--stack-name")
+    parser.add_argument("--config-file", type=Path, default=samconfig)
     given, _ = parser.parse_known_args(argv)
-    config = tomllib.loads(samconfig.read_text(encoding="utf-8"))
+    config = tomllib.loads(given.config_file.read_text(encoding="utf-8"))
     parameters = config.get(given.environment, {}).get("deploy", {}).get("parameters", {})
     said = refusal(given.stack_name or parameters.get("stack_name", ""))
-    return f"{said} Shorten stack_name in {samconfig.name}, or --stack-name." if said else ""
+    if not said:
+        return ""
+    return f"{said} Shorten stack_name in {given.config_file.name}, or --stack-name."
 
 
 if __name__ == "__main__":

@@ -106,3 +106,8 @@ def test_a_section_says_what_it_means_what_to_look_at_and_what_to_do(name: str) 
     for heading in ("**It means**", "**Look at**", "**Do**"):
         assert heading in section
     assert "    aws " in section  # a command to copy
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarms_description_leads_to_its_section(name: str) -> None:
+    assert ALARMS[name]["AlarmDescription"].endswith(f": docs/runbook.md#{name.lower()}")

@@ -435,6 +435,18 @@ def test_every_function_runs_in_the_vpc_and_under_the_boundary_that_are_given() 
         }, name
 
 
+@pytest.mark.parametrize("name", ["StateMachineConsole", "DashboardConsole"])
+def test_outputs_lead_to_the_console_of_each_partition(name: str) -> None:
+    text, variables = TEMPLATE["Outputs"][name]["Value"]["Fn::Sub"]
+
+    assert text.startswith("https://${Console}/")
+    assert variables["Console"]["Fn::If"] == [
+        "InChina",
+        "console.amazonaws.cn",
+        {"Fn::If": ["InGovCloud", "console.amazonaws-us-gov.com", "console.aws.amazon.com"]},
+    ]
+
+
 def test_every_parameter_says_what_it_accepts_and_stands_in_one_group() -> None:
     groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
 

@@ -1,6 +1,7 @@
 """What is deployed to AWS: built by the SAM CLI, then deployed, run, updated and removed here."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -37,9 +38,10 @@ def sam(*arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output of `sam build`."""
+    """The output of `sam build`, which warns of nothing."""
     folder = tmp_path_factory.mktemp("build")
-    sam("build", "--build-dir", str(folder))
+    said = sam("build", "--build-dir", str(folder))
+    assert not re.search(r"(?i)warn|not found", said), said
     return folder
 
 

@@ -45,6 +45,12 @@ def test_a_name_that_fits_or_is_not_known_yet_is_let_through(
     assert check(arguments, samconfig) == ""
 
 
+def test_a_configuration_elsewhere_is_read(samconfig: Path) -> None:
+    said = check(["prod", "--config-file", str(samconfig)])
+
+    assert "Shorten stack_name in samconfig.toml" in said
+
+
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_the_names_in_samconfig_fit(environment: str) -> None:
     assert check([environment]) == ""
@@ -54,4 +60,5 @@ def test_make_deploy_asks_before_it_deploys() -> None:
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
     recipe = makefile.split("\ndeploy:")[1].split("\n\n")[0]
 
-    assert recipe.index("-m local.check_name $(ENV) $(ARGS)") < recipe.index("deploy --config-env")
+    assert recipe.index("-m local.check_name $(ENV) ") < recipe.index("deploy --config-file")
+    assert recipe.count("--config-file $(abspath $(CONFIG))") == 2
