@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import TextIO
 
 import click
 from rich.console import Console
@@ -18,9 +19,11 @@ _POLL_SECONDS = 0.3
 
 @click.command("run")
 @click.option("--portal-url", metavar="URL", help="A portal to use; the simulator if absent.")
-@click.option("--application-id", metavar="ID", help="Its External Application.")
-@click.option("--application-key", metavar="KEY", help="The application's key.")
-@click.option("--user", metavar="NAME", help="The username that the token acts as.")
+@click.option(
+    "--credentials",
+    type=click.File(encoding="utf-8"),
+    help="JSON with application_id, application_key and user; - reads it from standard input.",
+)
 @click.option(
     "--event",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -43,9 +46,7 @@ _POLL_SECONDS = 0.3
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line last.")
 def run_command(
     portal_url: str | None,
-    application_id: str | None,
-    application_key: str | None,
-    user: str | None,
+    credentials: TextIO | None,
     event: Path | None,
     drop: Path | None,
     parameters: dict[str, str],
@@ -64,17 +65,14 @@ def run_command(
     console = Console(stderr=as_json, highlight=False)
     if event and drop:
         raise click.UsageError("--event and --drop exclude each other.")
-    access = [portal_url, application_id, application_key, user]
-    if any(access) and not all(access):
-        raise click.UsageError(
-            "--portal-url, --application-id, --application-key and --user go together."
-        )
+    if bool(portal_url) is not bool(credentials):
+        raise click.UsageError("--portal-url and --credentials go together.")
     if portal_url and not (event or drop):
         raise click.UsageError("With --portal-url, say whom to delete: --event or --drop.")
 
     portal = None
-    if portal_url and application_id and application_key and user:
-        portal = PortalAccess(portal_url, application_id, application_key, user)
+    if portal_url and credentials:
+        portal = _access(portal_url, credentials)
         console.print(f"Portal: {portal.url}. Waits take {wait_scale:g} of their time.")
     with deployed(portal, parameters, wait_scale=wait_scale, console=console) as (
         _,
@@ -88,6 +86,17 @@ def run_command(
             arn = deployment.start(request)
         end = ended_by(deployment, watch(deployment, arn, console))
         raise SystemExit(print_end(end, deployment, console=console, as_json=as_json, out=out))
+
+
+def _access(url: str, credentials: TextIO) -> PortalAccess:
+    """Read the same document as the credentials secret has."""
+    try:
+        given = json.load(credentials)
+        return PortalAccess(url, given["application_id"], given["application_key"], given["user"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise click.UsageError(
+            "--credentials must be a JSON object with application_id, application_key and user."
+        ) from error
 
 
 def _drop(deployment: Deployment, file: Path) -> str:

@@ -53,18 +53,17 @@ def portal_command(
         dataset = portal.add_dataset(
             "SELECT user_id FROM user WHERE username IN ('user0118', 'user0119', 'user0120')"
         )
-        access = (
-            f"--portal-url {portal.url} --application-id {portal.application_id}"
-            f" --application-key {portal.application_key} --user {portal.api_user}"
+        credentials = (
+            f'{{"application_id": "{portal.application_id}",'
+            f' "application_key": "{portal.application_key}", "user": "{portal.api_user}"}}'
         )
         click.echo(f"Simulated portal: {portal.url}, {users} users. Interrupt to end it.")
         click.echo(f"Dataset {dataset} names user0118, user0119 and user0120.")
         click.echo("\nA token:")
-        click.echo(
-            f"  curl -s {portal.url}/api/get_token -d '"
-            f'{{"application_id": "{portal.application_id}",'
-            f' "application_key": "{portal.application_key}", "user": "{portal.api_user}"}}\''
-        )
+        click.echo(f"  echo '{credentials}' | curl -s {portal.url}/api/get_token -d @-")
         click.echo("\nDelete three of its users, in another terminal:")
-        click.echo(f"  python -m local run {access} --event events/apply_list.json")
+        click.echo(
+            f"  echo '{credentials}' | python -m local run --portal-url {portal.url}"
+            " --credentials - --event events/apply_list.json"
+        )
         stopped.wait()

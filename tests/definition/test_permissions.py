@@ -284,3 +284,25 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 def _title(name: str) -> str:
     return "".join(word.title() for word in name.split("_"))
+
+
+def test_the_page_on_deploying_names_the_services_that_each_function_calls() -> None:
+    text = (PROJECT / "docs/deploying.md").read_text(encoding="utf-8")
+    names = {name.removesuffix("Role") for name in RESOURCES if f"{name[:-4]}Function" in RESOURCES}
+    calls: dict[str, set[str]] = {}
+    for statement in STATEMENTS:
+        for action in statement.actions:
+            calls.setdefault(action.partition(":")[0], set()).add(statement.owner[:-4])
+
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| \w+ `(\w+)` \|$", text, re.MULTILINE)
+    assert {service for _, service in rows} == {"dynamodb", "s3", "secretsmanager", "states", "sns"}
+    for said, service in rows:
+        excluded = set(said.removeprefix("all but ").split(", "))
+        match said.split():
+            case ["all"]:
+                expected = names
+            case ["all", "but", *_]:
+                expected = names - excluded
+            case _:
+                expected = set(said.split(", "))
+        assert calls[service] & names == expected, service

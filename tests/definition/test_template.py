@@ -221,6 +221,19 @@ def test_the_portals_address_must_be_https_unless_it_is_this_machines_own(
     assert bool(re.fullmatch(pattern, url)) is accepted
 
 
+def test_the_reference_has_every_parameter_in_its_order_with_its_default() -> None:
+    reference = (PROJECT / "docs/reference.md").read_text(encoding="utf-8")
+    table = reference.partition("## Parameters")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*)\| [^|]+\|$", table, re.MULTILINE)
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+    assert [name for name, _ in rows] == [name for group in groups for name in group["Parameters"]]
+    for name, default in rows:
+        said = default.strip().strip("`")
+        expected = str(TEMPLATE["Parameters"][name].get("Default", "no default"))
+        assert {"": "no default", "empty": ""}.get(said, said) == expected, name
+
+
 # What it is made of
 
 

@@ -41,13 +41,16 @@ def portal() -> Iterator[PortalSimulator]:
         yield portal
 
 
-def access(portal: PortalSimulator) -> list[str]:
-    return [
-        *("--portal-url", portal.url),
-        *("--application-id", portal.application_id),
-        *("--application-key", portal.application_key),
-        *("--user", portal.api_user),
-    ]
+def access(portal: PortalSimulator, folder: Path, **other: str) -> list[str]:
+    document = {
+        "application_id": portal.application_id,
+        "application_key": portal.application_key,
+        "user": portal.api_user,
+        **other,
+    }
+    file = folder / "credentials.json"
+    file.write_text(json.dumps(document))
+    return ["--portal-url", portal.url, "--credentials", str(file)]
 
 
 def test_without_a_portal_25_of_400_simulated_users_are_deleted(tmp_path: Path) -> None:
@@ -71,7 +74,7 @@ def test_another_portal_is_named_by_its_address_and_nothing_else_changes(
     before = portal.user_ids()
 
     ended = run(
-        *access(portal), "--event", "events/apply_list.json", "--wait-scale", "0.001",
+        *access(portal, tmp_path), "--event", "events/apply_list.json", "--wait-scale", "0.001",
         "--out", tmp_path, "--json",
     )  # fmt: skip
 
@@ -85,7 +88,7 @@ def test_a_dropped_file_starts_a_preview_by_default(
     before = portal.user_ids()
 
     ended = run(
-        *access(portal), "--drop", "events/leavers.csv", "--out", tmp_path, "--json",
+        *access(portal, tmp_path), "--drop", "events/leavers.csv", "--out", tmp_path, "--json",
     )  # fmt: skip
 
     assert ended.status == 0, ended.stderr
@@ -99,7 +102,7 @@ def test_a_refused_request_ends_with_status_2_and_the_reason(
     before = portal.user_ids()
 
     ended = run(
-        *access(portal), "--event", "events/apply_list.json", "--set", "MaxPercent=2",
+        *access(portal, tmp_path), "--event", "events/apply_list.json", "--set", "MaxPercent=2",
         "--out", tmp_path, "--json",
     )  # fmt: skip
 
@@ -113,7 +116,7 @@ def test_wrong_credentials_end_with_status_1_and_say_what_to_check(
     portal: PortalSimulator, tmp_path: Path
 ) -> None:
     ended = run(
-        *access(portal), "--application-key", "wrong", "--event", "events/apply_list.json",
+        *access(portal, tmp_path, application_key="wrong"), "--event", "events/apply_list.json",
         "--out", tmp_path,
     )  # fmt: skip
 
@@ -125,6 +128,17 @@ def test_wrong_credentials_end_with_status_1_and_say_what_to_check(
     ("arguments", "said"),
     [
         (["--portal-url", "http://127.0.0.1:9"], "go together"),
+        (
+            [
+                "--portal-url",
+                "http://127.0.0.1:9",
+                "--credentials",
+                "events/leavers.csv",
+                "--drop",
+                "events/leavers.csv",
+            ],
+            "must be a JSON object",
+        ),
         (["--event", "events/apply_list.json", "--drop", "events/leavers.csv"], "exclude"),
         (["--set", "MaxUsers"], "Parameter=value"),
         (["--event", "no-such-file.json"], "does not exist"),
