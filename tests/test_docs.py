@@ -11,6 +11,7 @@ import pytest
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import LeaverState
 from bulk_user_deletion.models.users import Outcome, UserState
+from bulk_user_deletion.rules import prices
 from bulk_user_deletion.rules.answers import RULES, Verdict
 from bulk_user_deletion.rules.deletion import MAX_ATTEMPTS, MAX_TRIES, retry_wait
 from bulk_user_deletion.rules.estimate import estimate
@@ -230,3 +231,31 @@ def test_the_page_on_cost_has_the_models_figures() -> None:
         assert int(disabling) == first.seconds // 60
         assert int(deleting) == later.seconds // 60
         assert float(usd) == round(first.usd, len(usd.partition(".")[2]))
+
+
+def test_a_month_of_a_mid_sized_company_is_the_sum_of_list_prices_and_the_model() -> None:
+    text = (PROJECT / "docs/cost.md").read_text(encoding="utf-8")
+    template = (PROJECT / "template.yaml").read_text(encoding="utf-8")
+    table = text.partition("## A month of a mid-sized company")[2].partition("\n## ")[0]
+    leavers = estimate(
+        150,
+        action=Action.DISABLE_THEN_DELETE,
+        wait_seconds=60,
+        concurrency=1,
+        seconds_per_delete=60,
+        windows=ALWAYS,
+        now=0,
+    )
+    modelled = [
+        template.count("Type: AWS::SecretsManager::Secret\n") * prices.SECRET_MONTH,
+        prices.KMS_KEY_MONTH,
+        template.count("Type: AWS::CloudWatch::Alarm\n") * prices.ALARM_MONTH,
+        template.count("Type: AWS::CloudWatch::Dashboard\n") * prices.DASHBOARD_MONTH,
+        leavers.usd,
+        0.1 * (prices.S3_GB_MONTH + prices.LEDGER_GB_MONTH),
+    ]
+
+    told = [
+        float(usd) for usd in re.findall(r"^\| [^|]+ \| \**([\d.]+)\** \|$", table, re.MULTILINE)
+    ]
+    assert told == [*(round(usd, 2) for usd in modelled), round(sum(modelled), 2)]

@@ -106,7 +106,7 @@ def test_a_section_says_what_it_means_what_to_look_at_and_what_to_do(name: str) 
     for heading in ("**It means**", "**Look at**", "**Do**"):
         assert heading in section
     ours, aws = section.find("bulk-user-deletion "), section.find("    aws ")
-    assert -1 < ours  # a command to copy
+    assert ours > -1  # a command to copy
     assert aws == -1 or ours < aws
 
 
