@@ -14,7 +14,7 @@ class Trigger(StrEnum):
     CONSOLE = "console"  # a person, who reads the report
     S3 = "s3"  # a dropped file
     SCHEDULE = "schedule"
-    DUE = "due"  # the daily schedule that deletes whoever is due
+    DUE = "due"  # the daily schedule that deletes leavers who are due
 
 
 @dataclass(frozen=True, slots=True)

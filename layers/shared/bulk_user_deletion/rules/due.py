@@ -80,7 +80,7 @@ def due_entries(
 ) -> tuple[tuple[PlannedEntry, ...], list[Leaver]]:
     """Return a plan's entries, and the leavers who are due and must wait for another day.
 
-    Entries are whoever is due, up to `room` of them, and whoever is gone or to be held, due or not.
+    Entries are those who are due, up to `room` of them, and those who are gone or to be held.
     `found` has the earliest first. `keep` returns why a user may not be deleted.
     """
     entries: list[PlannedEntry] = []

@@ -48,7 +48,7 @@ def observe(pace: Pace, answer: Answer, *, is_delete: bool, now: float) -> Pace:
 
 
 def asked_to_wait(pace: Pace, answer: Answer, *, now: float) -> Pace:
-    """Return the pace after an answer of which only `Retry-After` counts."""
+    """Return the pace after an answer that only counts for its `Retry-After`."""
     after = replace(pace, quiet_until=_quiet_until(pace, answer, now))
     return pace if after == pace else replace(after, version=pace.version + 1)
 

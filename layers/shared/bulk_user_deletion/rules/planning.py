@@ -190,7 +190,7 @@ def narrowed(
     since: int,
     guard: Guard = NO_GUARD,
 ) -> tuple[PlannedEntry, ...]:
-    """Skip whoever was withdrawn or held since a plan was made, or is guarded by now."""
+    """Skip users who were withdrawn or held since a plan was made, or are guarded now."""
     decided = Decided(leavers)
     return tuple(
         replace(row, outcome=Outcome.SKIPPED, reason=why.text, reason_kind=why.kind)

@@ -103,7 +103,7 @@ def check_roster(
     min_match_percent: float,
     max_shrink_percent: float,
 ) -> None:
-    """Refuse a roster that may lack people: whoever it lacks would be taken for a leaver.
+    """Refuse a roster that may lack people: those it lacks would be taken for leavers.
 
     `entries` are different ones, `rows` all that were read, `stated` how many its sender says there
     are. `matched` of the `users`, the portal's enabled and unprotected ones, are named by it.

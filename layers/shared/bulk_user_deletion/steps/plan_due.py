@@ -64,7 +64,7 @@ class Left:
         return [*self.over_caps, *self.unseen, *self.unapproved]
 
     def describe(self) -> list[str]:
-        """Return a sentence about each kind of which there are any, by id."""
+        """Return a sentence about each kind that occurs, with ids."""
         ids = ", ".join(leaver.user_id for leaver in self.unapproved[:20])
         unapproved = (
             "due whom no preview has shown, and ApplyOnlyPlans is on: preview by id, and apply"
@@ -98,7 +98,7 @@ class PlanDue:
     clock: Callable[[], float] = time.time
 
     def make(self) -> tuple[Plan, Control] | Nothing:
-        """Look at whoever is due or has changed; plan those who are still as they were left.
+        """Look at those who are due or have changed; plan those who are still as they were left.
 
         Returns the plan and the control looks, or that there is nothing to do today.
 
@@ -240,7 +240,7 @@ class PlanDue:
                 looks.portal.raise_for(verdict, seen.answer, f"looked at user {leaver.user_id}")
 
     def _record(self, found: Iterable[Found]) -> None:
-        """Hold whoever is not as they were left, and close the rows of those who are gone."""
+        """Hold those who are not as they were left, and close the rows of those who are gone."""
         for one in found:
             if one.leaver.state is not LeaverState.WAITING:
                 continue

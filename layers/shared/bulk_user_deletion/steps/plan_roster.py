@@ -148,7 +148,7 @@ class PlanRoster:
         )
 
     def _planned(self, people: "_People") -> tuple[PlannedEntry, ...]:
-        """Return an entry for whoever an earlier roster named and this one does not."""
+        """Return an entry for each user whom an earlier roster named and this one does not."""
         left = [user for user in people.unnamed if user.user_id in people.earlier.ever]
         leavers = list(self.ledger.leavers.read_all(self.settings.portal_url))
         planned = plan_entries(
