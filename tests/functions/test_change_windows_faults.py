@@ -1,0 +1,104 @@
+"""Change windows on bad days: a pause beside losses, canaries, stops, crashes and rosters."""
+
+from datetime import timedelta
+
+from tests.functions.machine import Machine
+from tests.functions.stack import Stack
+from tests.functions.test_change_windows import (
+    LEAVERS,
+    OPENING,
+    Clock,
+    SetParameter,
+    clock,
+    machine,
+    nights,
+)
+from tests.functions.test_switch_user import set_knobs
+
+__all__ = ["clock", "machine", "nights"]
+
+
+# Losses and canaries
+
+
+def test_losses_are_looked_for_before_a_run_pauses_because_nobody_reads_its_report(
+    machine: Machine, clock: Clock, nights: Stack
+) -> None:
+    """Deleting one user deletes others too: the next window must not go on with that."""
+    clock.go_to(OPENING)
+    nights.plan(LEAVERS)
+    keys = nights.hand_out()
+    nights.delete_user("110", keys["110"])
+    for user_id in (130, 131, 132, 133):
+        nights.portal.remove(user_id)
+    clock.go_to(OPENING + timedelta(minutes=5))
+    nights.delete_user("111", keys["111"])
+
+    batch = nights.next_batch(1)
+    assert (batch["check_losses"], batch["resumed_by"]) == (True, "")
+    nights.check_losses(batch)
+
+    assert nights.next_batch(1)["resumed_by"] == ""
+    said = nights.report_run()
+    assert said["status"] == "STOPPED"
+    assert "4 users left the portal that this run did not delete" in said["sentence"]
+
+
+def test_a_loss_after_the_first_canary_stops_a_run_that_was_to_be_paused(
+    machine: Machine, clock: Clock, nights: Stack
+) -> None:
+    clock.go_to(OPENING)
+    nights.plan(LEAVERS, options={"canary_users": 3})
+    batch = nights.next_batch(0)
+    nights.delete_user("110", batch["key"])
+    nights.portal.remove(130)
+    clock.go_to(OPENING + timedelta(minutes=5))
+
+    batch = nights.next_batch(1)
+    assert (batch["check_losses"], batch["is_canary"]) == (True, True)
+    nights.check_losses(batch)
+
+    assert nights.next_batch(1)["resumed_by"] == ""
+    assert nights.report_run()["status"] == "STOPPED"
+
+
+def test_a_canary_whose_put_did_nothing_stops_the_run_though_its_window_has_ended(
+    clock: Clock, nights: Stack, set_parameter: SetParameter
+) -> None:
+    """Otherwise each window would begin with another user whom the portal does not disable."""
+    set_parameter("CHANGE_WINDOWS_FOR", "delete_and_disable")
+    set_parameter("LEAVER_ACTION", "disable")
+    for user_id in LEAVERS:
+        nights.portal.edit(int(user_id), enabled="Y", ldap="N")
+    set_knobs(nights.portal, put_mode="ignored")
+    clock.go_to(OPENING + timedelta(minutes=4))
+    nights.plan(LEAVERS, options={"canary_users": 2})
+    key = nights.next_batch(0)["key"]
+    nights.change_user("switch_user", "110", key)
+    clock.go_to(OPENING + timedelta(minutes=6))
+    nights.change_until_finished("switch_user", "110", key)
+    run = nights.ledger.runs.read("run-1")
+    assert run is not None
+    assert run.pause is not None
+
+    assert nights.next_batch(1)["resumed_by"] == ""
+
+    said = nights.report_run()
+    assert said["status"] == "STOPPED"
+    assert "canary user 110 ended unknown" in said["sentence"]
+
+
+def test_a_canary_that_the_end_of_its_window_kept_from_its_request_stops_nothing(
+    clock: Clock, nights: Stack
+) -> None:
+    clock.go_to(OPENING + timedelta(minutes=4))
+    nights.plan(LEAVERS, options={"canary_users": 2})
+    key = nights.next_batch(0)["key"]
+    clock.go_to(OPENING + timedelta(minutes=5))
+    nights.delete_user("110", key)
+    check = nights.next_batch(1)
+    nights.check_losses(check)
+
+    assert nights.next_batch(1)["resumed_by"]
+
+    assert nights.report_run()["status"] == "PAUSED"
