@@ -2,14 +2,19 @@
 
 from datetime import timedelta
 
+import pytest
+
+from bulk_user_deletion.models.runs import Stop
+from bulk_user_deletion.steps.delete_user import DeleteUser
 from tests.functions.machine import Machine
-from tests.functions.stack import Stack
+from tests.functions.stack import EXECUTIONS, Stack
 from tests.functions.test_change_windows import (
     LEAVERS,
     OPENING,
     Clock,
     SetParameter,
     clock,
+    deletes,
     machine,
     nights,
 )
@@ -102,3 +107,32 @@ def test_a_canary_that_the_end_of_its_window_kept_from_its_request_stops_nothing
     assert nights.next_batch(1)["resumed_by"]
 
     assert nights.report_run()["status"] == "PAUSED"
+
+
+# A pause belongs to the execution that holds the run
+
+
+def test_a_function_that_outlives_its_execution_pauses_nobody_elses_run(
+    clock: Clock, nights: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its run was reported as stopped: that it is to be resumed by itself would not be true."""
+    clock.go_to(OPENING)
+    nights.plan(LEAVERS)
+    key = nights.hand_out()["110"]
+    held = nights.ledger.runs.read("run-1")
+    assert held is not None
+
+    def closed_meanwhile(*_: object) -> int:
+        stop = Stop("Its execution ended ABORTED.", "CloseRun", 0)
+        nights.ledger.runs.take_over_stopped(held, execution_arn=EXECUTIONS + "closing", stop=stop)
+        nights.ledger.runs.close("run-1", EXECUTIONS + "closing")
+        clock.go_to(OPENING + timedelta(minutes=5))
+        return 0
+
+    monkeypatch.setattr(DeleteUser, "must_wait", closed_meanwhile)
+    nights.delete_user("110", key)
+
+    run = nights.ledger.runs.read("run-1")
+    assert run is not None
+    assert run.pause is None
+    assert deletes(nights) == []

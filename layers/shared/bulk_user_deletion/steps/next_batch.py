@@ -121,8 +121,10 @@ class NextBatch:
                 by="NextBatch",
             )
             return Batch(self.number, 0, "")
-        self.ledger.runs.pause(self.run_id, pause, now=int(self.clock()))
-        return Batch(self.number, 0, "", resumed_by=pause.resumed_by)
+        is_paused = self.ledger.runs.pause(
+            self.run_id, pause, execution_arn=self.execution_arn, now=int(self.clock())
+        )
+        return Batch(self.number, 0, "", resumed_by=pause.resumed_by if is_paused else "")
 
     def _canaries(self, run: RunRow, users: list[PortalUser]) -> Canaries:
         action, wanted, able = run.action, run.canary_users, len(users)
