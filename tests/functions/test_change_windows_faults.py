@@ -1,5 +1,6 @@
 """Change windows on bad days: a pause beside losses, canaries, stops, crashes and rosters."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from tests.functions.test_change_windows import (
     deletes,
     machine,
     nights,
+    pause,
 )
 from tests.functions.test_switch_user import set_knobs
 
@@ -136,3 +138,23 @@ def test_a_function_that_outlives_its_execution_pauses_nobody_elses_run(
     assert run is not None
     assert run.pause is None
     assert deletes(nights) == []
+
+
+# Stops between two windows
+
+
+def test_a_stop_that_is_lifted_before_the_next_window_leaves_the_run_to_be_resumed(
+    machine: Machine, clock: Clock, nights: Stack
+) -> None:
+    pause(machine, clock)
+    [name] = machine.continuations
+    clock.started[name] = time.time()
+    clock.wait(600)
+    for word in ("stop", "lift"):
+        order = {word: {"run_id": "run-1", "reason": "a doubt", "by": "night shift"}}
+        nights.fetch_user_ids(order, word)
+
+    said = machine.execute(machine.continuations.pop(name), name)
+
+    assert (said["run_id"], said["status"]) == ("run-1", "SUCCEEDED")
+    assert said["counts"] == {"deleted": 10}

@@ -246,8 +246,12 @@ class Runs:
         return self._write(update(rows.run_key(run_id), {"withdrawal": flag}, EXISTS))
 
     def lift_stop(self, run_id: str) -> bool:
-        """Clear the stop flag; return False if it is not set."""
-        lifted = update(rows.run_key(run_id), condition=rows.IS_STOPPED, remove=("stop_flag",))
+        """Clear the stop flag, also for an execution that waits to resume the run.
+
+        Returns False if it is not set.
+        """
+        flags = ("stop_flag", "stopped_at_ms")
+        lifted = update(rows.run_key(run_id), condition=rows.IS_STOPPED, remove=flags)
         return self._table.write("Lifting the stop", lifted)
 
     def count_renewal(self, run_id: str, *, now: int) -> None:
