@@ -16,9 +16,11 @@ from tests.functions.test_change_windows import (
     SetParameter,
     clock,
     deletes,
+    execute,
     machine,
     nights,
     pause,
+    resume_at_opening,
 )
 from tests.functions.test_switch_user import set_knobs
 
@@ -158,3 +160,25 @@ def test_a_stop_that_is_lifted_before_the_next_window_leaves_the_run_to_be_resum
 
     assert (said["run_id"], said["status"]) == ("run-1", "SUCCEEDED")
     assert said["counts"] == {"deleted": 10}
+
+
+# Crashes
+
+
+def test_if_the_window_ends_before_a_resuming_step_is_retried_the_run_is_paused_again(
+    machine: Machine, clock: Clock, nights: Stack
+) -> None:
+    """It is not left open for a day: what was checked for this window says nothing of the next."""
+    pause(machine, clock)
+    [name] = machine.continuations
+    request = machine.continuations.pop(name)
+    clock.started[name] = time.time()
+    clock.go_to(OPENING + timedelta(days=1, minutes=4))
+    assert nights.fetch_user_ids(request, name)["next_step"] == "apply"  # the answer was lost
+    clock.go_to(OPENING + timedelta(days=1, minutes=6))
+
+    said = execute(machine, clock, request, name)
+
+    assert (said["run_id"], said["status"]) == ("run-1", "PAUSED")
+    assert resume_at_opening(machine, clock)["status"] == "SUCCEEDED"
+    assert {when.date().day for _, when in deletes(nights)} == {25}

@@ -78,7 +78,10 @@ class ResumeRun:
         if run:
             self._check_stop(run, started_at)
         action = run.action if run else Action.DELETE
-        if instead := self.turn.instead(run_id, self.request, action):
+        # An earlier attempt of this step may have taken the run over, and has the lock. If the
+        # window has ended since, the run is paused: its checks say nothing of the next window.
+        is_ours = run is not None and run.execution_arn == self.execution_arn
+        if not is_ours and (instead := self.turn.instead(run_id, self.request, action)):
             return instead
         run, plan = check_resumable(
             run_id, settings=self.settings, ledger=self.ledger, bucket=self.bucket
