@@ -1,6 +1,7 @@
 """Change windows on bad days: a pause beside losses, canaries, stops, crashes and rosters."""
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from bulk_user_deletion.steps.delete_user import DeleteUser
 from tests.functions.machine import Machine
 from tests.functions.stack import EXECUTIONS, Stack
 from tests.functions.test_change_windows import (
+    APPLY,
     LEAVERS,
     OPENING,
     Clock,
@@ -20,6 +22,7 @@ from tests.functions.test_change_windows import (
     machine,
     nights,
     pause,
+    report,
     resume_at_opening,
 )
 from tests.functions.test_switch_user import set_knobs
@@ -182,3 +185,22 @@ def test_if_the_window_ends_before_a_resuming_step_is_retried_the_run_is_paused_
     assert (said["run_id"], said["status"]) == ("run-1", "PAUSED")
     assert resume_at_opening(machine, clock)["status"] == "SUCCEEDED"
     assert {when.date().day for _, when in deletes(nights)} == {25}
+
+
+# What a report says
+
+
+def test_a_paused_report_does_not_promise_another_delete_to_whoever_is_unknown(
+    machine: Machine, clock: Clock, nights: Stack
+) -> None:
+    """What resumes the run by itself leaves them as they are: that takes a person."""
+    clock.go_to(OPENING)
+    nights.portal.knobs = replace(nights.portal.knobs, delete_mode="ignored")
+    execute(machine, clock, APPLY, "run-1")
+    said = report(nights)
+    assert (said["status"], said["counts"]["unknown"]) == ("PAUSED", 1)
+
+    page = nights.read_bytes("runs/run-1/report.html").decode()
+
+    assert "is resumed by itself" in page
+    assert "sends another DELETE" not in page
