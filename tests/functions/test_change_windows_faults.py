@@ -25,6 +25,7 @@ from tests.functions.test_change_windows import (
     report,
     resume_at_opening,
 )
+from tests.functions.test_roster import drop, people
 from tests.functions.test_switch_user import set_knobs
 
 __all__ = ["clock", "machine", "nights"]
@@ -204,3 +205,23 @@ def test_a_paused_report_does_not_promise_another_delete_to_whoever_is_unknown(
 
     assert "is resumed by itself" in page
     assert "sends another DELETE" not in page
+
+
+# Rosters
+
+
+def test_rule_12_whoever_a_roster_names_that_was_accepted_between_two_windows_is_kept(
+    machine: Machine, clock: Clock, nights: Stack
+) -> None:
+    pause(machine, clock)
+    stay = [user_id for user_id in people(nights.portal) if user_id not in {115, 116, 118, 119}]
+    assert 117 in stay
+    drop(nights, stay, "roster-1")
+    nights.portal.requests.clear()
+
+    said = resume_at_opening(machine, clock)
+
+    assert 117 in nights.portal.user_ids()
+    assert said["counts"] == {"deleted": 9, "skipped": 1}
+    [kept] = [row for row in report(nights)["rows"] if row["outcome"] == "skipped"]
+    assert (kept["user_id"], kept["reason_kind"]) == ("117", "named_by_roster")
