@@ -179,14 +179,18 @@ class Runs:
         )
         self._record_press(run.run_id, stop)
 
-    def pause(self, run_id: str, pause: Pause, *, now: int) -> None:
+    def pause(self, run_id: str, pause: Pause, *, execution_arn: str, now: int) -> bool:
         """Record that a run starts no further users until it is resumed; the first pause is kept.
 
-        From now on the run is found by the name of the execution that is to resume it.
+        From now on the run is found by the name of the execution that is to resume it. Returns
+        False if the run is not open for this execution.
         """
         resumes = {"run_id": run_id, **self._table.expiry(now)}
         self._write(update(rows.resumes_key(pause.resumed_by), resumes))
-        self._write(update(rows.run_key(run_id), condition=EXISTS, once={"pause": asdict(pause)}))
+        held_open = Condition("is_open = :yes", yes=True) & _is_held_by(execution_arn)
+        return self._write(
+            update(rows.run_key(run_id), condition=held_open, once={"pause": asdict(pause)})
+        )
 
     def id_of(self, name: str) -> str:
         """Return the run that an execution of this name carries out: its own, or one that it
@@ -242,8 +246,12 @@ class Runs:
         return self._write(update(rows.run_key(run_id), {"withdrawal": flag}, EXISTS))
 
     def lift_stop(self, run_id: str) -> bool:
-        """Clear the stop flag; return False if it is not set."""
-        lifted = update(rows.run_key(run_id), condition=rows.IS_STOPPED, remove=("stop_flag",))
+        """Clear the stop flag, also for an execution that waits to resume the run.
+
+        Returns False if it is not set.
+        """
+        flags = ("stop_flag", "stopped_at_ms")
+        lifted = update(rows.run_key(run_id), condition=rows.IS_STOPPED, remove=flags)
         return self._table.write("Lifting the stop", lifted)
 
     def count_renewal(self, run_id: str, *, now: int) -> None:

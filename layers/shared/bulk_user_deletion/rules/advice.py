@@ -71,15 +71,17 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
     if number := counts.get(Outcome.FAILED):
         rows = "its row" if number == 1 else "their rows"
         yield Advice(f"{number} failed, for the reason in {rows}. Settle that in the portal.")
+    is_paused = report.status is RunStatus.PAUSED
     if number := counts.get(Outcome.UNKNOWN):
+        # What resumes a paused run leaves these as they are.
+        is_by_a_person = not is_paused and report.rest is not Rest.NEVER
         again = any(row.outcome is Outcome.UNKNOWN and row.can_be_resumed for row in report.rows)
         them, rows = ("this user", "the row says") if number == 1 else ("them", "their rows say")
         yield Advice(
             f"{number} unknown: {_what_is_unknown(report)}; {rows} why. Look {them} up in the"
-            " portal."
-            + (f" {_resuming(report)}" if again and report.rest is not Rest.NEVER else "")
+            " portal." + (f" {_resuming(report)}" if again and is_by_a_person else "")
         )
-    if report.status is RunStatus.PAUSED:
+    if is_paused:
         yield Advice(
             f"{counts.get(Outcome.NOT_ATTEMPTED, 0)} not attempted: the run is resumed by itself at"
             f" {report.resumes_at}. To prevent that, stop it.",

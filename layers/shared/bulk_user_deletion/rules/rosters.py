@@ -1,7 +1,7 @@
 """A roster names everybody who stays: whom it names, whether it is believed, and who has left."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from bulk_user_deletion.errors import RequestRefused
@@ -150,14 +150,13 @@ def why_named(run_id: str) -> Why:
 
 
 def without_named(
-    planned: Iterable[PlannedEntry], named: Collection[str], roster: Roster
+    planned: Iterable[PlannedEntry], named: Mapping[str, Why]
 ) -> tuple[PlannedEntry, ...]:
-    """Skip whomever a roster names that was accepted after their list was planned."""
-    why = why_named(roster.run_id)
+    """Skip whomever a roster names that was accepted after their list was planned, by id."""
     return tuple(
         replace(row, outcome=Outcome.SKIPPED, reason=why.text, reason_kind=why.kind)
         if row.user
-        and row.user.user_id in named
+        and (why := named.get(row.user.user_id))
         and row.outcome in {Outcome.WOULD_DELETE, Outcome.WOULD_DISABLE}
         else row
         for row in planned

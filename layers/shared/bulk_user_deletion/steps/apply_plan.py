@@ -20,6 +20,7 @@ from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.rosters import check_newest, without_named
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.draft import Draft
+from bulk_user_deletion.steps.plan_roster import named_since
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,5 @@ def narrowed_since(
         return plan.entries
     leavers = ledger.leavers.read_all(settings.portal_url)
     entries = narrowed(plan.entries, leavers, since=plan.created_at, guard=guard)
-    roster = ledger.rosters.newest(settings.portal_url)
-    if roster is None or roster.accepted_at < plan.created_at or plan.roster_run:
-        return entries
-    named = bucket.read_named(roster.run_id)
-    return without_named(entries, named.now if named else (), roster)
+    named = named_since(plan, portal_url=settings.portal_url, ledger=ledger, bucket=bucket)
+    return without_named(entries, named)

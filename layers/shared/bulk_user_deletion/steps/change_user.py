@@ -383,7 +383,9 @@ class ChangeUser(ABC):
         """Pause the run if its change window has ended; return whether it has."""
         pause = pause_at(self.clock(), run, windows=self.windows_for(run.action))
         if pause:
-            self.ledger.runs.pause(self.run_id, pause, now=self.now())
+            self.ledger.runs.pause(
+                self.run_id, pause, execution_arn=self.execution_arn, now=self.now()
+            )
         return pause is not None
 
     def _leaver_on_intent(self, run: RunRow) -> Write | None:

@@ -9,7 +9,7 @@ from bulk_user_deletion.errors import PlanEdited, RunClosed
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Mode, Pause, RunRow, Stopper
-from bulk_user_deletion.models.users import PortalUser
+from bulk_user_deletion.models.users import PortalUser, UserState
 from bulk_user_deletion.rules.batches import (
     MOST_REPLACEMENTS,
     Canaries,
@@ -80,28 +80,30 @@ class NextBatch:
         nothing = Batch(self.number, 0, "")
         if run.stop:
             return nothing
-        if run.pause:
-            return self._paused(run.pause)
         users = plan.users
         if run.round_number > 1:
             planned = {user.user_id: user for user in users}
             still_open = self.bucket.read_open_users(self.run_id, run.round_number)
             users = [planned[user_id] for user_id in still_open if user_id in planned]
-        first = self._canaries(users, plan.action, wanted=run.canary_users)
+        first = self._canaries(run, users)
         if first.problem:
             if self.number < len(users):
                 self._stop(f"The {first.problem}: the rest was not attempted.", by="canary")
             return nothing
         singles = first.handed_out if first.is_enough else number
         chosen = [users[index] for index in batch_range(number, singles=singles, users=len(users))]
-        if not chosen:
-            return nothing
-        if number > singles + 1 and self._stopped_without_progress(users, singles=singles):
-            return nothing
-        if pause := self._pause(run):
-            return self._paused(pause)
-        if number > singles and self.number > run.checked_batch:
+        pause = run.pause
+        if pause is None:
+            if not chosen:
+                return nothing
+            if number > singles + 1 and self._stopped_without_progress(users, singles=singles):
+                return nothing
+            pause = self._pause(run)
+        # Also before a pause: no person decides whether the run goes on after that.
+        if self.number > run.checked_batch and (pause or number > singles):
             return Batch(self.number, 0, "", check_losses=True, is_canary=self.number <= singles)
+        if pause:
+            return self._paused(pause)
         key = self.bucket.write_batch(self.run_id, run.round_number, number, chosen, plan.action)
         return Batch(number, len(chosen), key, switches=not plan.action.deletes)
 
@@ -119,17 +121,22 @@ class NextBatch:
                 by="NextBatch",
             )
             return Batch(self.number, 0, "")
-        self.ledger.runs.pause(self.run_id, pause, now=int(self.clock()))
-        return Batch(self.number, 0, "", resumed_by=pause.resumed_by)
+        is_paused = self.ledger.runs.pause(
+            self.run_id, pause, execution_arn=self.execution_arn, now=int(self.clock())
+        )
+        return Batch(self.number, 0, "", resumed_by=pause.resumed_by if is_paused else "")
 
-    def _canaries(self, users: list[PortalUser], action: Action, *, wanted: int) -> Canaries:
-        able = len(users)
+    def _canaries(self, run: RunRow, users: list[PortalUser]) -> Canaries:
+        action, wanted, able = run.action, run.canary_users, len(users)
         if not action.deletes:  # only a user who needs a PUT can prove something: they come first
             able = sum(not has_access(action, user) for user in users)
         first = users[: min(self.number, wanted + MOST_REPLACEMENTS + 1, able)]
         rows = self.ledger.users.read(self.run_id, [user.user_id for user in first])
+        started = [rows.get(user.user_id) for user in first]
+        if run.pause:  # whoever it kept from being started or sent again proves nothing
+            started = [row for row in started if row and row.state is UserState.DONE]
         judged = canaries(
-            [rows.get(user.user_id) for user in first],
+            started,
             action=action,
             handed_out=min(self.number, able),
             wanted=min(wanted, able),

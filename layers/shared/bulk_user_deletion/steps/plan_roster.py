@@ -1,7 +1,7 @@
 """Plans to disable whom a roster lacks, and an earlier one named. No user is touched here."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
 from bulk_user_deletion.models.requests import Source
 from bulk_user_deletion.models.rosters import NamedUsers, Roster
 from bulk_user_deletion.models.runs import Control, Limits, Mode, Stopper
-from bulk_user_deletion.models.users import PortalUser
+from bulk_user_deletion.models.users import PortalUser, Why
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
 from bulk_user_deletion.rules.identity import Directory
@@ -57,6 +57,20 @@ def stop_if_replaced(run_id: str, *, portal_url: str, ledger: Ledger, now: float
         ledger.runs.press_stop(
             run_id, reason=reason, by="FetchUserIds", now=now, stopper=Stopper.ROSTER
         )
+
+
+def named_since(
+    plan: Plan, *, portal_url: str, ledger: Ledger, bucket: Bucket
+) -> Mapping[str, Why]:
+    """Return why users stay, by id, whom a roster names that was accepted since a list's plan."""
+    roster = ledger.rosters.newest(portal_url)
+    if roster is None or roster.accepted_at < plan.created_at:
+        return {}
+    # Leavers who are due are held when a roster that names them is accepted.
+    if plan.roster_run or plan.action in {Action.ENABLE, Action.DELETE_DUE}:
+        return {}
+    named = bucket.read_named(roster.run_id)
+    return dict.fromkeys(named.now if named else (), why_named(roster.run_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ from bulk_user_deletion.rules.planning import (
 )
 from bulk_user_deletion.rules.rosters import check_newest
 from bulk_user_deletion.settings import Settings
-from bulk_user_deletion.steps.plan_roster import stop_if_replaced
+from bulk_user_deletion.steps.endings import Endings
+from bulk_user_deletion.steps.plan_roster import named_since, stop_if_replaced
 from bulk_user_deletion.steps.turn import Turn, check_may_apply
 
 
@@ -78,7 +79,10 @@ class ResumeRun:
         if run:
             self._check_stop(run, started_at)
         action = run.action if run else Action.DELETE
-        if instead := self.turn.instead(run_id, self.request, action):
+        # An earlier attempt of this step may have taken the run over, and has the lock. If the
+        # window has ended since, the run is paused: its checks say nothing of the next window.
+        is_ours = run is not None and run.execution_arn == self.execution_arn
+        if not is_ours and (instead := self.turn.instead(run_id, self.request, action)):
             return instead
         run, plan = check_resumable(
             run_id, settings=self.settings, ledger=self.ledger, bucket=self.bucket
@@ -88,7 +92,12 @@ class ResumeRun:
         still_open = open_users(plan, rows)
         if self.resumed.only_not_attempted:
             still_open = [user_id for user_id in still_open if user_id not in rows]
-        if not still_open:
+        named = named_since(
+            plan, portal_url=self.settings.portal_url, ledger=self.ledger, bucket=self.bucket
+        )
+        kept = [user_id for user_id in still_open if user_id in named]
+        still_open = [user_id for user_id in still_open if user_id not in named]
+        if not still_open and not kept:
             raise RequestRefused(f"Run {run_id} left nobody open: see its report.")
         if run.execution_arn != self.execution_arn:
             limits = strictest(
@@ -133,6 +142,13 @@ class ResumeRun:
                 ledger=self.ledger,
                 now=self.clock(),
             )
+        endings = Endings(run, self.settings.portal_url, self.ledger)
+        for user in plan.users:
+            # Whoever was sent a request before keeps that outcome.
+            if user.user_id in kept and user.user_id not in rows:
+                leaver = self.ledger.leavers.read(self.settings.portal_url, user.user_id)
+                why = named[user.user_id]
+                endings.record(user, Outcome.SKIPPED, why, leaver=leaver, row=None, now=self._now())
         for user_id in still_open:
             if (row := rows.get(user_id)) and row.state is UserState.DONE:
                 self.ledger.users.reopen(run_id, row, leaver=self._leaver_again(plan, user_id))
