@@ -75,6 +75,14 @@ def test_a_200_without_a_token_is_a_failure(simulator: PortalSimulator, fault: F
         Portal(simulator.url).get_token(credentials(simulator))
 
 
+@pytest.mark.parametrize("token", [..., "", 5, True, [], ["abc"], {"value": "abc"}])
+def test_a_200_whose_token_is_none_is_a_failure(simulator: PortalSimulator, token: object) -> None:
+    simulator.knobs = Knobs(token=token)
+
+    with pytest.raises(PortalAnswerUnusable, match="answered 200 to get_token, but sent no token"):
+        Portal(simulator.url).get_token(credentials(simulator))
+
+
 def test_a_request_for_a_token_is_sent_once_whatever_happens(simulator: PortalSimulator) -> None:
     simulator.faults.script(Fault.RESET_AFTER, method="POST")
 
