@@ -53,13 +53,18 @@ _OTHER: dict[type[ast.AST], type[ast.AST]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """The text of one module with one change."""
+    """One change to the text of one module."""
 
     module: str
     line: int
     before: str
     after: str
-    text: bytes
+    start: int
+    end: int
+
+    def of(self, text: bytes) -> bytes:
+        """Return the changed text of the module."""
+        return text[: self.start] + self.after.encode() + text[self.end :]
 
     def __str__(self) -> str:
         """Where it is, and what differs."""
@@ -75,10 +80,7 @@ def mutants_of(module: str, text: bytes) -> Iterator[Mutant]:
     for node, instead in _changes(ast.parse(text)):
         start = starts[node.lineno - 1] + node.col_offset
         end = starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
-        changed = text[:start] + f"({instead})".encode() + text[end:]
-        if isinstance(node, ast.stmt):
-            changed = text[:start] + instead.encode() + text[end:]
-        yield Mutant(module, node.lineno, ast.unparse(node), instead, changed)
+        yield Mutant(module, node.lineno, ast.unparse(node), instead, start, end)
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
@@ -106,11 +108,11 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
         case ast.BinOp(_, op, _) if type(op) in _OTHER:
             yield node, _with(node, op=_OTHER[type(op)]())
         case ast.UnaryOp(ast.Not(), operand):
-            yield node, ast.unparse(operand)
+            yield node, f"({ast.unparse(operand)})"
         case ast.Constant(bool(value)):
             yield node, str(not value)
         case ast.Constant(int(value)):
-            yield from ((node, str(value + by)) for by in (1, -1))
+            yield from ((node, f"({value + by})") for by in (1, -1))
         case ast.Call(_, _, keywords):
             for keyword in keywords:
                 if keyword.arg and keyword.arg != "strict":
@@ -133,7 +135,7 @@ def _with(node: ast.expr, **fields: object) -> str:
     changed = copy.copy(node)
     for name, value in fields.items():
         setattr(changed, name, value)
-    return ast.unparse(changed)
+    return f"({ast.unparse(changed)})"
 
 
 def sample(seed: int, number: int) -> list[Mutant]:
@@ -169,7 +171,7 @@ class Measured:
         stem = Path(mutant.module.removesuffix("/__init__.py")).stem.removesuffix("_file")
         near = {name for name in found if stem in name.partition("::")[0]}
         for tests in (near, found - near, self.seconds.keys() - found):
-            yield sorted(tests, key=lambda name: self.seconds[name])
+            yield sorted(tests, key=lambda name: (self.seconds[name], name))
 
 
 class _Measure:
@@ -300,7 +302,7 @@ def measure(tree: Path, tests: Sequence[str]) -> Measured:
 def catch(mutant: Mutant, tree: Path, measured: Measured) -> str:
     """Return which test catches a mutant, or nothing."""
     file = tree / LAYER / mutant.module
-    file.write_bytes(mutant.text)
+    file.write_bytes(mutant.of(file.read_bytes()))
     try:
         return next(
             filter(None, map(partial(_caught, tree, measured), measured.rounds_for(mutant))), ""
