@@ -430,7 +430,9 @@ class PortalSimulator:
             "metadata": [{"name": name, "type": "text"} for name in names],
         }
         if query.get("amount") == "Y":
-            answer["amount"] = len(rows)  # type: ignore[assignment]
+            amount = len(rows)
+            as_text = self.knobs.dataset_ids_as == "string"
+            answer["amount"] = str(amount) if as_text else amount  # type: ignore[assignment]
         return json_answer(200, answer)
 
     def _dataset_row(self, row: dict[str, Any]) -> dict[str, Any]:
