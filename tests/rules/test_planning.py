@@ -132,6 +132,7 @@ def test_an_id_that_the_list_lacks_and_the_portal_does_not_show_is_failed_and_na
 
     assert row.outcome is Outcome.FAILED
     assert row.reason == "not listed, and the portal does not show user 9: HTTP 403"
+    assert row.reason_kind is ReasonKind.RECORD_INCOMPLETE
 
 
 @pytest.mark.parametrize(
