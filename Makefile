@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run unit test coverage explore bench soak lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
+.PHONY: help setup run unit test coverage explore bench soak mutants lint type fmt lock clean build validate deploy rehearse check-iac audit sbom
 
 # What is deployed runs on Python 3.13 (docs/adr/0016-runtime.md), so that is what it is tested with
 # if it is installed. It may be found but not run: pyenv keeps a shim for each version it ever had.
@@ -37,6 +37,9 @@ soak: setup  ## Delete 1,000 users under every fault at once, functions killed, 
 
 bench: setup  ## Measure time, cost and size against their targets (a quarter of an hour)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+mutants: setup  ## Change the code at random in 200 places, and show which test of make unit notices
+	@$(BIN)/python -m local.mutants $(ARGS) $(UNIT)
 
 lint: setup  ## Check style, spelling, and the template with cfn-lint
 	$(BIN)/ruff check .

@@ -75,6 +75,14 @@ def test_a_200_without_a_token_is_a_failure(simulator: PortalSimulator, fault: F
         Portal(simulator.url).get_token(credentials(simulator))
 
 
+@pytest.mark.parametrize("token", [..., "", 5, True, [], ["abc"], {"value": "abc"}])
+def test_a_200_whose_token_is_none_is_a_failure(simulator: PortalSimulator, token: object) -> None:
+    simulator.knobs = Knobs(token=token)
+
+    with pytest.raises(PortalAnswerUnusable, match="answered 200 to get_token, but sent no token"):
+        Portal(simulator.url).get_token(credentials(simulator))
+
+
 def test_a_request_for_a_token_is_sent_once_whatever_happens(simulator: PortalSimulator) -> None:
     simulator.faults.script(Fault.RESET_AFTER, method="POST")
 
@@ -82,6 +90,19 @@ def test_a_request_for_a_token_is_sent_once_whatever_happens(simulator: PortalSi
         Portal(simulator.url).get_token(credentials(simulator))
 
     assert asked(simulator) == ["POST /api/get_token"]
+
+
+def test_a_client_says_as_whom_its_token_acts_and_how_long_it_lives() -> None:
+    token = Token("v", "abc", issued_at=100, expires_at=1000, user="api", user_id="101")
+    with_token = Portal("https://portal.example.com", token=token)
+    without = Portal("https://portal.example.com")
+
+    assert (with_token.user, with_token.user_id, with_token.token_life_seconds) == (
+        "api",
+        "101",
+        900,
+    )
+    assert (without.user, without.user_id, without.token_life_seconds) == ("", "", 0)
 
 
 # Datasets
@@ -96,6 +117,15 @@ def test_all_rows_of_a_dataset_come_in_one_request(
 
     assert {row["user_id"] for row in rows} == simulator.user_ids()
     assert len(simulator.requests) == 1
+
+
+def test_a_portal_may_send_numbers_as_text(portal: Portal, simulator: PortalSimulator) -> None:
+    simulator.knobs = Knobs(dataset_ids_as="string", page_limit=7)
+    dataset = simulator.add_dataset("SELECT user_id FROM user")
+
+    rows = portal.dataset_rows(dataset)
+
+    assert {row["user_id"] for row in rows} == set(map(str, simulator.user_ids()))
 
 
 @pytest.mark.parametrize("page_limit", [1, 7, 29, 30, 31])

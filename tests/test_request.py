@@ -103,6 +103,19 @@ def test_a_file_that_a_person_names_is_not_a_dropped_file() -> None:
     assert read({"source": {"s3": {"bucket": "data", "key": "inbox/x.csv"}}}).dropped_key == ""
 
 
+@pytest.mark.parametrize("action", ["delete", "disable", "disable_then_delete", "enable"])
+def test_a_request_says_its_action(action: str) -> None:
+    assert read({"source": DATASET, "action": action}).action == action
+    assert read({"source": DATASET}).action is None
+
+
+@pytest.mark.parametrize(("given", "rows"), [({}, None), ({"rows": 1}, 1), ({"rows": 9.0}, 9)])
+def test_a_roster_may_say_how_many_rows_it_has(given: dict[str, Any], rows: int | None) -> None:
+    source = read({"source": {"roster": {**DATASET, **given}}}).source
+
+    assert source == Source(dataset_id=42, is_roster=True, rows=rows)
+
+
 def test_options_reason_and_name_are_taken_over() -> None:
     request = read(
         {"source": DATASET, "options": {"max_users": 0}, "reason": "HR-1234", "requested_by": "hr"}
@@ -129,6 +142,12 @@ def test_a_run_to_resume_is_named_by_its_id() -> None:
 
     assert request.source == Resume("run-1")
     assert request.source.describe() == "what run run-1 left open"
+
+
+def test_a_resumed_run_may_be_limited_to_whom_it_had_not_attempted() -> None:
+    request = read({"mode": "apply", "resume": "run-1", "only": "not_attempted"})
+
+    assert request.source == Resume("run-1", only_not_attempted=True)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class Knobs:
     token_life_seconds: float = 900
     seconds_per_token: float = 0
     expires_format: ExpiresFormat = "iso"
-    token: str | None = None  # used as is, instead of a random one
+    token: Any = None  # sent as is, instead of a random one; `...` is none at all
     new_token_invalidates_old: bool = False
     expired_status: Literal[412, 401] = 412
     never_issued_status: int = 401

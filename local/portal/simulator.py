@@ -358,14 +358,15 @@ class PortalSimulator:
 
     def _issue_token(self, user: str) -> Answer:
         self._closing.wait(self.knobs.seconds_per_token)
-        value = self.knobs.token or secrets.token_hex(16)
+        value = secrets.token_hex(16) if self.knobs.token is None else self.knobs.token
         ends = self.now() + self.knobs.token_life_seconds
         if self.knobs.new_token_invalidates_old:
             self.expire_tokens()
         with self._lock:
             ordinal = len(self._tokens) + 1
-            self._tokens[value] = _Token(ordinal, ends, user)
-        return json_answer(200, {"token": value, **self._expires(self.told(ends))})
+            self._tokens[str(value)] = _Token(ordinal, ends, user)
+        token = {} if value is ... else {"token": value}
+        return json_answer(200, {**token, **self._expires(self.told(ends))})
 
     def _expires(self, ends: float) -> dict[str, Any]:
         moment = datetime.fromtimestamp(ends, UTC)
@@ -429,7 +430,9 @@ class PortalSimulator:
             "metadata": [{"name": name, "type": "text"} for name in names],
         }
         if query.get("amount") == "Y":
-            answer["amount"] = len(rows)  # type: ignore[assignment]
+            amount = len(rows)
+            as_text = self.knobs.dataset_ids_as == "string"
+            answer["amount"] = str(amount) if as_text else amount  # type: ignore[assignment]
         return json_answer(200, answer)
 
     def _dataset_row(self, row: dict[str, Any]) -> dict[str, Any]:

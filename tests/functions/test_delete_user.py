@@ -259,6 +259,23 @@ def test_rule_4_a_portal_that_says_200_and_keeps_the_user_ends_unknown(
     assert len(stack.writes()) == 1
 
 
+def test_rule_4_whoever_has_the_id_after_our_delete_under_another_name_is_unknown(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.knobs = Knobs(delete_mode="ignored")
+    stack.delete_user(USER, batch_key)
+    stack.portal.database.execute("UPDATE user SET username = 'new.one' WHERE user_id = 118")
+
+    progress = stack.delete_user(USER, batch_key)
+
+    assert progress["finished"]
+    assert len(stack.writes()) == 1
+    assert outcome(stack) == (
+        Outcome.UNKNOWN,
+        "after the DELETE: changed_since_plan: username no longer as planned",
+    )
+
+
 def test_a_delete_in_the_background_is_waited_for(stack: Stack, batch_key: str) -> None:
     stack.portal.knobs = Knobs(delete_mode="background", seconds_per_delete=600)
 

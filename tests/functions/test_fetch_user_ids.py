@@ -1,6 +1,7 @@
 """FetchUserIds: from a request to a sealed plan, or a refusal. No user is touched."""
 
 import json
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +15,7 @@ from bulk_user_deletion.errors import (
     UserManagementDenied,
 )
 from bulk_user_deletion.executions import ExecutionStatus
+from bulk_user_deletion.ledger.users import Users
 from bulk_user_deletion.models.runs import Pace
 from local.portal import Knobs
 from tests.functions.stack import EXECUTIONS, Stack, dropped
@@ -342,6 +344,41 @@ def test_the_plan_warns_of_a_run_that_needs_more_tokens_a_day_than_can_be_stored
     assert only.startswith("Single sign-on, SCIM and other syncs may create users again")
     [*_, warning] = plan_of(stack, "ten")["warnings"]
     assert warning.startswith("This takes about 10 hours, and the portal's tokens live 300 s.")
+
+
+def test_the_ledger_is_asked_for_names_and_for_ids_that_the_list_lacks_but_for_no_listed_id(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    read = Users.deleted_before
+
+    def noted(users: Users, keys: Collection[str]) -> set[str]:
+        asked.extend(keys)
+        return read(users, keys)
+
+    monkeypatch.setattr(Users, "deleted_before", noted)
+
+    stack.plan(["118", "999", "nobody", "user119"], mode="preview")
+
+    names = [
+        f"{column}:{name}" for column in ("username", "email") for name in ("nobody", "user119")
+    ]
+    assert sorted(asked) == sorted(["id:999", *names])
+
+
+def test_an_id_that_an_earlier_run_deleted_is_absent_without_a_look(stack: Stack) -> None:
+    stack.table.put_item(
+        Item={
+            "pk": f"deleted#{sha256(b'id:999').hexdigest()}",
+            "sk": "deleted",
+            "run_id": "run-0",
+        }
+    )
+
+    stack.plan(["118", "999"], mode="preview")
+
+    assert planned(stack)[1] == ("", "already_absent", "deleted by an earlier run")
+    assert "999" not in {str(request.user_id) for request in stack.portal.requests}
 
 
 def test_a_deletion_that_was_recorded_under_the_older_folding_is_found(stack: Stack) -> None:

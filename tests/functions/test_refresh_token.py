@@ -44,6 +44,12 @@ def asked(stack: Stack) -> int:
     return sum("get_token" in request.path for request in stack.portal.requests)
 
 
+def renewals(stack: Stack) -> int:
+    run = stack.ledger.runs.read("run-1")
+    assert run is not None
+    return run.renewals
+
+
 def test_the_first_token_is_fetched_and_stored_under_the_version_that_is_returned(
     stack: Stack,
 ) -> None:
@@ -70,6 +76,17 @@ def test_a_caller_whose_older_token_was_rejected_gets_the_stored_one(stack: Stac
 
     assert refresh(stack, rejected=old)["version_id"] == new
     assert asked(stack) == 2
+
+
+def test_a_renewal_is_counted_once_in_its_run_and_a_stored_token_is_none(stack: Stack) -> None:
+    stack.plan(["118"])
+    before, rejected = renewals(stack), stored(stack)["version_id"]
+
+    refresh(stack, rejected=rejected)
+    refresh(stack, rejected=rejected)
+
+    assert renewals(stack) == before + 1
+    assert int(stored(stack)["issued_at"]) in stack.ledger.runs.renewals("run-1")
 
 
 def test_while_another_caller_renews_the_token_the_step_waits(stack: Stack) -> None:

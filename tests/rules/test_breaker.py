@@ -43,6 +43,9 @@ def test_a_fifth_of_ten_and_more_trips_it() -> None:
     )
     assert breaker_problem(rows(D, D, D, F, D, D, D, D, F)) == ""  # nine are too few
     assert breaker_problem(rows(D, D, D, F, D, D, D, D, D, D, F)) == ""  # 18 %
+    nearly = [D, D, D, D, F] * 5 + [D]
+    assert breaker_problem(rows(*nearly)) == ""  # 19.2 %
+    assert breaker_problem(rows(*nearly[:-1])) == "5 of 25 users failed or are unknown"
 
 
 def test_users_that_have_not_ended_do_not_count() -> None:

@@ -8,9 +8,18 @@ from hypothesis import strategies as st
 
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.names import fold
-from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
+from bulk_user_deletion.models.users import (
+    Outcome,
+    PortalUser,
+    ReasonKind,
+    UserRow,
+    UserState,
+    Why,
+)
+from bulk_user_deletion.rules.decisions import End, LookAgain, Send
 from bulk_user_deletion.rules.deletion import (
     MAX_ATTEMPTS,
+    decide,
     leases_left,
     pace_wait,
     reason_to_keep,
@@ -99,6 +108,37 @@ def test_rule_6_the_reason_names_columns_but_no_users() -> None:
 
     assert "jdoe" not in reason
     assert "asmith" not in reason
+
+
+# What a look at the user leads to
+
+KEEP = Why(ReasonKind.CHANGED_SINCE_PLAN, "changed_since_plan: id no longer as planned")
+
+
+@pytest.mark.parametrize("row", [None, a_row(UserState.REFUSED)])
+def test_rule_1_before_a_delete_a_user_who_is_kept_is_skipped_and_any_other_is_sent_one(
+    row: UserRow | None,
+) -> None:
+    assert decide(row, keep=None) == Send()
+    assert decide(row, keep=KEEP) == End(Outcome.SKIPPED, KEEP.text, KEEP.kind)
+
+
+@pytest.mark.parametrize("state", [UserState.INTENT, UserState.SETTLING, UserState.DECLINED])
+def test_rule_4_whoever_is_somebody_else_after_our_delete_is_unknown(state: UserState) -> None:
+    ended = decide(a_row(state), keep=KEEP)
+
+    assert ended == End(Outcome.UNKNOWN, f"after the DELETE: {KEEP.text}", KEEP.kind)
+
+
+@pytest.mark.parametrize("state", [UserState.INTENT, UserState.SETTLING])
+def test_rule_4_a_user_who_is_there_after_our_delete_is_looked_at_again(state: UserState) -> None:
+    assert decide(a_row(state), keep=None) == LookAgain("still there")
+
+
+def test_a_user_who_is_there_after_a_refused_delete_is_failed() -> None:
+    row = a_row(UserState.DECLINED, reason="DELETE: HTTP 409")
+
+    assert decide(row, keep=None) == End(Outcome.FAILED, "DELETE: HTTP 409; still there")
 
 
 # After the DELETE

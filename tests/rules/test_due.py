@@ -1,5 +1,7 @@
 """Which leavers are deleted today."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +9,7 @@ from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
 from bulk_user_deletion.rules.due import (
     Found,
     due_entries,
+    due_without_preview,
     migration_problem,
     overdue_days,
     why_held,
@@ -101,6 +104,41 @@ def test_a_migration_is_more_than_a_fifth_with_another_name() -> None:
 
 def test_one_rename_is_no_migration_however_few_there_are() -> None:
     assert not migration_problem([found(101, days=40, seen="renamed")])
+
+
+def test_an_entry_says_what_became_of_a_leaver() -> None:
+    many = [
+        found(101, days=40),
+        found(102, days=40, protected=True),
+        found(103, days=40, seen="not shown"),
+        found(104, days=1, seen="gone"),
+        found(105, days=1, seen="renamed"),
+    ]
+
+    entries, later = due_entries(many, now=NOW, grace=GRACE, keep=keep, room=9)
+
+    assert later == []
+    assert [
+        (row.entry.line, row.entry.user_id, row.outcome, row.reason_kind) for row in entries
+    ] == [
+        (1, "101", Outcome.WOULD_DELETE, ReasonKind.NONE),
+        (2, "102", Outcome.SKIPPED, ReasonKind.PROTECTED),
+        (3, "103", Outcome.FAILED, ReasonKind.RECORD_INCOMPLETE),
+        (4, "104", Outcome.ALREADY_ABSENT, ReasonKind.NOBODY_HOLDS_ID),
+        (5, "105", Outcome.SKIPPED, ReasonKind.CHANGED_SINCE_PLAN),
+    ]
+
+
+def test_whom_a_preview_would_make_due_is_told_and_nobody_else() -> None:
+    grace = Grace(30, only_previewed=True)
+    waiting, early = found(101, days=40), found(102, days=29)
+    shown = found(103, days=40)
+    shown = Found(replace(shown.leaver, is_from_preview=True), shown.user)
+    others = [found(104, days=40, seen="gone"), found(105, days=40, seen="renamed")]
+    many = [waiting, early, shown, *others]
+
+    assert due_without_preview(many, now=NOW, grace=grace) == [waiting.leaver]
+    assert due_without_preview(many, now=NOW, grace=GRACE) == []
 
 
 def test_the_backlog_is_told_in_days() -> None:

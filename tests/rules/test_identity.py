@@ -239,6 +239,14 @@ def test_a_user_that_the_portal_lists_twice_is_one_user() -> None:
     assert directory.match(Entry(1, bare="ann")).user is ANN
 
 
+def test_the_directory_lists_the_ids_of_its_users_and_no_name() -> None:
+    directory = Directory([ANN, BOB])
+
+    assert [directory.lists(user.user_id) for user in (ANN, BOB)] == [True, True]
+    assert not directory.lists("999")
+    assert not directory.lists(ANN.username)
+
+
 def test_a_portal_that_lists_two_users_under_one_id_is_unusable() -> None:
     with pytest.raises(PortalAnswerUnusable, match="id 118"):
         Directory([ANN, BOB, a_user(118, "carl")])

@@ -28,6 +28,7 @@ from bulk_user_deletion.rules.planning import (
     distinct_entries,
     ids_to_look_at,
     plan_entries,
+    room_today,
     stricter,
     strictest,
     warnings_of,
@@ -132,6 +133,7 @@ def test_an_id_that_the_list_lacks_and_the_portal_does_not_show_is_failed_and_na
 
     assert row.outcome is Outcome.FAILED
     assert row.reason == "not listed, and the portal does not show user 9: HTTP 403"
+    assert row.reason_kind is ReasonKind.RECORD_INCOMPLETE
 
 
 @pytest.mark.parametrize(
@@ -473,6 +475,39 @@ def test_rule_5_nobody_gets_past_either_cap(
         assert 0 < distinct <= allowed * (1 + Fraction(1, 10**12))
 
 
+@given(
+    portal_users=st.integers(0, 500),
+    last_day=st.integers(0, 60),
+    limits=st.builds(
+        some_limits,
+        max_users=st.integers(0, 60),
+        max_percent=st.integers(0, 100),
+        max_users_per_day=st.integers(0, 120),
+        max_percent_per_day=st.integers(0, 100),
+    ),
+)
+def test_rule_5_the_room_that_is_left_is_the_largest_run_within_all_caps(
+    portal_users: int, last_day: int, limits: Limits
+) -> None:
+    room = room_today(portal_users=portal_users, last_day=last_day, limits=limits)
+
+    def is_allowed(distinct: int) -> bool:
+        try:
+            check_size(
+                action=Action.DELETE,
+                distinct=distinct,
+                portal_users=portal_users,
+                last_day=last_day,
+                limits=limits,
+            )
+        except RequestRefused:
+            return False
+        return True
+
+    assert room == 0 or is_allowed(room)
+    assert not is_allowed(room + 1)
+
+
 options = st.fixed_dictionaries(
     {},
     optional={
@@ -605,6 +640,15 @@ def test_a_refusal_of_a_long_list_names_the_first_lines_only() -> None:
     with pytest.raises(RequestRefused, match="10000 entries do not name") as refused:
         check_entries(rows, a_request(Trigger.S3), some_limits())
     assert len(str(refused.value)) < 1_000
+    assert ", line 20: " in str(refused.value)
+    assert "line 21" not in str(refused.value)
+
+
+def test_a_refusal_of_many_strangers_names_the_first_lines_only() -> None:
+    rows = [replace(STRANGER, entry=Entry(line)) for line in range(1, 10_001)]
+
+    with pytest.raises(RequestRefused, match=r"\(lines 1, .*, 19, 20\), and MaxNotFoundPercent"):
+        check_entries(rows, a_request(Trigger.S3), some_limits())
 
 
 # Warnings

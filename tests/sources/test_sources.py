@@ -73,6 +73,7 @@ def refusal(read: Callable[[], object]) -> str:
         ("user_id,\n118,\n119,,,\n", [Entry(2, user_id="118"), Entry(3, user_id="119")]),
         ("118,\n119,,\n", [Entry(1, bare="118"), Entry(2, bare="119")]),
         (";;\nuser_id;notes;\n118;x, y;\n", [Entry(3, user_id="118")]),
+        ('"Doe, Jane"\njdoe\n', [Entry(1, bare="Doe, Jane"), Entry(2, bare="jdoe")]),
     ],
 )
 def test_a_csv_file_names_users_in_its_columns_or_in_its_only_one(
