@@ -24,6 +24,7 @@ from local.engine import Engine, EngineTime
 from local.jump import announced
 from local.portal import PortalSimulator
 from tests.end_to_end.conftest import Application, Run
+from tests.local.engine.test_jump import waiting_for_an_answer
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAY = 86_400
@@ -166,7 +167,8 @@ def test_a_person_lets_days_pass_for_what_is_up(up: Up) -> None:
     assert first["outcomes"] == second["outcomes"]
     # The commands have that time too: doctor compares their clock and the portal's with AWS's.
     found = json.loads(up.operator("doctor", "--json").stdout)
-    assert (found["Clock of this machine"], found["Clock of the portal"]) == ("well", "well")
+    states = {finding["what"]: finding["state"] for finding in found["findings"]}
+    assert (states["Clock of this machine"], states["Clock of the portal"]) == ("well", "well")
 
 
 @pytest.fixture
@@ -241,8 +243,10 @@ def test_of_several_that_are_up_one_must_be_named(folder: Path) -> None:
 
 
 def test_a_jump_is_refused_while_an_execution_runs(folder: Path) -> None:
-    definition = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": True}}}
     with Engine() as aws, announced(aws):
+        queue = aws.client("sqs").create_queue(QueueName="any")["QueueUrl"]
+        state = waiting_for_an_answer(queue)
+        definition = {"StartAt": "T", "States": {"T": {**state, "End": True}}}
         sfn = aws.client("stepfunctions")
         machine = sfn.create_state_machine(
             name="any", definition=json.dumps(definition), roleArn="arn:aws:iam::0:role/any"

@@ -70,6 +70,15 @@ def invoke(aws: Engine, name: str) -> Any:
     return json.load(answer["Payload"])
 
 
+def waiting_for_an_answer(queue: str) -> dict[str, Any]:
+    """A state in which an execution does more than wait: it has asked something of somebody."""
+    return {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": queue, "MessageBody": {"token.$": "$$.Task.Token"}},
+    }
+
+
 def create_machine(aws: Engine, name: str, state: dict[str, Any]) -> str:
     definition = {"StartAt": "Only", "States": {"Only": {**state, "End": True}}}
     return aws.client("stepfunctions").create_state_machine(
@@ -200,7 +209,8 @@ def test_a_schedule_that_came_due_in_a_jump_fires_once(aws: Engine) -> None:
 
 def test_time_does_not_jump_while_an_execution_runs(aws: Engine) -> None:
     create_function(aws, "untouched")
-    machine = create_machine(aws, "runs", {"Type": "Wait", "Seconds": 600})
+    queue = aws.client("sqs").create_queue(QueueName="runs")["QueueUrl"]
+    machine = create_machine(aws, "runs", waiting_for_an_answer(queue))
     sfn = aws.client("stepfunctions")
     arn = sfn.start_execution(stateMachineArn=machine, name="run-7")["executionArn"]
     before = aws.now()
@@ -213,6 +223,22 @@ def test_time_does_not_jump_while_an_execution_runs(aws: Engine) -> None:
     sfn.stop_execution(executionArn=arn)
     aws.jump(DAY)
     assert aws.now() - before >= DAY
+
+
+def test_time_jumps_while_executions_only_wait(aws: Engine) -> None:
+    """As for a change window: nothing of theirs is in progress."""
+    machine = create_machine(aws, "waits", {"Type": "Wait", "Seconds": 600})
+    sfn = aws.client("stepfunctions")
+    arn = sfn.start_execution(stateMachineArn=machine, name="run-8")["executionArn"]
+    history = sfn.get_execution_history
+    while history(executionArn=arn)["events"][-1]["type"] != "WaitStateEntered":
+        time.sleep(0.01)
+    before = aws.now()
+
+    aws.jump(DAY)
+
+    assert aws.now() - before >= DAY
+    sfn.stop_execution(executionArn=arn)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])

@@ -117,6 +117,7 @@ def test_what_only_tests_and_local_runs_need_is_not_in_the_layer(
         "idna",
         "jmespath",
         "requests",
+        "tzdata",
         "urllib3",
     }
 
