@@ -34,6 +34,7 @@ from bulk_user_deletion.ledger.table import (
     update,
 )
 from bulk_user_deletion.models.requests import Request, S3Object
+from bulk_user_deletion.models.rosters import Roster
 from bulk_user_deletion.models.runs import Control, Limits, Pace, RunRow, Stop
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, UserRow, UserState
 from bulk_user_deletion.models.watch import What
@@ -145,6 +146,7 @@ TYPED: dict[Any, st.SearchStrategy[Any]] = {
     Pace: st.builds(Pace, st.floats(0, 100), quiet_until=numbers, version=numbers),
     PortalUser: user_ids.map(a_user),
     Request: st.just(a_request()),
+    Roster: st.builds(Roster, run_ids, st.floats(0, 4), numbers),
     RunRow: st.builds(RunRow, run_ids, arns, st.booleans()),
     S3Object: st.builds(S3Object, st.just("data"), names),
     Stop: st.builds(Stop, names, names, numbers),

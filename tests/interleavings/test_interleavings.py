@@ -13,7 +13,7 @@ from tests.interleavings.pairs import PAIRS, Pair, exploring
 
 # Pairs that make no more calls than this are explored here with two switches, the others with one.
 FEW_CALLS = 20
-RANDOM = 25
+RANDOM = 15
 
 pytestmark = pytest.mark.thorough
 
