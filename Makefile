@@ -31,7 +31,7 @@ coverage: setup  ## Show which branches of rules and steps the fast tests and th
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
 	@$(BIN)/python -m local soak $(ARGS)
 
-bench: setup  ## Measure time, cost and size against their targets (a quarter of an hour)
+bench: setup  ## Measure time, cost and size against their targets (20 minutes; PYTHON=… as deployed)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: setup  ## Check style, and the template with cfn-lint
