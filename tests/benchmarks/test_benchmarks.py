@@ -185,7 +185,7 @@ def test_the_vendors_loop_and_ours_are_compared_at_the_smallest_size() -> None:
 def test_a_preview_is_answered_at_the_smallest_size() -> None:
     [figure] = preview.run(listed=3, users=130)
 
-    assert figure.reached
+    assert figure.value > 0
 
 
 def test_disabling_runs_at_the_smallest_size() -> None:
