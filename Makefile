@@ -35,7 +35,7 @@ explore: setup  ## Run two or three steps side by side in every order, with cras
 soak: setup  ## Delete 1,000 users under every fault at once, functions killed, executions aborted
 	@$(BIN)/python -m local soak $(ARGS)
 
-bench: setup  ## Measure time, cost and size against their targets (a quarter of an hour)
+bench: setup  ## Measure time, cost and size against their targets (20 minutes; PYTHON=… as deployed)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 mutants: setup  ## Change the code at random in 200 places, and show which test of make unit notices

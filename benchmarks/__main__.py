@@ -16,12 +16,15 @@ from benchmarks import (
     disabling,
     limit,
     planning,
+    preview,
     rosters,
     scale,
     vendor,
     watch,
 )
+from benchmarks.application import PROJECT
 from benchmarks.figures import Figure, save, show
+from local.engine.packaging import load_template
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "cold_start": cold_start.run,
@@ -31,6 +34,7 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "watch": watch.run,
     "scale": scale.run,
     "disabling": disabling.run,
+    "preview": preview.run,
     "limit": limit.run,
     "vendor": vendor.run,
 }
@@ -54,6 +58,12 @@ def main(parts: tuple[str, ...], out: Path) -> None:
     The exit status is 1 when a figure misses its target.
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+    deployed = load_template(PROJECT / "template.yaml")["Globals"]["Function"]["Runtime"]
+    if deployed != f"python{sys.version_info.major}.{sys.version_info.minor}":
+        console.print(
+            f"This is Python {platform.python_version()}, and {deployed} is deployed: times and"
+            " memory differ. make clean, then make bench PYTHON=… measures with another one."
+        )
     figures: list[Figure] = []
     took: dict[str, float] = {}
     wanted = parts or tuple(PARTS)
@@ -68,7 +78,7 @@ def main(parts: tuple[str, ...], out: Path) -> None:
                 figures += measured
         took[name] = round(time.monotonic() - started, 1)
         save(figures, out, python=platform.python_version(), seconds=took)
-    show(figures, console)
+    show(figures, console, title=f"Benchmarks on Python {platform.python_version()}")
     console.print(f"Figures: {out}")
     raise SystemExit(any(figure.reached is False for figure in figures))
 

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from bulk_user_deletion.bucket_keys import report_key
+from bulk_user_deletion.bucket_keys import report_key, result_key
 from local.engine import Engine
 from local.portal import PortalSimulator
 from local.portal.simulator import Request
@@ -118,6 +118,20 @@ class Application:
             ],
             events=list(self.events(arn)),
         )
+
+    def preview(self, name: str, content: bytes) -> float:
+        """Drop a file, and wait for its answer; return the seconds until it was there."""
+        bucket, key = self.outputs["DataBucketName"], f"inbox/{name}"
+        started = time.monotonic()
+        self._s3.put_object(Bucket=bucket, Key=key, Body=content)
+        answer = result_key(key)
+        while not self._s3.list_objects_v2(Bucket=bucket, Prefix=answer)["KeyCount"]:
+            time.sleep(0.05)
+        seconds = time.monotonic() - started
+        said = json.loads(self._s3.get_object(Bucket=bucket, Key=answer)["Body"].read())
+        if said["status"] != "PREVIEWED":
+            raise RuntimeError(f"The answer is {said['status']}, no preview.")
+        return seconds
 
     def events(self, arn: str) -> Iterator[dict[str, Any]]:
         """Yield an execution's history."""

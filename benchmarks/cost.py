@@ -9,7 +9,7 @@ and Secrets Manager, which is more than are sent.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -38,6 +38,11 @@ _TOKEN_SECONDS = 900 - 30
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 _MB_PER_PROCESSOR = 1_769
 
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
+_PARTITION_WRITES = 1_000
+_PARTITION_READS = 3_000
+_MOST_AT_A_TIME = 20  # `Concurrency` allows no more
+
 _TRANSITIONS_PER_BATCH = 3  # NextBatch, AnyUsersLeft?, DeleteUsers
 _TRANSITIONS_PER_RUN = 12
 
@@ -51,8 +56,8 @@ class Phase:
     wait: int
 
 
-_DELETE = Phase("DeleteUser", seconds=60, wait=60)
-_DISABLE = Phase("SwitchUser", seconds=2, wait=0)
+DELETE = Phase("DeleteUser", seconds=60, wait=60)
+DISABLE = Phase("SwitchUser", seconds=2, wait=0)
 
 Counted = dict[str, list[Invocation]]
 
@@ -62,28 +67,73 @@ def run() -> Iterator[Figure]:
     template = load_template(PROJECT / "template.yaml")
     with Engine() as aws, PortalSimulator(users=400) as portal:
         bench = _Bench(aws, portal)
-        direct = bench.count(_DELETE, "bench", [*range(110, 110 + _SAMPLE + 1)])
+        direct = bench.count(DELETE, "bench", [*range(110, 110 + _SAMPLE + 1)])
         leavers = [*range(210, 210 + _SAMPLE + 1)]
         for user_id in leavers:
             portal.edit(user_id, enabled="Y")
-        disabled = bench.count(_DISABLE, "disable", leavers, action="disable_then_delete")
+        disabled = bench.count(DISABLE, "disable", leavers, action="disable_then_delete")
         bench.age_leavers()
-        due = bench.count(_DELETE, "due", leavers, source={"due": True})
-    usd = _usd(direct, _DELETE, template)
+        due = bench.count(DELETE, "due", leavers, source={"due": True})
+    usd = _usd(direct, DELETE, template)
     total = sum(usd.values())
     for service, part in usd.items():
         yield _figure(f"{service}, {_USERS:,} users", part)
     yield _figure(f"all, {_USERS:,} users at 60 s", total, 0.25)
-    yield _figure("of which not waiting for the portal", total - _waiting(_DELETE, template), 0.15)
-    first = sum(_usd(disabled, _DISABLE, template).values())
-    then = sum(_usd(due, _DELETE, template).values())
-    waiting = _waiting(_DISABLE, template) + _waiting(_DELETE, template)
+    yield _figure("of which not waiting for the portal", total - _waiting(DELETE, template), 0.15)
+    first = sum(_usd(disabled, DISABLE, template).values())
+    then = sum(_usd(due, DELETE, template).values())
+    waiting = _waiting(DISABLE, template) + _waiting(DELETE, template)
     yield _figure(f"disabling {_USERS:,} users first, at 2 s", first)
     yield _figure(f"deleting {_USERS:,} users who are due, at 60 s", then, 0.25)
     yield _figure("both phases", first + then)
     yield _figure("of which not waiting for the portal, both phases", first + then - waiting, 0.25)
+    both = 2 * _USERS * TRANSITIONS_PER_USER * prices.STATE_TRANSITION
+    yield _figure("of which the users' own transitions, both phases", both)
     yield _figure("fixed, a month", _fixed(template))
+    for phase, counted in ((DELETE, direct), (DISABLE, disabled)):
+        yield from calls_per_user(phase.function, counted[phase.function])
+        yield from busiest_partition(phase, counted[phase.function])
     yield from side_by_side()
+
+
+def calls_per_user(function: str, invocations: Sequence[Invocation]) -> Iterator[Figure]:
+    """Count the calls to AWS of a user's invocation: those between one request and the next."""
+    services: Counter[str] = Counter()
+    for invocation in invocations:
+        for call, number in invocation.calls.items():
+            services[call.partition(":")[0]] += number
+    for service, number in sorted(services.items()):
+        yield Figure("calls", f"{function} to {service}, per user", number / len(invocations))
+
+
+def busiest_partition(phase: Phase, invocations: Sequence[Invocation]) -> Iterator[Figure]:
+    """Compare what users write to the ledger's busiest partition with what DynamoDB allows."""
+    written, read = Counter[str](), Counter[str]()
+    for invocation in invocations:
+        written.update(invocation.written)
+        read.update(invocation.read)
+    [(partition, units)] = written.most_common(1)
+    name = partition.partition("#")[0]
+    users = len(invocations)
+    per_second = _MOST_AT_A_TIME / phase.seconds
+    yield Figure("ledger", f"{phase.function}: writes to `{name}`, per user", units / users)
+    yield Figure("ledger", f"{phase.function}: reads of it, per user", read[partition] / users)
+    yield Figure(
+        "ledger",
+        f"{phase.function}: its share of a partition's writes, {_MOST_AT_A_TIME} at a time,"
+        f" {phase.seconds} s each",
+        100 * per_second * units / users / _PARTITION_WRITES,
+        "%",
+        target=100,
+    )
+    yield Figure(
+        "ledger",
+        f"{phase.function}: users a second that a partition allows",
+        min(
+            _PARTITION_WRITES * users / units,
+            _PARTITION_READS * users / max(read.values()),
+        ),
+    )
 
 
 def side_by_side(*, sizes: tuple[int, ...] = SIZES) -> Iterator[Figure]:

@@ -40,9 +40,9 @@ class Figure:
         return f"{'≤' if self.at_most else '≥'} {self.target:g} {self.unit}".strip()
 
 
-def show(figures: Iterable[Figure], console: Console) -> None:
+def show(figures: Iterable[Figure], console: Console, *, title: str) -> None:
     """Print the figures as a table."""
-    table = Table("part", "what", "figure", "wanted", "reached", "how", title="Benchmarks")
+    table = Table("part", "what", "figure", "wanted", "reached", "how", title=title)
     for figure in figures:
         reached = {True: "yes", False: "NO", None: ""}[figure.reached]
         value = f"{figure.value:.4g} {figure.unit}".strip()

@@ -19,7 +19,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Invocation:
     """What an invocation returned or raised, and its cost; `peak_mb` is the process's so far.
 
-    `calls` counts the calls to AWS by operation, `writes` and `reads` DynamoDB's units.
+    `calls` counts the calls to AWS by operation, `writes` and `reads` DynamoDB's units, `written`
+    and `read` these by the partition of the ledger.
     """
 
     result: Any
@@ -31,6 +32,8 @@ class Invocation:
     calls: dict[str, int]
     writes: int
     reads: int
+    written: dict[str, int]
+    read: dict[str, int]
 
 
 def environment(aws: Engine, application: Application, **changes: str) -> dict[str, str]:

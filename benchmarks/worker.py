@@ -42,18 +42,34 @@ class _Meter:
     def reset(self) -> None:
         self.calls: Counter[str] = Counter()
         self.writes = self.reads = 0
+        self.written: Counter[str] = Counter()
+        self.read: Counter[str] = Counter()
 
     def _count(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         self.calls[f"{model.service_model.service_name}:{model.name}"] += 1
         match model.name:
             case "TransactWriteItems":  # counts twice
-                self.writes += 2 * len(params["TransactItems"])
+                for item in params["TransactItems"]:
+                    for write in item.values():
+                        self._write(write, 2)
             case "PutItem" | "UpdateItem" | "DeleteItem":
-                self.writes += 1
+                self._write(params, 1)
             case "BatchGetItem":
-                self.reads += sum(len(keys["Keys"]) for keys in params["RequestItems"].values())
-            case "GetItem" | "Query":
-                self.reads += 1
+                for keys in params["RequestItems"].values():
+                    for key in keys["Keys"]:
+                        self._read(key["pk"])
+            case "GetItem":
+                self._read(params["Key"]["pk"])
+            case "Query":
+                self._read(params["ExpressionAttributeValues"][":pk"])
+
+    def _write(self, write: dict[str, Any], units: int) -> None:
+        self.writes += units
+        self.written[(write.get("Key") or write["Item"])["pk"]] += units
+
+    def _read(self, partition: str) -> None:
+        self.reads += 1
+        self.read[partition] += 1
 
 
 def _peak_mb() -> float:
@@ -89,6 +105,8 @@ def _main(function: str) -> None:
                 "calls": meter.calls,
                 "writes": meter.writes,
                 "reads": meter.reads,
+                "written": meter.written,
+                "read": meter.read,
             }
         )
     print(json.dumps(answers))  # noqa: T201

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cost, disabling, planning, rosters, scale, watch
+from benchmarks import cost, disabling, limit, planning, preview, rosters, scale, vendor, watch
 from benchmarks.application import good_deletes, largest_payload, seconds_per_user, transitions
 from benchmarks.figures import Figure, save
-from benchmarks.vendor import vendors_loop
+from benchmarks.functions import Invocation
+from benchmarks.limit import Case, shares
+from benchmarks.vendor import beside, vendors_loop
 from local.portal import Knobs, PortalSimulator
 from local.portal.simulator import Request
 
@@ -59,8 +61,61 @@ def test_the_largest_payload_is_counted_in_bytes() -> None:
     assert largest_payload([]) == 0
 
 
-def a_delete(at: float, status: int = 200, method: str = "DELETE") -> Request:
-    return Request(at, method, "/api/user/id/1", {}, 1, status, 1, 0.5)
+def a_delete(
+    at: float, status: int = 200, method: str = "DELETE", seconds: float = 0.5, user_id: int = 1
+) -> Request:
+    return Request(at, method, f"/api/user/id/{user_id}", {}, user_id, status, 1, seconds)
+
+
+def test_the_time_of_all_slots_is_divided_without_a_remainder() -> None:
+    # Two at a time, three in a batch: the second slot has nobody in each batch's last round.
+    log = [a_delete(at, seconds=10) for at in (1, 1, 12, 24, 25, 36)]
+
+    found = shares(log, since=0, concurrency=2, batch=3)
+
+    whole = 2 * 46
+    assert found.deleting == pytest.approx(100 * 60 / whole)
+    assert found.last_rounds == pytest.approx(100 * (11 + 11) / whole)
+    assert found.between_batches == pytest.approx(100 * 2 * 2 / whole)
+    assert found.users == pytest.approx(100 * (whole - 60 - 22 - 4) / whole)
+
+
+def test_the_time_between_two_deletes_is_divided_without_a_remainder() -> None:
+    log = [
+        a_delete(0, user_id=1, seconds=5),
+        a_delete(6, method="GET", user_id=1, seconds=1),
+        a_delete(20, method="GET", user_id=2, seconds=1),
+        a_delete(23, user_id=2, seconds=5),
+        a_delete(29, method="GET", user_id=2, seconds=1),
+    ]
+
+    found = beside(log, good_deletes(log), pause=10)
+
+    assert (found.looking, found.preparing, found.starting) == (2, 3, 3)
+    assert found.looking + found.preparing + found.starting + 10 == 23 - 5
+    assert found.looks == 2
+
+
+def an_invocation(written: dict[str, int], read: dict[str, int]) -> Invocation:
+    calls = {"dynamodb:TransactWriteItems": 2, "dynamodb:UpdateItem": 1, "s3:PutObject": 1}
+    return Invocation(None, "", "", 0, 0, 0, calls, 0, 0, written, read)
+
+
+def test_the_busiest_partition_is_the_one_that_is_written_most() -> None:
+    invocations = 2 * [an_invocation({"run#one": 8, "intent": 2}, {"run#one": 4, "pace": 1})]
+
+    figures = {row.what: row.value for row in cost.busiest_partition(cost.DISABLE, invocations)}
+
+    assert figures["SwitchUser: writes to `run`, per user"] == 8
+    assert figures["SwitchUser: reads of it, per user"] == 4
+    assert figures["SwitchUser: its share of a partition's writes, 20 at a time, 2 s each"] == 8
+    assert figures["SwitchUser: users a second that a partition allows"] == 125
+
+
+def test_calls_are_counted_by_service() -> None:
+    figures = {row.what: row.value for row in cost.calls_per_user("F", [an_invocation({}, {})])}
+
+    assert figures == {"F to dynamodb, per user": 3, "F to s3, per user": 1}
 
 
 def test_the_time_per_user_is_that_from_one_good_delete_to_the_next() -> None:
@@ -110,6 +165,27 @@ def test_estimates_and_reports_are_compared_at_the_smallest_size() -> None:
     assert abs(figures["transitions: taken"] - figures["transitions: estimated"]) <= 8
     assert abs(figures["ledger_writes: taken"] - figures["ledger_writes: estimated"]) <= 8
     assert 0.5 < figures["what the report says"] / figures["estimate of the plan"] < 2
+
+
+def test_the_limit_is_measured_after_the_canaries() -> None:
+    figures = {row.what: row for row in limit.run(users=6, cases=[Case(2, 30, 0.5)])}
+
+    measured = [row.value for row in figures.values()]
+    assert sum(measured) == pytest.approx(100)
+    assert figures["lost between batches, 2 at a time, 30 s scaled to 0.5 s"].value == 0
+
+
+def test_the_vendors_loop_and_ours_are_compared_at_the_smallest_size() -> None:
+    figures = {row.what: row for row in vendor.run(paces=(5,), users=3)}
+
+    assert figures["users deleted by us, fixed"].value == 3
+    assert figures["looks between an answer and the next DELETE"].reached
+
+
+def test_a_preview_is_answered_at_the_smallest_size() -> None:
+    [figure] = preview.run(listed=3, users=130)
+
+    assert figure.value > 0
 
 
 def test_disabling_runs_at_the_smallest_size() -> None:

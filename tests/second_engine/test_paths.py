@@ -188,7 +188,7 @@ PATHS = [
     ),
     Path(
         "a change window that ends",
-        f"{PLAN} {BATCH} {USER} NextBatch AnyUsersLeft? ResumeAtNextWindow {FAILED}",
+        f"{CANARY} CheckLosses NextBatch AnyUsersLeft? ResumeAtNextWindow {FAILED}",
         ONE_CANARY,
         before("NextBatch", 2, close_the_window),
         error="RunPaused",
@@ -196,7 +196,7 @@ PATHS = [
     ),
     Path(
         "a change window that ends, when nothing can be started",
-        f"{PLAN} {BATCH} {USER} NextBatch AnyUsersLeft? ResumeAtNextWindow {FAILED}",
+        f"{CANARY} CheckLosses NextBatch AnyUsersLeft? ResumeAtNextWindow {FAILED}",
         ONE_CANARY,
         all_of(
             before("NextBatch", 2, close_the_window),

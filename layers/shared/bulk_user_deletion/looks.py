@@ -13,7 +13,7 @@ from bulk_user_deletion.models.runs import Control
 from bulk_user_deletion.models.users import PortalUser
 from bulk_user_deletion.portal import Portal, user_in
 from bulk_user_deletion.rules.answers import Answer, Call, Verdict, judge
-from bulk_user_deletion.rules.identity import api_users
+from bulk_user_deletion.rules.identity import api_users, is_api_user
 from bulk_user_deletion.rules.looking import (
     gone_shape,
     ids_that_nobody_holds,
@@ -150,7 +150,7 @@ def control_looks(portal: Portal, users: Collection[PortalUser]) -> Control:
         )
     if seen.verdict is not Verdict.OK:
         portal.raise_for(seen.verdict, answer, f"looked at user {self_ids[0]}")
-    if not api_users([seen.user] if seen.user else [], portal.user):
+    if not (seen.user and is_api_user(seen.user, portal.user)):
         raise PortalAnswerUnusable(
             f"User {self_ids[0]} is not the one that our own token acts as: the id in the"
             " credentials secret is another user's, or the portal answers for somebody else. Nobody"

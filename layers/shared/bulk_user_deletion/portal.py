@@ -357,15 +357,7 @@ def parse_user(record: object) -> PortalUser | None:
         return None
     username, kind = _text(record.get("username")), _text(record.get("type"))
     email = "" if record.get("email", ...) is None else _text(record.get("email"))
-    lacks = [
-        name
-        for name, found in (
-            ("username", username is not None),
-            ("email", email is not None),
-            ("type", bool(kind and kind.strip())),
-        )
-        if not found
-    ]
+    needed = {"username": username, "email": email, "type": kind if kind and kind.strip() else None}
     return PortalUser(
         user_id,
         username or "",
@@ -373,7 +365,7 @@ def parse_user(record: object) -> PortalUser | None:
         kind or "",
         _text(record.get("enabled")) or "",
         _text(record.get("ldap")) or "",
-        lacks=" and ".join(lacks),
+        lacks=" and ".join([name for name, found in needed.items() if found is None]),
     )
 
 
@@ -390,6 +382,8 @@ def record_in(answer: Answer) -> Any:
 
 def _text(value: object) -> str | None:
     """Read a text field, sent as a string, a number or a boolean; None for anything else."""
+    if isinstance(value, str) and value.isascii():
+        return value
     if isinstance(value, bool):
         return "Y" if value else "N"
     if not isinstance(value, str | int | float):

@@ -117,13 +117,15 @@ def api_users(users: Iterable[PortalUser], name: str, *, user_id: str = "") -> t
 
     The credentials secret may give that user's username, e-mail or id.
     """
-    folded = fold_loosely(name)
     return tuple(
-        user.user_id
-        for user in users
-        if user.user_id == user_id
-        or (folded and folded in {fold_loosely(user.username), fold_loosely(user.email)})
+        user.user_id for user in users if user.user_id == user_id or is_api_user(user, name)
     )
+
+
+def is_api_user(user: PortalUser, name: str) -> bool:
+    """Return whether a token that was requested for `name` may act as this user."""
+    folded = fold_loosely(name)
+    return bool(folded) and folded in (fold_loosely(user.username), fold_loosely(user.email))
 
 
 def only_an_id(entry: Entry) -> str:

@@ -99,6 +99,7 @@ def plan_entries(
     """
     leavers = list(leavers)
     decided, by_id = Decided(leavers), {leaver.user_id: leaver for leaver in leavers}
+    deletes, would = action.deletes, action.would
     planned: list[PlannedEntry] = []
     first_line: dict[str, int] = {}
     for entry in entries:
@@ -128,14 +129,14 @@ def plan_entries(
             why = not_disabled_by_us(by_id.get(user.user_id), user)
         elif not (is_attended and names_by_id(entry)):
             why = decided.reason_to_skip(user)
-        if why is None and action.deletes:
+        if why is None and deletes:
             why = guard.reason_to_keep(user)
         if why is None or why.kind is not ReasonKind.CAME_BACK:
             first_line.setdefault(user.user_id, entry.line)
         planned.append(
             PlannedEntry(
                 entry,
-                outcome if why else action.would,
+                outcome if why else would,
                 why.text if why else _as_it_is(action, user),
                 user,
                 _warning(why.kind if why else ReasonKind.NONE, user, action),

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.names import fold_loosely
 from bulk_user_deletion.models.users import PortalUser, ReasonKind, Why
-from bulk_user_deletion.rules.identity import api_users
+from bulk_user_deletion.rules.identity import is_api_user
 
 _HEADER = ["user", "until", "reason"]
 _KNOWN_TYPES = {"regular", "power", "administrator"}
@@ -48,7 +48,7 @@ class Protected:
 
     def reason_to_keep(self, user: PortalUser, *, today: date) -> Why | None:
         """Return why `user` must be kept, or None if there is no reason."""
-        if user.user_id in self.self_ids or api_users([user], self.api_user):
+        if user.user_id in self.self_ids or is_api_user(user, self.api_user):
             return Why(ReasonKind.SELF, "self: the user our own API token acts as")
         if user.is_administrator:
             return Why(ReasonKind.ADMINISTRATOR, "administrator")
