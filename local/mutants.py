@@ -39,6 +39,7 @@ LAYER = Path("layers/shared/bulk_user_deletion")
 SCOPE = ("rules/*.py", "steps/*.py", "ledger/*.py", "sources/*.py", "portal.py", "request.py")
 GOAL_PERCENT = 95
 _AROUND = 30  # characters
+_NOTHING, _NONE = _STATEMENTS = ("pass", "return None")
 
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", "out", "__pycache__", ".*_cache", ".local")
 _NO_CODE = {"annotation", "returns", "decorator_list", "cause"}
@@ -64,7 +65,8 @@ class Mutant:
 
     def of(self, text: bytes) -> bytes:
         """Return the changed text of the module."""
-        return text[: self.start] + self.after.encode() + text[self.end :]
+        after = self.after if self.after in _STATEMENTS else f"({self.after})"
+        return text[: self.start] + after.encode() + text[self.end :]
 
     def __str__(self) -> str:
         """Where it is, and what differs."""
@@ -89,16 +91,16 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
         case ast.JoinedStr():
             return
         case ast.Raise():
-            yield node, "pass"
+            yield node, _NOTHING
             return
         case ast.Expr(ast.Constant()):
             return
         case ast.Expr() | ast.AugAssign() | ast.Continue():
-            yield node, "pass"
+            yield node, _NOTHING
         case ast.Assign([ast.Attribute() | ast.Subscript()]):
-            yield node, "pass"
+            yield node, _NOTHING
         case ast.Return(value) if value and ast.unparse(value) != "None":
-            yield node, "return None"
+            yield node, _NONE
         case ast.Compare(_, [op], _) if type(op) in _OTHER:
             yield node, _with(node, ops=[_OTHER[type(op)]()])
         case ast.BoolOp(op, values):
@@ -108,11 +110,11 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
         case ast.BinOp(_, op, _) if type(op) in _OTHER:
             yield node, _with(node, op=_OTHER[type(op)]())
         case ast.UnaryOp(ast.Not(), operand):
-            yield node, f"({ast.unparse(operand)})"
+            yield node, ast.unparse(operand)
         case ast.Constant(bool(value)):
             yield node, str(not value)
         case ast.Constant(int(value)):
-            yield from ((node, f"({value + by})") for by in (1, -1))
+            yield from ((node, str(value + by)) for by in (1, -1))
         case ast.Call(_, _, keywords):
             for keyword in keywords:
                 if keyword.arg and keyword.arg != "strict":
@@ -135,7 +137,7 @@ def _with(node: ast.expr, **fields: object) -> str:
     changed = copy.copy(node)
     for name, value in fields.items():
         setattr(changed, name, value)
-    return f"({ast.unparse(changed)})"
+    return ast.unparse(changed)
 
 
 def sample(seed: int, number: int) -> list[Mutant]:

@@ -20,9 +20,9 @@ def changed(code: str) -> set[str]:
         ("x = f(1, a=b)", {"x = (f(1))", "x = f((2), a=b)", "x = f((0), a=b)"}),
         (
             "if a:\n    raise E('1')",
-            {"if True:\n    raise E('1')", "if False:\n    raise E('1')"},
+            {"if (True):\n    raise E('1')", "if (False):\n    raise E('1')"},
         ),
-        ("x = [a for a in b if c]", {"x = [a for a in b if True]"}),
+        ("x = [a for a in b if c]", {"x = [a for a in b if (True)]"}),
         ("a.b = c", {"pass"}),
         ("a(b)", {"pass"}),
         ("def f() -> int:\n    return a", {"def f() -> int:\n    return None"}),

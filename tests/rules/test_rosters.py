@@ -8,8 +8,16 @@ from bulk_user_deletion.errors import RequestRefused
 from bulk_user_deletion.models.names import fold, fold_loosely
 from bulk_user_deletion.models.plans import Entry
 from bulk_user_deletion.models.rosters import Roster
-from bulk_user_deletion.rules.rosters import Names, check_roster, stated_rows, strangers
-from tests.builders import a_user
+from bulk_user_deletion.models.users import Outcome, ReasonKind
+from bulk_user_deletion.rules.rosters import (
+    Names,
+    check_newest,
+    check_roster,
+    stated_rows,
+    strangers,
+    without_named,
+)
+from tests.builders import a_plan, a_user, planned
 
 NOW = 1_800_000_000
 DAY = 24 * 3600
@@ -124,3 +132,30 @@ def test_users_whom_no_roster_named_are_grouped_by_what_they_look_like() -> None
         "have": ["2"],
         "match": ["3", "5"],
     }
+
+
+def test_the_plan_of_a_roster_is_applied_only_while_no_other_was_accepted_after_it() -> None:
+    plan = a_plan(roster_run="run-1")
+
+    check_newest(plan, Roster("run-1", 0, 9))
+    check_newest(plan, None)
+    check_newest(a_plan(), Roster("run-2", 0, 9))
+    with pytest.raises(RequestRefused, match="the roster of run run-1, and that of run run-2"):
+        check_newest(plan, Roster("run-2", 0, 9))
+
+
+def test_whomever_a_later_roster_names_is_skipped_and_nobody_else() -> None:
+    rows = (
+        planned(1, a_user(101)),
+        planned(2, a_user(102), Outcome.WOULD_DISABLE),
+        planned(3, a_user(103), Outcome.SKIPPED, "protected", ReasonKind.PROTECTED),
+        planned(4, a_user(104)),
+        planned(5, None, Outcome.UNRESOLVED),
+    )
+
+    narrowed = without_named(rows, {"101", "102", "103"}, Roster("run-2", 0, 9))
+
+    named = "named_by_roster: the roster of run run-2"
+    assert [(row.outcome, row.reason) for row in narrowed[:2]] == [(Outcome.SKIPPED, named)] * 2
+    assert {row.reason_kind for row in narrowed[:2]} == {ReasonKind.NAMED_BY_ROSTER}
+    assert narrowed[2:] == rows[2:]

@@ -130,6 +130,44 @@ def test_a_look_that_still_shows_the_old_access_is_repeated_first() -> None:
     assert decision == LookAgain("still enabled")
 
 
+def test_a_user_who_is_as_before_after_a_refused_put_is_failed() -> None:
+    row = UserRow("118", UserState.DECLINED, reason="PUT: HTTP 403", attempts=1)
+    found = a_user(118, enabled="Y")
+
+    decision = decide(Action.DISABLE, row, found, keep=None, changed=[], may_send=True)
+
+    assert decision == End(Outcome.FAILED, "PUT: HTTP 403; still enabled", ReasonKind.STILL_ENABLED)
+
+
+@pytest.mark.parametrize(
+    ("state", "enabled", "end"),
+    [
+        (UserState.SETTLING, "N", (Outcome.DISABLED, "disabled at the last look", "")),
+        (UserState.SETTLING, "Y", (Outcome.UNKNOWN, "still enabled at the last look", "still")),
+        (UserState.SETTLING, None, (Outcome.UNKNOWN, "not looked at at the last look", "")),
+        (UserState.SETTLING, "gone", (Outcome.UNKNOWN, "gone at the last look", "")),
+        (UserState.DECLINED, "Y", (Outcome.FAILED, "still enabled at the last look", "still")),
+        (UserState.DECLINED, None, (Outcome.UNKNOWN, "not looked at at the last look", "")),
+        (UserState.REFUSED, "Y", (Outcome.FAILED, "", "still")),
+        (UserState.REFUSED, None, (Outcome.FAILED, "", "")),
+    ],
+)
+def test_the_last_look_says_what_became_of_a_user_who_was_sent_a_put(
+    state: UserState, enabled: str | None, end: tuple[Outcome, str, str]
+) -> None:
+    row = UserRow("118", state, reason="PUT: HTTP 504", attempts=1)
+    found = a_user(118, enabled=enabled) if enabled in {"Y", "N"} else None
+    outcome, seen, kind = end
+
+    settled = settle(Action.DISABLE, row, found, is_gone=enabled == "gone", changed=[])
+
+    assert settled == End(
+        outcome,
+        f"PUT: HTTP 504; {seen}" if seen else "PUT: HTTP 504",
+        ReasonKind.STILL_ENABLED if kind else ReasonKind.NONE,
+    )
+
+
 @pytest.mark.parametrize("value", ["", "1", "true", "yes", "enabled", "NO", "\uff39"])
 def test_only_y_and_n_say_whether_somebody_is_enabled(value: str) -> None:
     assert access_problem(a_user(118, enabled=value))

@@ -193,6 +193,17 @@ def test_a_window_over_midnight_belongs_to_the_day_on_which_it_begins(
     assert NIGHTS.is_open(at(moment)) == is_open
 
 
+@pytest.mark.parametrize("day", DAYS)
+def test_a_window_over_midnight_ends_on_the_day_after_whichever_day_it_is(day: str) -> None:
+    windows = windows_of(f"{day} 20:00-06:00", "UTC")
+    monday = int(datetime(2026, 11, 23, tzinfo=UTC).timestamp())
+    midnight = monday + DAYS.index(day) * DAY
+
+    hours = [hour for hour in range(-168, 168) if windows.is_open(midnight + hour * HOUR)]
+
+    assert hours == [*range(-148, -138), *range(20, 30)]
+
+
 def test_an_hour_that_a_clock_change_skips_is_in_no_window() -> None:
     skipped = windows_of("SUN 02:00-03:00", "Europe/Paris")
 
