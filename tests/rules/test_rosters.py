@@ -15,6 +15,7 @@ from bulk_user_deletion.rules.rosters import (
     check_roster,
     stated_rows,
     strangers,
+    why_named,
     without_named,
 )
 from tests.builders import a_plan, a_user, planned
@@ -153,7 +154,7 @@ def test_whomever_a_later_roster_names_is_skipped_and_nobody_else() -> None:
         planned(5, None, Outcome.UNRESOLVED),
     )
 
-    narrowed = without_named(rows, {"101", "102", "103"}, Roster("run-2", 0, 9))
+    narrowed = without_named(rows, dict.fromkeys(("101", "102", "103"), why_named("run-2")))
 
     named = "named_by_roster: the roster of run run-2"
     assert [(row.outcome, row.reason) for row in narrowed[:2]] == [(Outcome.SKIPPED, named)] * 2

@@ -74,6 +74,43 @@ def test_of_a_key_that_counts_the_value_is_text_or_a_whole_number(value: str) ->
         assert said.startswith(f"The {key} in entry 1 is neither text nor a whole number")
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        '"leaver": {"username": "user0018"}',
+        '"deleted": {"email": "user0018@example.com"}',
+        '"user": {"username": "user0018"}',
+        '"subject": {"profile": {"login": "user0018"}}',
+    ],
+)
+def test_a_leaver_beside_a_list_of_people_is_refused_wherever_it_stands(beside: str) -> None:
+    users = '"users": [{"username": "user0019"}]'
+    for text in (f"{beside}, {users}", f"{users}, {beside}", f'"data": {{{beside}, {users}}}'):
+        assert "names somebody and holds other people, too" in refusal(f"{{{text}}}")
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        '"manager": {"username": "user0018"}',
+        '"deleted": {"count": 1}',
+        '"user": null',
+        '"meta": {"exported": "2026-11-26"}',
+    ],
+)
+def test_what_is_no_leaver_beside_a_list_of_people_is_ignored(beside: str) -> None:
+    for text in (f'{beside}, "users": ["user0019"]', f'"users": ["user0019"], {beside}'):
+        assert entries_from_file(f"{{{text}}}".encode()) == [Entry(1, bare="user0019")]
+
+
+def test_a_runs_own_documents_are_told_by_its_id_and_what_they_hold() -> None:
+    for word in ("rows", "entries", "counts", "sentence"):
+        assert "is the plan, the report or the answer of a run" in refusal(
+            f'{{"run_id": "run-1", "{word}": 1}}'
+        )
+        assert "names nobody" in refusal(f'{{"{word}": 1}}')
+
+
 def test_other_keys_may_hold_anything() -> None:
     other = '{"username": "jdoe", "a": [{"user_id": [1.5, -1e9, null, true]}], "b": {"c": {}}}'
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import starmap
 from typing import Any, NoReturn
 
 from bulk_user_deletion.errors import RequestRefused
@@ -310,6 +311,11 @@ def _is_of_a_leaver(named: Mapping[str, Any], key: str) -> bool:
     return names_another(key, value, own)
 
 
+def _is_somebody(key: str, value: object) -> bool:
+    """Tell whether an object beside a list of people is one more of them."""
+    return isinstance(value, dict) and letters(key) not in _RELATED and _names_somebody(value)
+
+
 def _is_person(key: str, value: object) -> bool:
     """Tell whether an element of the list under `key` names somebody."""
     if isinstance(value, dict):
@@ -368,7 +374,7 @@ def _document(reader: "_Reader", hints: Hints) -> Iterator[Entry]:
             raise RequestRefused(_names_and_lists(where))
         yield _person(line, found.rest, where, hints)
         return
-    if people and found.names_within:
+    if people and (found.names_within or any(starmap(_is_somebody, found.rest.items()))):
         raise RequestRefused(_names_and_lists(where))
     if len(people) + found.people_elsewhere > 1:
         raise RequestRefused(
@@ -425,9 +431,7 @@ def _read_members(reader: "_Reader", found: _Found, hints: Hints, *, depth: int)
             found.people_elsewhere = found.people_elsewhere or _holds_people(key, value)
             if depth == 0:
                 found.rest[key] = value
-            elif column_called(key) or (
-                isinstance(value, dict) and letters(key) not in _RELATED and _names_somebody(value)
-            ):
+            elif column_called(key) or _is_somebody(key, value):
                 found.names_within = True
 
 
