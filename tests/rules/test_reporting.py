@@ -22,6 +22,7 @@ from bulk_user_deletion.rules.reporting import (
     sentence,
     settle,
     unfinished,
+    with_doubts,
 )
 from tests.builders import a_plan, a_row, a_user, planned
 
@@ -43,6 +44,9 @@ JDOE = a_user(118, "jdoe")
         (a_row(UserState.INTENT), False, Outcome.DELETED),
         (a_row(UserState.SETTLING), False, Outcome.DELETED),
         (a_row(UserState.REFUSED), False, Outcome.DELETED),
+        # Gone before we sent anything: somebody else did that.
+        (a_row(UserState.REOPENED, Outcome.FAILED, attempts=0), False, Outcome.ALREADY_ABSENT),
+        (a_row(UserState.REFUSED, attempts=0), False, Outcome.ALREADY_ABSENT),
         # Still there, or not looked at: the DELETE may be in progress, or may not have been sent.
         (a_row(UserState.DONE, Outcome.UNKNOWN), True, Outcome.UNKNOWN),
         (a_row(UserState.DONE, Outcome.UNKNOWN), None, Outcome.UNKNOWN),
@@ -112,6 +116,29 @@ def test_an_intent_without_an_answer_says_so() -> None:
     reason = settle(a_row(UserState.INTENT), still_there=True).reason
 
     assert reason.startswith("the DELETE's answer was not recorded")
+
+
+def test_rule_3_whoever_was_called_absent_and_is_shown_again_is_unknown_with_both_findings() -> (
+    None
+):
+    absent = planned(
+        1, None, Outcome.ALREADY_ABSENT, "nobody holds this id", ReasonKind.NOBODY_HOLDS_ID
+    )
+    others = (
+        planned(2, JDOE),
+        planned(3, None, Outcome.ALREADY_ABSENT, "earlier", ReasonKind.DELETED_BEFORE),
+    )
+
+    [doubted, *kept] = with_doubts(a_plan(absent, *others), {"9": "a look shows user 9"}).entries
+
+    assert kept == [*others]
+    assert doubted == replace(
+        absent,
+        outcome=Outcome.UNKNOWN,
+        reason_kind=ReasonKind.LISTED_AGAIN,
+        reason="a look shows user 9; it was already_absent: nobody holds this id",
+    )
+    assert with_doubts(a_plan(absent), {"10": "another"}).entries == (absent,)
 
 
 def test_only_users_whose_end_is_not_certain_are_looked_at_again() -> None:

@@ -1,6 +1,7 @@
 """Columns beside the names that say of somebody that they stay."""
 
 import json
+import re
 from datetime import date
 
 import pytest
@@ -46,6 +47,14 @@ def test_a_status_by_which_some_stay_speaks_against_deleting_unseen(
 
     assert against == ["Column 2 holds a status, and some are staying by it (line 3)."]
     assert to_know == []
+
+
+def test_the_lines_of_those_who_stay_are_named_the_first_of_them() -> None:
+    assert said(column("Status", "left", "active", "active"))[0] == [
+        "Column 2 holds a status, and some are staying by it (lines 3, 4)."
+    ]
+    [many] = said(column("Status", "left", *["active"] * 50))[0]
+    assert re.search(r"\(lines 3, 4, .*, …\)\.$", many)
 
 
 @pytest.mark.parametrize(("name", "leaves", "stays"), MIXED)

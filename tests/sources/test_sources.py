@@ -115,6 +115,9 @@ def test_a_file_without_entries_has_none(content: bytes) -> None:
         (b"email,Email \na@b,c@d\n", "Line 1 names the column email twice"),
         (b"first,last\njane,doe\n", "Line 1 looks like a header, and none of its 2"),
         (b"118\n119,jdoe\n", "Line 2 has 2 columns"),
+        (b"jdoe;Sales\nasmith;Legal\n", "Line 1 looks like a header, and none of its 2"),
+        (b"118|jdoe\n119|asmith\n", "Line 1 has 2 columns, and no line above says"),
+        (b"118\tjdoe\n119\tasmith\n", "Line 1 has 2 columns, and no line above says"),
     ],
 )
 def test_a_malformed_file_is_refused_whole_with_its_line(content: bytes, said: str) -> None:
@@ -188,7 +191,7 @@ def test_whatever_the_bytes_they_are_entries_or_refused(content: bytes) -> None:
 ids = st.integers(1, 10**18).map(str)
 names = st.text(
     st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.just(" "), max_size=20
-).map(str.strip)
+).map(lambda text: "" if is_nothing(name := text.strip()) else name)
 emails = st.just("") | st.text("abcÄé+.-", min_size=1, max_size=9).map(lambda name: f"u{name}@x.y")
 
 

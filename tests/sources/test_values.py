@@ -40,6 +40,8 @@ def refusal(content: str) -> str:
         ("user0018; user0019", "two names"),
         ("user0018/user0019", "two names"),
         ("a@example.com b@example.com", "two names"),
+        ("a@example.com 118", "two names"),
+        ("user0018, user0019", "two names"),
         ("please delete user0018 as of today", "a text of several words"),
         ("Grand Total: 2", "may be a total"),
         ("(2 rows affected)", "may be a total"),
@@ -87,6 +89,12 @@ def test_a_word_for_nothing_names_nobody(word: str) -> None:
     assert "line 2 is a word for nothing" in refusal(f"user0001\n{word}\n")
     with pytest.raises(RequestRefused, match="a word for nothing"):
         entries_from_list([word])
+
+
+def test_a_row_of_an_id_alone_that_may_be_another_systems_is_refused() -> None:
+    said = refusal("User ID,Username,Department\n118,,Sales\n119,jdoe,Sales\n")
+
+    assert said.startswith("Line 2 names somebody by a number alone")
 
 
 @pytest.mark.parametrize(

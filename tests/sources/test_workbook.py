@@ -89,6 +89,18 @@ def test_text_in_rich_runs_and_texts_of_their_own_is_read() -> None:
     assert entries_from_file(content)[-1] == Entry(4, username="user0020")
 
 
+def test_one_sheet_with_one_bare_column_is_read_and_of_several_none() -> None:
+    book = Workbook()
+    for name in ("jdoe", "asmith"):
+        book.worksheets[0].append([name])
+
+    assert entries_from_file(saved(book)) == [Entry(1, bare="jdoe"), Entry(2, bare="asmith")]
+
+    book.create_sheet().append(["another"])
+    with pytest.raises(RequestRefused):
+        entries_from_file(saved(book))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -131,7 +143,7 @@ def test_what_is_shrunk_to_nothing_is_hidden(written: bytes, instead: bytes, sai
 
 
 def test_texts_that_cells_share_are_read() -> None:
-    strings = b"<sst><si><t>Username</t></si><si><r><t>user</t></r><r><t>0020</t></r></si></sst>"
+    strings = b"<sst><si><t>Username</t></si><si> <r><t>user</t></r> <r><t>0020</t></r> </si></sst>"
     rows = b'<row r="1"><c r="A1" t="s"><v>0</v></c></row><row><c t="s"><v>1</v></c></row>'
     sheet = b"<worksheet><sheetData>" + rows + b"</sheetData></worksheet>"
     content = with_part(workbook(), SHEET, lambda _: sheet)
