@@ -647,7 +647,7 @@ def test_a_refusal_of_a_long_list_names_the_first_lines_only() -> None:
 def test_a_refusal_of_many_strangers_names_the_first_lines_only() -> None:
     rows = [replace(STRANGER, entry=Entry(line)) for line in range(1, 10_001)]
 
-    with pytest.raises(RequestRefused, match=r"\(lines 1, .*, 19, 20\), and MaxNotFoundPercent"):
+    with pytest.raises(RequestRefused, match=r"\(lines 1, .*, 19, 20, …\), and MaxNotFoundPercent"):
         check_entries(rows, a_request(Trigger.S3), some_limits())
 
 
