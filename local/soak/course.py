@@ -112,19 +112,31 @@ class Course:
     def carry_out(
         self, request: Callable[[], dict[str, Any]], *, done: Callable[[], float]
     ) -> str | None:
-        """Start the request, then resume until nothing is left; return the run's id.
+        """Start a request, and see it through. It is made anew when it has to be sent again."""
 
-        Returns None if there was nothing to do. `done` tells which share of the users is done: by
-        that, executions are aborted. A `request` is made anew when it has to be sent again.
+        def send() -> str:
+            return self._start(request())
+
+        return self.see_through(send(), again=send, done=done)
+
+    def see_through(
+        self, arn: str, *, again: Callable[[], str], done: Callable[[], float] = lambda: 0
+    ) -> str | None:
+        """Resume what an execution leaves open until nothing is; return the run's id.
+
+        Returns None if there was nothing to do. If there was no plan, `again` starts another
+        execution, and returns its ARN. `done` tells which share of the users is done: by that,
+        executions are aborted.
         """
         aborts = 0
-        arn = self._start(request())
         run_id = arn.rpartition(":")[2]
         while True:
             execution, aborts = self._watched(arn, aborts, done)
             if execution.nothing_because:
                 self.console.print(execution.nothing_because)
                 return None
+            if execution.error == "RequestRefused" or execution.error.endswith("Refused"):
+                self.console.print(f"{execution.error}: {execution.cause}")
             run = self._closed(run_id)
             report = json.loads(self.deployment.bucket.read_report(run_id, "json") or b"{}")
             self.console.print(f"{report.get('status')}: {report.get('sentence')}")
@@ -133,12 +145,12 @@ class Course:
                     return run_id
                 arn = self._start({"mode": "apply", "resume": run_id})
             else:  # it ended before it had a plan: send it again, as its report says
-                arn = self._start(request())
+                arn = again()
                 run_id = arn.rpartition(":")[2]
 
     def order(self, order: dict[str, Any]) -> str:
         """Send an order until it is carried out; return what was done."""
-        while not (execution := self._ended(self._start(order))).nothing_because:
+        while not (execution := self.ended(self._start(order))).nothing_because:
             self.console.print(f"{execution.error}: {execution.cause}")
         return execution.nothing_because
 
@@ -182,7 +194,8 @@ class Course:
             return False
         return True
 
-    def _ended(self, arn: str) -> Execution:
+    def ended(self, arn: str) -> Execution:
+        """Wait for an execution to end; return it."""
         return self._watched(arn, _ABORTS, lambda: 0)[0]
 
     def _described(self, arn: str) -> Execution:

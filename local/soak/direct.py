@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,20 @@ from local.soak.course import TIMEOUT_SCALE, WAIT_SCALE, Course, Killer, misbeha
 
 BYSTANDERS = 200
 CONCURRENCY = 8
+
+
+def deleted_after_seen_gone(requests: Iterable[Request]) -> set[int]:
+    """Return the users that were sent a DELETE after the portal had said they are gone."""
+    seen_gone: set[int] = set()
+    found: set[int] = set()
+    for request in requests:
+        if request.user_id is None:
+            continue
+        if request.method == "DELETE" and request.user_id in seen_gone:
+            found.add(request.user_id)
+        if request.method == "GET" and request.status == 404 and not request.fault:
+            seen_gone.add(request.user_id)
+    return found
 
 
 @dataclass
@@ -71,16 +85,7 @@ class Findings:
 
     def sent_a_delete_after_seen_gone(self) -> set[int]:
         """Return the users that were sent a DELETE after the portal had said they are gone."""
-        seen_gone: set[int] = set()
-        found: set[int] = set()
-        for request in self.requests:
-            if request.user_id is None:
-                continue
-            if request.method == "DELETE" and request.user_id in seen_gone:
-                found.add(request.user_id)
-            if request.method == "GET" and request.status == 404 and not request.fault:
-                seen_gone.add(request.user_id)
-        return found
+        return deleted_after_seen_gone(self.requests)
 
     def zeros(self) -> dict[str, int]:
         """Return the figures that must be 0."""
