@@ -23,6 +23,7 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Mode, Waiting
 from bulk_user_deletion.models.users import UserState
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion.rules.windows import ALWAYS, Windows
 from bulk_user_deletion_cli.wording import awaited, in_progress
 
@@ -108,7 +109,9 @@ class Display:
             left=left,
         )
         if self._bar.disable:
-            self._print_line(done, ", ".join([*counts, renewals(run.renewals)]), left)
+            self._print_line(
+                done, ", ".join([*counts, counted(run.renewals, "token renewal")]), left
+            )
 
     def _seconds_left(self, done: int, windows: Windows) -> float | None:
         """Return how long the rest will take at the pace seen here; None before there is one."""
@@ -153,11 +156,6 @@ def times(elapsed: float, left: float | None) -> str:
     """Return how long it has taken and will take, as in `elapsed 0:05, about 0:08 left`."""
     about = "" if left is None else f", about {_clock(left)} left"
     return f"elapsed {_clock(elapsed)}{about}"
-
-
-def renewals(number: int) -> str:
-    """Return how often the token was renewed."""
-    return "1 token renewal" if number == 1 else f"{number} token renewals"
 
 
 def _clock(seconds: float) -> str:

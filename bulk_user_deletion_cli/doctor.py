@@ -24,12 +24,12 @@ from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.rules.due import overdue_days
 from bulk_user_deletion.rules.evidence import lock_problem
 from bulk_user_deletion.rules.leavers import Grace, grace_problem, is_due
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.deployment import Deployment, Execution, NoStackError, caller
 from bulk_user_deletion_cli.runs import quiet_sentence
 from bulk_user_deletion_cli.stack_name import refusal
 from bulk_user_deletion_cli.target import Target
-from bulk_user_deletion_cli.wording import days
 
 _CLOCK_SECONDS = 60
 
@@ -278,7 +278,8 @@ def _grace_time(what: str, deployment: Deployment) -> Finding:
         return Finding(what, State.WRONG, problem, fix)
     said = f"LeaverAction is {action}"
     if action is Action.DISABLE_THEN_DELETE:
-        said = f"{said}: deleted {days(deployment.grace.days)} after a look saw them disabled"
+        grace = counted(deployment.grace.days, "day")
+        said = f"{said}: deleted {grace} after a look saw them disabled"
     return Finding(what, State.WELL, said)
 
 
@@ -307,7 +308,7 @@ def leavers_finding(what: str, leavers: Sequence[Leaver], *, grace: Grace, now: 
     waiting = sum(leaver.state is LeaverState.WAITING for leaver in leavers)
     said = f"{waiting} waiting, {held} held"
     if overdue:
-        said = f"{said}; the oldest has been due for {days(late)}"
+        said = f"{said}; the oldest has been due for {counted(late, 'day')}"
     fixes = []
     if late >= _OVERDUE_DAYS:
         fixes.append(
@@ -338,7 +339,7 @@ def _object_lock(what: str, deployment: Deployment) -> Finding:
             "the bucket locks no objects: no run can write its plan",
             "Enable Object Lock in the bucket's properties, or deploy the stack again.",
         )
-    said = f"plans, snapshots and reports are locked for {days(lock_days)}"
+    said = f"plans, snapshots and reports are locked for {counted(lock_days, 'day')}"
     return Finding(what, State.WELL, said)
 
 

@@ -12,6 +12,7 @@ from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.rules.leavers import DAY, Grace, due_at, is_due
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion_cli.deployment import Deployment
 from bulk_user_deletion_cli.exits import ENDED_OTHERWISE, SUCCEEDED, refuse
 from bulk_user_deletion_cli.parts import (
@@ -22,7 +23,7 @@ from bulk_user_deletion_cli.parts import (
     who_and_why,
 )
 from bulk_user_deletion_cli.terminal import make_console, print_json, print_rows, say
-from bulk_user_deletion_cli.wording import days, moment
+from bulk_user_deletion_cli.wording import moment
 
 _OPEN = (LeaverState.WAITING, LeaverState.DELETING, LeaverState.HELD)
 _DATED = {LeaverState.WAITING, LeaverState.DELETING}
@@ -73,7 +74,7 @@ def due(stack_name: str, states: tuple[str, ...], as_json: bool) -> None:
     if len(lines) > _SHOWN:
         say(console, f"These are the first {_SHOWN}; --json has all of them.")
     nobody = f"Nobody is {' or '.join(states)}."
-    say(console, counted(listed, grace=grace, now=now) if listed else nobody)
+    say(console, count_by_state(listed, grace=grace, now=now) if listed else nobody)
 
 
 @click.command()
@@ -191,7 +192,7 @@ def line_of(leaver: Leaver, *, grace: Grace, now: int) -> dict[str, Any]:
     }
 
 
-def counted(leavers: Sequence[Leaver], *, grace: Grace, now: int) -> str:
+def count_by_state(leavers: Sequence[Leaver], *, grace: Grace, now: int) -> str:
     """Return how many leavers there are by state, and how many of them are due."""
     counts = Counter(leaver.state for leaver in leavers)
     by_state = ", ".join(f"{counts[state]} {state}" for state in LeaverState if counts[state])
@@ -211,7 +212,9 @@ def _why(leaver: Leaver, *, grace: Grace, now: int) -> str:
     match leaver.state:
         case LeaverState.WAITING if due := _due(leaver, grace):
             late = (now - due) // DAY
-            return f"overdue for {days(late)}" if late > 0 else "due" if due <= now else ""
+            return (
+                f"overdue for {counted(late, 'day')}" if late > 0 else "due" if due <= now else ""
+            )
         case LeaverState.WAITING if leaver.due_at and leaver.seen_disabled_at:
             return _NOT_APPROVED
         case LeaverState.WAITING:

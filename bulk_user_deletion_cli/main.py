@@ -1,6 +1,5 @@
 """The commands of `bulk-user-deletion`."""
 
-from collections.abc import Sized
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from bulk_user_deletion.models.plans import Plan, PlannedEntry
 from bulk_user_deletion.models.requests import SealedPlan
 from bulk_user_deletion.models.runs import Mode
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion_cli.check import COLUMNS
 from bulk_user_deletion_cli.check import check as check_file
 from bulk_user_deletion_cli.checkup import doctor
@@ -136,7 +136,7 @@ def check(file: Path, as_json: bool) -> None:
         by = "; ".join(f"{number} by {columns}" for columns, number in found.by.items())
         say(
             console,
-            shown(f"{found.file} names {len(found.entries)} {_entries(found.entries)}: {by}."),
+            shown(f"{found.file} names {counted(len(found.entries), 'entry', 'entries')}: {by}."),
         )
     for doubt in found.doubts:
         say(console, f"[yellow]Refused when nobody watches:[/yellow] {shown(doubt)}")
@@ -286,10 +286,6 @@ def _plan_as_json(plan: Plan, digest: str) -> dict[str, Any]:
             for planned in plan.entries
         ],
     }
-
-
-def _entries(found: Sized) -> str:
-    return "entry" if len(found) == 1 else "entries"
 
 
 for _command in (

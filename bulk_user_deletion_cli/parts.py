@@ -11,6 +11,7 @@ from bulk_user_deletion.errors import OrderRefused, RequestRefused
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan
 from bulk_user_deletion.models.runs import RunRow
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion_cli.deployment import Deployment, Execution
 from bulk_user_deletion_cli.exits import SUCCEEDED, EndedOtherwise, Refusal, refuse
 from bulk_user_deletion_cli.runs import (
@@ -24,7 +25,7 @@ from bulk_user_deletion_cli.runs import (
 )
 from bulk_user_deletion_cli.terminal import make_console, say, shown
 from bulk_user_deletion_cli.today import Today
-from bulk_user_deletion_cli.wording import count_users, to_do, undone_by, verb, yes_option
+from bulk_user_deletion_cli.wording import to_do, undone_by, verb, yes_option
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -171,8 +172,8 @@ def confirm(
     if others := [name for name, number in given.items() if number is not None and name != own]:
         wrong = others[0].replace("_", "-")
         refuse(
-            f"--{wrong} is not for this plan, which has {count_users(users)} to {what}. Nothing was"
-            f" started. In scripts: {option} {users}"
+            f"--{wrong} is not for this plan, which has {counted(users, 'user')} to {what}. Nothing"
+            f" was started. In scripts: {option} {users}"
         )
     typed = given.get(own)
     if typed is None:
@@ -184,6 +185,6 @@ def confirm(
             refuse(f"The number was not typed: nothing was started. In scripts: {option} {users}")
     if typed != users:
         refuse(
-            f"That is not the number: there are {count_users(users)} to {what}. Nothing was"
+            f"That is not the number: there are {counted(users, 'user')} to {what}. Nothing was"
             " started."
         )

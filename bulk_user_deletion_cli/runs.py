@@ -16,9 +16,10 @@ from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Estimate, Plan
 from bulk_user_deletion.models.runs import Limits, Pace, RunStatus
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion.rules.windows import Windows
 from bulk_user_deletion_cli.deployment import Deployment, Execution
-from bulk_user_deletion_cli.display import Display, renewals
+from bulk_user_deletion_cli.display import Display
 from bulk_user_deletion_cli.exits import (
     ENDED_OTHERWISE,
     REFUSED,
@@ -28,7 +29,7 @@ from bulk_user_deletion_cli.exits import (
     sentence_of,
 )
 from bulk_user_deletion_cli.terminal import print_json, say, shown
-from bulk_user_deletion_cli.wording import count_users, days, moment
+from bulk_user_deletion_cli.wording import moment
 
 # Short runs are polled often; long ones less often, which saves calls to AWS.
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.3, 10.0
@@ -147,7 +148,9 @@ def print_end(
     for name, number in counts.items():
         console.print(f"{number:>7}  {name}")
     if report.get("requested"):
-        console.print(f"{report['requested']:>7}  requested, {renewals(report['renewals'])}")
+        console.print(
+            f"{report['requested']:>7}  requested, {counted(report['renewals'], 'token renewal')}"
+        )
     for warning in report.get("warnings", []):
         say(console, f"[yellow]Note:[/yellow] {shown(warning)}", indent=6)
     for path in paths.values():
@@ -197,9 +200,9 @@ def show_plan(plan: Plan, *, console: Console) -> None:
     show_rows(
         {
             **about_plan(plan),
-            f"To be {plan.action.done}": f"{count_users(users)}, {share:.1f} % of the portal's"
+            f"To be {plan.action.done}": f"{counted(users, 'user')}, {share:.1f} % of the portal's"
             f" {of} {kind}",
-            "Limits": f"{count_users(limits.max_users)} and {limits.max_percent:g} % per run,"
+            "Limits": f"{counted(limits.max_users, 'user')} and {limits.max_percent:g} % per run,"
             f" {limits.max_users_per_day} and {limits.max_percent_per_day:g} % per day"
             f" ({plan.last_day} in the 24 hours before)",
             "Pace": pace_of(limits),
@@ -215,8 +218,8 @@ def about_plan(plan: Plan) -> dict[str, str]:
     later = {}
     if plan.action is Action.DISABLE_THEN_DELETE:
         later["Later"] = (
-            f"deleted {days(plan.grace_days)} after they were seen disabled, unless withdrawn:"
-            " applying this plan approves both"
+            f"deleted {counted(plan.grace_days, 'day')} after they were seen disabled, unless"
+            " withdrawn: applying this plan approves both"
         )
     return {
         "Plan of run": plan.run_id,

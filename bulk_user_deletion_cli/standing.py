@@ -11,8 +11,8 @@ from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Mode, RunRow, RunStatus
 from bulk_user_deletion.models.users import UserState
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion_cli.deployment import Deployment
-from bulk_user_deletion_cli.display import renewals
 from bulk_user_deletion_cli.exits import Refusal
 from bulk_user_deletion_cli.parts import as_json_option, follow, no_run
 from bulk_user_deletion_cli.runs import (
@@ -84,7 +84,10 @@ def _print_standing(
     say(console, said)
     if planned:
         done = sum(outcomes.values())
-        say(console, f"{done} of {len(planned.users)} users done, {renewals(run.renewals)}")
+        say(
+            console,
+            f"{done} of {len(planned.users)} users done, {counted(run.renewals, 'token renewal')}",
+        )
     for name, number in outcomes.items():
         console.print(f"{number:>7}  {name}")
     if run.stop:

@@ -17,6 +17,7 @@ from bulk_user_deletion.models.users import Outcome, UserRow
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
 from bulk_user_deletion.rules.leavers import grace_problem
 from bulk_user_deletion.rules.planning import check_action, check_size, strictest
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.apply_plan import check_sealed, narrowed_since
 from bulk_user_deletion.steps.draft import applied_before, plan_fingerprint
@@ -24,7 +25,6 @@ from bulk_user_deletion.steps.resume_run import check_resumable, open_users
 from bulk_user_deletion.steps.turn import check_may_apply
 from bulk_user_deletion_cli.deployment import Deployment
 from bulk_user_deletion_cli.runs import estimate_of, pace_of
-from bulk_user_deletion_cli.wording import count_users
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Today:
         limits = self.limits
         what = "users" if self.plan.action.deletes else "enabled users"
         return {
-            f"To be {done}": f"{count_users(self.users)}{of}",
+            f"To be {done}": f"{counted(self.users, 'user')}{of}",
             "Caps today": f"{self.counted} of {limits.max_users} entries per run, and"
             f" {_share(self.counted, self.portal_users)} of {limits.max_percent:g} % of"
             f" {self.portal_users} {what}",

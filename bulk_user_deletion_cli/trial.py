@@ -18,6 +18,7 @@ from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.plans import PlannedEntry
 from bulk_user_deletion.models.runs import RunStatus
 from bulk_user_deletion.models.users import ReasonKind
+from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion_cli.deployment import Deployment, Execution
 from bulk_user_deletion_cli.doctor import Finding, State
 from bulk_user_deletion_cli.runs import Ended, ended_by
@@ -156,7 +157,7 @@ def put_findings(action: Action, end: Ended, record: str) -> Iterator[Finding]:
     reason = row.get("reason") or end.sentence
     is_changed = row.get("reason_kind") == ReasonKind.RECORD_CHANGED
     if row.get("outcome") == action.done and row["attempts"]:
-        puts = "1 PUT" if row["attempts"] == 1 else f"{row['attempts']} PUTs"
+        puts = counted(row["attempts"], "PUT")
         yield Finding(what, State.WELL, f"a look after {puts} found the user {action.done}")
         yield Finding(rest, State.WELL, "as they were before the PUT")
     elif is_changed:

@@ -3,6 +3,7 @@
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.runs import Waiting
 from bulk_user_deletion.rules.reporting import iso
+from bulk_user_deletion.rules.text import counted
 
 # A person who asks for an action names one of these.
 REQUESTED = (Action.DISABLE, Action.DISABLE_THEN_DELETE, Action.DELETE, Action.ENABLE)
@@ -31,7 +32,8 @@ def to_do(action: Action, grace_days: int = 0) -> str:
     """Return what applying a plan does to its users, now and later; 0 days if it is not known."""
     if action is not Action.DISABLE_THEN_DELETE:
         return verb(action)
-    return f"disable now and delete {f'{days(grace_days)} ' if grace_days else ''}later"
+    when = f"{counted(grace_days, 'day')} later" if grace_days else "later"
+    return f"disable now and delete {when}"
 
 
 def awaited(waiting: Waiting) -> str:
@@ -39,16 +41,6 @@ def awaited(waiting: Waiting) -> str:
     if waiting.run_id:
         return f"run {waiting.run_id} to end"
     return f"the change window that opens at {iso(waiting.opens_at)}"
-
-
-def days(number: int) -> str:
-    """Return a number of days."""
-    return "1 day" if number == 1 else f"{number} days"
-
-
-def count_users(number: int) -> str:
-    """Return a number of users."""
-    return "1 user" if number == 1 else f"{number} users"
 
 
 def moment(iso_time: str) -> str:

@@ -15,7 +15,7 @@ from bulk_user_deletion.rules.leavers import DAY, Grace, is_due
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion_cli import leavers as commands
 from bulk_user_deletion_cli import parts
-from bulk_user_deletion_cli.leavers import by_date, counted, disabled_by, line_of
+from bulk_user_deletion_cli.leavers import by_date, count_by_state, disabled_by, line_of
 from bulk_user_deletion_cli.main import main
 
 NOW = 1_800_000_000
@@ -121,7 +121,7 @@ def test_leavers_are_counted_by_state() -> None:
     over = a_leaver(1, seen_disabled_at=NOW - 31 * DAY, due_at=NOW - DAY)
     listed = [over, a_leaver(2), a_leaver(3, LeaverState.HELD)]
 
-    assert counted(listed, grace=GRACE, now=NOW) == "2 waiting, 1 held; 1 due now."
+    assert count_by_state(listed, grace=GRACE, now=NOW) == "2 waiting, 1 held; 1 due now."
 
 
 def test_a_run_is_enabled_as_far_as_our_put_disabled_it_and_nobody_is_gone() -> None:

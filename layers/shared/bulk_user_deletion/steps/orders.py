@@ -59,12 +59,12 @@ def carry_out_stop(
         return f"The stop for run {run_id} is set: no further user is started."
     if run.pause:
         return (
-            f"Run {run_id} is paused, and left {_users(left)} open. The stop is set: it does not go"
-            " on when the next change window opens."
+            f"Run {run_id} is paused, and left {counted(left, 'user')} open. The stop is set: it"
+            " does not go on when the next change window opens."
         )
     return (
-        f"Run {run_id} has ended already, and left {_users(left)} open. The stop is set: a resume"
-        " that is waiting starts none of them. One that is sent from now on lifts this stop."
+        f"Run {run_id} has ended already, and left {counted(left, 'user')} open. The stop is set: a"
+        " resume that is waiting starts none of them. One that is sent from now on lifts this stop."
     )
 
 
@@ -100,10 +100,6 @@ def _ended(run_id: str, bucket: Bucket) -> str:
     if not report:
         return "ended, and no report of it is kept."
     return f"ended {report['status']}: {report['sentence']}"
-
-
-def _users(number: int) -> str:
-    return "1 user" if number == 1 else f"{number} users"
 
 
 def carry_out_withdrawal(
