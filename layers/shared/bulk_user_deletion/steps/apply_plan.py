@@ -1,6 +1,5 @@
 """Applies a sealed plan: exactly what its preview showed, once."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -30,10 +29,7 @@ class ApplyPlan:
     draft: Draft
     sealed: SealedPlan
     limits: Limits
-    settings: Settings
-    bucket: Bucket
     connect: Callable[[], Portal]
-    clock: Callable[[], float] = time.time
 
     def make(self) -> tuple[Plan, Control]:
         """Take over a sealed plan, entry by entry: the check before each DELETE only narrows it.
@@ -54,10 +50,10 @@ class ApplyPlan:
         plan = check_sealed(
             self.sealed,
             action=self.draft.action,
-            settings=self.settings,
+            settings=self.draft.settings,
             ledger=ledger,
-            bucket=self.bucket,
-            approved_at=run.started_at if run else self.clock(),
+            bucket=self.draft.bucket,
+            approved_at=run.started_at if run else self.draft.clock(),
         )
         portal = self.connect()
         guard = self.draft.guard(portal)
@@ -67,7 +63,11 @@ class ApplyPlan:
         again = self.draft.plan(
             strictest(plan.limits, self.limits),
             narrowed_since(
-                plan, settings=self.settings, ledger=ledger, bucket=self.bucket, guard=guard
+                plan,
+                settings=self.draft.settings,
+                ledger=ledger,
+                bucket=self.draft.bucket,
+                guard=guard,
             ),
             portal=portal,
             distinct=plan.distinct,

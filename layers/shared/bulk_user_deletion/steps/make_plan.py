@@ -1,13 +1,10 @@
 """Makes a plan from a source. No user is touched here."""
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import PortalAnswerUnusable
-from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience, Seen, control_looks
 from bulk_user_deletion.models.names import fold
 from bulk_user_deletion.models.plans import Entry, Plan, PlannedEntry
@@ -41,11 +38,7 @@ class MakePlan:
     draft: Draft
     source: Source
     limits: Limits
-    protected_list: str
-    ledger: Ledger
-    bucket: Bucket
     connect: Callable[[], Portal]
-    clock: Callable[[], float] = time.time
 
     def make(self) -> tuple[Plan, Control]:
         """Read the source, and decide for every entry; return the plan and the control looks.
@@ -57,10 +50,10 @@ class MakePlan:
             PortalUnavailable, StoreUnavailable: call again.
         """
         # The portal comes last: a malformed list is refused before it is called.
-        today = datetime.fromtimestamp(int(self.clock()), UTC).date()
-        reading = read_at_hand(self.source, self.bucket)
+        today = datetime.fromtimestamp(int(self.draft.clock()), UTC).date()
+        reading = read_at_hand(self.source, self.draft.bucket)
         hints = check_hints(reading.hints if reading else (), self.draft.request, today=today)
-        listed = self.bucket.read_protected(self.protected_list)
+        listed = self.draft.bucket.read_protected(self.draft.settings.protected_list)
         portal = self.connect()
         guard = self.draft.guard(portal)
         entries = reading.entries if reading else read_dataset(self.source, portal)
@@ -74,7 +67,7 @@ class MakePlan:
             today=today,
             deleted_before=self._deleted_before(entries, directory),
             action=self.draft.action,
-            leavers=list(self.ledger.leavers.read_all(self.draft.settings.portal_url)),
+            leavers=list(self.draft.ledger.leavers.read_all(self.draft.settings.portal_url)),
             is_attended=self.draft.request.is_attended,
             guard=guard,
         )
@@ -129,7 +122,7 @@ class MakePlan:
 
     def _deleted_before(self, entries: list[Entry], directory: Directory) -> set[str]:
         """Return the keys of entries recorded as deleted; an id that is listed needs no record."""
-        return self.ledger.users.deleted_before(
+        return self.draft.ledger.users.deleted_before(
             {
                 key
                 for entry in entries

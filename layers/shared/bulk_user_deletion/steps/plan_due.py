@@ -1,6 +1,5 @@
 """Plans the deletion of leavers whose grace time is over. No user is touched here."""
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -8,7 +7,6 @@ from datetime import UTC, datetime
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.bucket_keys import plan_key
 from bulk_user_deletion.errors import PortalAnswerUnusable, StoreUnavailable
-from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience, control_looks
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.plans import Plan
@@ -43,7 +41,6 @@ from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.rosters import why_named
 from bulk_user_deletion.rules.switching import access_problem
 from bulk_user_deletion.rules.text import counted
-from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.draft import Draft
 
 # The function has fifteen minutes, and reading a large list may take some of that time.
@@ -91,11 +88,7 @@ class PlanDue:
 
     draft: Draft
     limits: Limits
-    settings: Settings
-    ledger: Ledger
-    bucket: Bucket
     connect: Callable[[], Portal]
-    clock: Callable[[], float] = time.time
 
     def make(self) -> tuple[Plan, Control] | Nothing:
         """Look at those who are due or have changed; plan those who are still as they were left.
@@ -109,7 +102,7 @@ class PlanDue:
             PortalUnavailable, StoreUnavailable: call again.
         """
         leavers = self._without_named(self._leavers())
-        listed = self.bucket.read_protected(self.settings.protected_list)
+        listed = self.draft.bucket.read_protected(self.draft.settings.protected_list)
         portal = self.connect()
         directory = Directory(portal.users())
         control = control_looks(portal, directory.users)
@@ -118,7 +111,9 @@ class PlanDue:
         guard = self.draft.guard(portal)  # after the looks: what they saw is kept if this refuses
         room = room_today(
             portal_users=len(directory.users),
-            last_day=self.ledger.users.count_intents(self.draft.action, since=self._now() - DAY),
+            last_day=self.draft.ledger.users.count_intents(
+                self.draft.action, since=self._now() - DAY
+            ),
             limits=self.limits,
         )
         today = datetime.fromtimestamp(self._now(), UTC).date()
@@ -126,7 +121,7 @@ class PlanDue:
         entries, later = due_entries(
             found,
             now=self._now(),
-            grace=self.settings.grace,
+            grace=self.draft.settings.grace,
             keep=lambda user: (
                 protected.reason_to_keep(user, today=today) or guard.reason_to_keep(user)
             ),
@@ -135,11 +130,11 @@ class PlanDue:
         left = Left(
             over_caps=later,
             unseen=[one for one in unseen if self._is_due(one)],
-            unapproved=due_without_preview(found, now=self._now(), grace=self.settings.grace),
+            unapproved=due_without_preview(found, now=self._now(), grace=self.draft.settings.grace),
         )
         count(
             Metric.OVERDUE_DAYS,
-            overdue_days(left.leavers, now=self._now(), grace=self.settings.grace),
+            overdue_days(left.leavers, now=self._now(), grace=self.draft.settings.grace),
         )
         if not entries:
             return Nothing(" ".join(left.describe()) or self._nobody_due(leavers))
@@ -163,7 +158,7 @@ class PlanDue:
 
         Those whom an earlier invocation for this run has decided about are among them again.
         """
-        rows = self.ledger.leavers.read_all(self.settings.portal_url)
+        rows = self.draft.ledger.leavers.read_all(self.draft.settings.portal_url)
         waiting = [
             row
             for row in rows
@@ -180,10 +175,10 @@ class PlanDue:
 
         Whoever waited at that time was held by the roster itself.
         """
-        roster = self.ledger.rosters.newest(self.settings.portal_url)
+        roster = self.draft.ledger.rosters.newest(self.draft.settings.portal_url)
         if roster is None:
             return list(leavers)
-        found, why = self.bucket.read_named(roster.run_id), why_named(roster.run_id)
+        found, why = self.draft.bucket.read_named(roster.run_id), why_named(roster.run_id)
         named = found.now if found else frozenset()
         left = []
         for leaver in leavers:
@@ -197,7 +192,7 @@ class PlanDue:
 
     def _listed_at(self, leaver: Leaver) -> int:
         """Return when the newest run started that disabled a leaver, 0 if its row has expired."""
-        run = self.ledger.runs.read(leaver.runs[-1]) if leaver.runs else None
+        run = self.draft.ledger.runs.read(leaver.runs[-1]) if leaver.runs else None
         return run.started_at if run else 0
 
     def _look_at(
@@ -221,7 +216,7 @@ class PlanDue:
         return found, unseen
 
     def _is_due(self, leaver: Leaver) -> bool:
-        return is_due(leaver, now=self._now(), grace=self.settings.grace)
+        return is_due(leaver, now=self._now(), grace=self.draft.settings.grace)
 
     def _seen(self, leaver: Leaver, looks: Looks) -> Found:
         seen = looks.at(leaver.user_id)
@@ -267,17 +262,17 @@ class PlanDue:
         self._write(leaver, after)
 
     def _write(self, before: Leaver, after: Leaver) -> None:
-        if after != before and not self.ledger.leavers.change(after, before=before):
+        if after != before and not self.draft.ledger.leavers.change(after, before=before):
             raise StoreUnavailable(f"Leaver {before.user_id} was changed in the meantime.")
 
     def _nobody_due(self, leavers: Sequence[Leaver]) -> str:
-        days = self.settings.grace_days
+        days = self.draft.settings.grace_days
         first = min((due_at(row, grace_days=days) for row in leavers if row.due_at), default=0)
         who = counted(len(leavers), "leaver waits", "leavers wait")
         return f"{who} to be deleted; nobody is due before {iso(first)}."
 
     def _now(self) -> int:
-        return int(self.clock())
+        return int(self.draft.clock())
 
 
 def keep_plans(

@@ -1,6 +1,5 @@
 """Plans to disable whom a roster lacks, and an earlier one named. No user is touched here."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,7 +32,6 @@ from bulk_user_deletion.rules.rosters import (
     why_named,
 )
 from bulk_user_deletion.rules.switching import access_problem
-from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.sources import Reading
 from bulk_user_deletion.sources.hints import check_stayers
 from bulk_user_deletion.steps.draft import Draft
@@ -80,11 +78,7 @@ class PlanRoster:
     draft: Draft
     source: Source
     limits: Limits
-    settings: Settings
-    ledger: Ledger
-    bucket: Bucket
     connect: Callable[[], Portal]
-    clock: Callable[[], float] = time.time
 
     def make(self) -> tuple[Plan, Control]:
         """Compare the portal's users with the roster; return the plan and the control looks.
@@ -99,10 +93,10 @@ class PlanRoster:
             PortalUnavailable, StoreUnavailable: call again.
         """
         check_stated(self.draft.request.dropped_key)
-        reading = read_at_hand(self.source, self.bucket)
+        reading = read_at_hand(self.source, self.draft.bucket)
         if reading:
             check_stayers(reading.hints)
-        listed = self.bucket.read_protected(self.settings.protected_list)
+        listed = self.draft.bucket.read_protected(self.draft.settings.protected_list)
         portal = self.connect()
         reading = reading or read_roster(self.source, portal)
         entries = reading.entries
@@ -121,8 +115,10 @@ class PlanRoster:
         return plan, control
 
     def _people(self, reading: Reading, directory: Directory, protected: Protected) -> "_People":
-        before = self.ledger.rosters.newest(self.settings.portal_url, besides=self.draft.run_id)
-        earlier = self.bucket.read_named(before.run_id) if before else None
+        before = self.draft.ledger.rosters.newest(
+            self.draft.settings.portal_url, besides=self.draft.run_id
+        )
+        earlier = self.draft.bucket.read_named(before.run_id) if before else None
         names = Names(reading.entries, reading.mentions)
         today = datetime.fromtimestamp(self._now(), UTC).date()
         named = frozenset(user.user_id for user in directory.users if names.names(user))
@@ -148,7 +144,7 @@ class PlanRoster:
         )
 
     def _check(self, entries: Sequence[Entry], people: "_People") -> None:
-        rosters = self.ledger.rosters.read_all(self.settings.portal_url)
+        rosters = self.draft.ledger.rosters.read_all(self.draft.settings.portal_url)
         check_roster(
             entries=people.entries,
             rows=len(entries),
@@ -157,14 +153,14 @@ class PlanRoster:
             users=len(people.asked),
             earlier=(roster for roster in rosters if roster.run_id != self.draft.run_id),
             now=self._now(),
-            min_match_percent=self.settings.roster_min_match_percent,
-            max_shrink_percent=self.settings.roster_max_shrink_percent,
+            min_match_percent=self.draft.settings.roster_min_match_percent,
+            max_shrink_percent=self.draft.settings.roster_max_shrink_percent,
         )
 
     def _planned(self, people: "_People") -> tuple[PlannedEntry, ...]:
         """Return an entry for each user whom an earlier roster named and this one does not."""
         left = [user for user in people.unnamed if user.user_id in people.earlier.ever]
-        leavers = list(self.ledger.leavers.read_all(self.settings.portal_url))
+        leavers = list(self.draft.ledger.leavers.read_all(self.draft.settings.portal_url))
         planned = plan_entries(
             [Entry(number, user_id=user.user_id) for number, user in enumerate(left, start=1)],
             people.directory,
@@ -205,7 +201,7 @@ class PlanRoster:
         In this order: when it counts, nobody whom it names is due. A run that applies the plan of
         an older one is stopped.
         """
-        found = self.ledger.leavers.read_all(self.settings.portal_url)
+        found = self.draft.ledger.leavers.read_all(self.draft.settings.portal_url)
         leavers = [leaver for leaver in found if may_be_deleted(leaver)]
         values = (value for entry in reading.entries for value in values_of(entry))
         hashes = set(map(name_hash, (*values, *reading.mentions))) if leavers else set()
@@ -217,15 +213,16 @@ class PlanRoster:
             or {leaver.username_hash, leaver.email_hash} & hashes
         )
         ever = people.earlier.ever | people.named
-        self.bucket.write_named(self.draft.run_id, NamedUsers(people.stay, ever))
-        self.ledger.rosters.accept(
-            self.settings.portal_url, Roster(self.draft.run_id, self.clock(), people.entries)
+        self.draft.bucket.write_named(self.draft.run_id, NamedUsers(people.stay, ever))
+        self.draft.ledger.rosters.accept(
+            self.draft.settings.portal_url,
+            Roster(self.draft.run_id, self.draft.clock(), people.entries),
         )
         stop_if_replaced(
-            self.ledger.portal.lock(Action.DISABLE).run_id,
-            portal_url=self.settings.portal_url,
-            ledger=self.ledger,
-            now=self.clock(),
+            self.draft.ledger.portal.lock(Action.DISABLE).run_id,
+            portal_url=self.draft.settings.portal_url,
+            ledger=self.draft.ledger,
+            now=self.draft.clock(),
         )
 
     def _hold(self, leavers: Iterable[Leaver]) -> None:
@@ -233,13 +230,13 @@ class PlanRoster:
         why = why_named(run_id)
         for leaver in leavers:
             after = held(leaver, why, run_id=run_id, now=self._now())
-            if not self.ledger.leavers.change(after, before=leaver):
+            if not self.draft.ledger.leavers.change(after, before=leaver):
                 raise StoreUnavailable(f"Leaver {leaver.user_id} was changed in the meantime.")
             number += 1
         count(Metric.LEAVERS_HELD, number)
 
     def _now(self) -> int:
-        return int(self.clock())
+        return int(self.draft.clock())
 
 
 @dataclass(frozen=True, slots=True)

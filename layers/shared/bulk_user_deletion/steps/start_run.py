@@ -160,46 +160,12 @@ class StartRun:
             self.run_id, self.request, action, self.settings, self.ledger, self.bucket, self.clock
         )
         if isinstance(self.source, SealedPlan):
-            return ApplyPlan(
-                draft,
-                self.source,
-                limits,
-                settings=self.settings,
-                bucket=self.bucket,
-                connect=self.connect,
-                clock=self.clock,
-            ).make()
+            return ApplyPlan(draft, self.source, limits, self.connect).make()
         if self.source.due:
-            return PlanDue(
-                draft,
-                limits,
-                settings=self.settings,
-                ledger=self.ledger,
-                bucket=self.bucket,
-                connect=self.connect,
-                clock=self.clock,
-            ).make()
+            return PlanDue(draft, limits, self.connect).make()
         if self.source.is_roster:
-            return PlanRoster(
-                draft,
-                self.source,
-                limits,
-                settings=self.settings,
-                ledger=self.ledger,
-                bucket=self.bucket,
-                connect=self.connect,
-                clock=self.clock,
-            ).make()
-        return MakePlan(
-            draft,
-            self.source,
-            limits,
-            protected_list=self.settings.protected_list,
-            ledger=self.ledger,
-            bucket=self.bucket,
-            connect=self.connect,
-            clock=self.clock,
-        ).make()
+            return PlanRoster(draft, self.source, limits, self.connect).make()
+        return MakePlan(draft, self.source, limits, self.connect).make()
 
     def _now(self) -> int:
         return int(self.clock())
