@@ -124,6 +124,9 @@ class UserState(StrEnum):
     DONE = "done"
 
 
+_IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
+
+
 @dataclass(frozen=True, slots=True)
 class PastOutcome:
     """An outcome that was replaced, by a resumed run or because the portal contradicted it.
@@ -185,6 +188,11 @@ class UserRow:
     def attempts_this_round(self) -> int:
         """The requests that were sent since a resume last reopened this row."""
         return self.attempts - (self.history[-1].attempts if self.history else 0)
+
+    @property
+    def is_in_flight(self) -> bool:
+        """True if a request of ours may have taken effect, or still may."""
+        return self.state in _IN_FLIGHT
 
     @property
     def is_final(self) -> bool:

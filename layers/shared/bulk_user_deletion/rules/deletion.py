@@ -19,7 +19,6 @@ from bulk_user_deletion.rules.protection import Protected
 MAX_ATTEMPTS = 5
 MAX_TRIES = 6
 
-_IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
 _SHORTEST_SETTLE_SECONDS = 300
 
 
@@ -50,7 +49,7 @@ def reason_to_keep(
 
 def decide(row: UserRow | None, *, keep: Why | None) -> Decision:
     """Decide about a user whom a look shows. `keep` is why the user may not be deleted."""
-    if row is None or row.state not in _IN_FLIGHT:
+    if row is None or not row.is_in_flight:
         return End(Outcome.SKIPPED, keep.text, keep.kind) if keep else Send()
     if keep:
         return End(Outcome.UNKNOWN, f"after the DELETE: {keep.text}", keep.kind)

@@ -21,7 +21,6 @@ from bulk_user_deletion.rules.text import counted
 MAX_PUTS = 3
 SETTLE_SECONDS = 30
 
-_IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
 _SWITCH = "enabled"
 _PLAIN_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,39}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?.{0,20})?|\d{9,13}")
@@ -58,7 +57,7 @@ def decide(
     has decided about the user since our first PUT.
     """
     sent = row is not None and bool(row.attempts)
-    in_flight = row is not None and row.state in _IN_FLIGHT
+    in_flight = row is not None and row.is_in_flight
     if row is not None and sent and changed:
         return _replaced(row, found, changed)
     if keep and in_flight:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import ClassVar, Literal, TypeGuard
+from typing import ClassVar, Literal
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.errors import (
@@ -55,7 +55,6 @@ from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.windows import ALWAYS, Windows, pause_at
 from bulk_user_deletion.steps.endings import Endings
 
-_IN_FLIGHT = {UserState.INTENT, UserState.SETTLING, UserState.DECLINED}
 _NO_ANSWER = {Verdict.TRY_AGAIN, Verdict.REFUSE}
 
 # Several users at a time may write the same row; a lost observation is soon made again.
@@ -153,7 +152,7 @@ class ChangeUser(ABC):
     def portal(self) -> Portal:
         """The portal, connected on first use, with a token that lasts for the request."""
         run, row, _ = self._rows_at_start
-        return self.connect(0 if is_in_flight(row) else self.token_seconds(run))
+        return self.connect(0 if row and row.is_in_flight else self.token_seconds(run))
 
     @cached_property
     def looks(self) -> Looks:
@@ -215,7 +214,7 @@ class ChangeUser(ABC):
             return self._gone(run, row)
         if seen.user and self.is_shown(seen, row):
             return self._found(run, row, seen.user, seen.answer)
-        if is_in_flight(row) and (seen.is_this_users or seen.verdict in _NO_ANSWER):
+        if row and row.is_in_flight and (seen.is_this_users or seen.verdict in _NO_ANSWER):
             run = self._observed(run, seen.answer)
             said = f"the last look was not answered ({seen.describe()})"
             least = min(seen.answer.retry_after or 0, LONGEST_PATIENCE)
@@ -268,7 +267,7 @@ class ChangeUser(ABC):
         )
         if self._holds(run, row, found):
             return Progress(finished=False, wait_seconds=1)
-        if keep is None and not is_in_flight(row):
+        if keep is None and not (row and row.is_in_flight):
             keep = self.reason_to_leave(run, found)
         match self.decide(run, row, found, keep, answer):
             case Send():
@@ -299,7 +298,7 @@ class ChangeUser(ABC):
         if seconds := self.must_wait():
             return Progress(finished=False, wait_seconds=seconds)
         if self._pauses(run):
-            if is_in_flight(row):  # a PUT may still take effect: it is looked at to the end
+            if row and row.is_in_flight:  # a PUT may still take effect: it is looked at to the end
                 return self._settle(run, row, seen="not changed, and the change window has ended")
             return Progress(finished=True)
         is_first = row is None or not row.attempts_this_round
@@ -538,8 +537,3 @@ class ChangeUser(ABC):
     def now(self) -> int:
         """The time, in whole epoch seconds."""
         return int(self.clock())
-
-
-def is_in_flight(row: UserRow | None) -> TypeGuard[UserRow]:
-    """Return whether a request of ours may have taken effect, or still may."""
-    return row is not None and row.state in _IN_FLIGHT
