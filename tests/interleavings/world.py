@@ -261,8 +261,8 @@ class World:
 
     def start(self, name: str, request: Mapping[str, Any] | None = None) -> None:
         """Note that an execution runs."""
-        begun = Execution("RUNNING", time.time(), json.dumps(request or {}))
-        self.services.executions.setdefault(EXECUTIONS + name, begun)
+        execution = Execution("RUNNING", time.time(), json.dumps(request or {}))
+        self.services.executions.setdefault(EXECUTIONS + name, execution)
 
     def end(self, name: str, status: str) -> None:
         """Note how an execution ended."""

@@ -148,7 +148,7 @@ class Runs:
             remove=("stop_flag", "stopped_at_ms", "checked_batch", "pause", "report_sha256"),
         )
         # In a row of its own, like the renewals: every intent pays for the size of the run's row.
-        begun = {
+        started = {
             "by": request.requested_by,
             "reason": request.reason,
             "execution": name,
@@ -156,7 +156,7 @@ class Runs:
             **self._table.expiry(now),
         }
         key = rows.round_key(run.run_id, run.round_number + 1)
-        if not self._table.transact("Resuming the run", [resumed], [put(key, begun)]):
+        if not self._table.transact("Resuming the run", [resumed], [put(key, started)]):
             raise _closed(run.run_id)
 
     def take_over_stopped(self, run: RunRow, *, execution_arn: str, stop: Stop) -> None:

@@ -43,14 +43,21 @@ def milestones(
     ends.append((current, end))
     resumed = [row for row in rounds if 1 < row.number <= current]
     pressed = _once([*stops, *(an_end.stop for _, an_end in ends if an_end.stop)], resumed)
-    first = next((row for row in rounds if row.number == 1), None)
     dated = [
-        *_beginning(run, plan, first, at=end.at),
+        *_beginning(run, plan, rounds, at=end.at),
         *((stop.at, _stopped(stop)) for stop in pressed),
         *(one for number in range(1, current + 1) for one in _round(number, resumed, ends)),
     ]
     # Sorting keeps the order of what happened in the same second: a stop comes before an end.
     return [milestone for _, milestone in sorted(dated, key=lambda one: one[0])]
+
+
+def asked(plan: Plan | None, rounds: Sequence[Round]) -> tuple[str, str]:
+    """Return who asked for a run, and why: by its plan, or else by the request that was refused."""
+    if plan:
+        return plan.requested_by, plan.reason
+    first = _first(rounds)
+    return (first.by, first.reason) if first else ("", "")
 
 
 def stops_of_round(run: RunRow, rounds: Sequence[Round], stops: Sequence[Stop]) -> set[Stopper]:
@@ -89,12 +96,12 @@ def milestone_text(milestone: Milestone) -> str:
 
 
 def _beginning(
-    run: RunRow | None, plan: Plan | None, first: Round | None, *, at: int
+    run: RunRow | None, plan: Plan | None, rounds: Sequence[Round], *, at: int
 ) -> Iterator[_Dated]:
     """Return how a run came about; without a run, who sent the request that was refused."""
+    first = _first(rounds)
     started_at = run.started_at if run else first.at if first else at
-    by = plan.requested_by if plan else first.by if first else ""
-    reason = plan.reason if plan else first.reason if first else ""
+    by, reason = asked(plan, rounds)
     preview = plan.preview if plan else None
     if plan and preview:
         yield (
@@ -125,6 +132,10 @@ def _beginning(
     yield started_at, Milestone(iso(started_at), MilestoneKind.STARTED, starter, reason)
     if plan:
         yield plan.created_at, Milestone(iso(plan.created_at), MilestoneKind.PLANNED)
+
+
+def _first(rounds: Sequence[Round]) -> Round | None:
+    return next((row for row in rounds if row.number == 1), None)
 
 
 def _round(

@@ -130,13 +130,18 @@ def check_roster(
         )
 
 
+def is_replaced(roster_run: str, newest: Roster | None) -> bool:
+    """Return whether a newer roster was accepted than that of a run, which is empty for a list."""
+    return bool(roster_run) and newest is not None and newest.run_id != roster_run
+
+
 def check_newest(plan: Plan, newest: Roster | None) -> None:
     """Refuse the plan of a roster that a newer one has replaced.
 
     Raises:
         RequestRefused: naming the newer run.
     """
-    if plan.roster_run and newest and newest.run_id != plan.roster_run:
+    if newest and is_replaced(plan.roster_run, newest):
         raise RequestRefused(
             f"The plan comes from the roster of run {plan.roster_run}, and that of run"
             f" {newest.run_id} was accepted after it. Nobody was touched. Apply the plan of the"

@@ -26,6 +26,7 @@ from bulk_user_deletion.rules.rosters import (
     baseline,
     check_roster,
     check_stated,
+    is_replaced,
     remarks,
     strangers,
     values_of,
@@ -47,7 +48,7 @@ def stop_if_replaced(run_id: str, *, portal_url: str, ledger: Ledger, now: float
     run, newest = ledger.runs.read(run_id), ledger.rosters.newest(portal_url)
     if run is None or newest is None or not run.is_open or run.mode is not Mode.APPLY:
         return
-    if run.roster_run and run.roster_run != newest.run_id:
+    if is_replaced(run.roster_run, newest):
         reason = (
             f"The roster of run {newest.run_id} was accepted, and replaces that of run"
             f" {run.roster_run}, whose plan this is. Apply the plan of the newer one."

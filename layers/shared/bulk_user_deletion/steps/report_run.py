@@ -33,7 +33,7 @@ from bulk_user_deletion.rules.costs import of_run
 from bulk_user_deletion.rules.deletion import leases_left
 from bulk_user_deletion.rules.guard import hand_over
 from bulk_user_deletion.rules.links import object_link, portal_host, stack_of
-from bulk_user_deletion.rules.milestones import milestones, stops_of_round
+from bulk_user_deletion.rules.milestones import asked, milestones, stops_of_round
 from bulk_user_deletion.rules.reporting import (
     access_warnings,
     count_outcomes,
@@ -45,6 +45,7 @@ from bulk_user_deletion.rules.reporting import (
     rest_of,
     run_status,
 )
+from bulk_user_deletion.rules.rosters import is_replaced
 from bulk_user_deletion.rules.text import counted, some
 from bulk_user_deletion.steps.last_look import LastLook
 from bulk_user_deletion.topic import Topic
@@ -262,7 +263,7 @@ class ReportRun:
             is_preview=mode is Mode.PREVIEW,
             resumes_at=resumes_at,
         )
-        first = next((row for row in rounds if row.number == 1), None)
+        requested_by, reason = asked(plan, rounds)
         return Report(
             run_id=self.run_id,
             execution_arn=self.execution_arn,
@@ -277,8 +278,8 @@ class ReportRun:
             grace_days=plan.grace_days if plan else 0,
             trigger=run.trigger if run else "",
             source=run.source if run else "",
-            reason=plan.reason if plan else first.reason if first else "",
-            requested_by=plan.requested_by if plan else first.by if first else "",
+            reason=reason,
+            requested_by=requested_by,
             started_at=iso(run.started_at if run else now),
             ended_at=iso(now),
             requested=len(report_rows),
@@ -320,8 +321,7 @@ class ReportRun:
         """Return whether a newer roster was accepted than the one that a plan comes from."""
         if plan is None or not plan.roster_run or plan.mode is not Mode.APPLY:
             return False
-        newest = self.ledger.rosters.newest(self.portal_url)
-        return newest is not None and newest.run_id != plan.roster_run
+        return is_replaced(plan.roster_run, self.ledger.rosters.newest(self.portal_url))
 
     def _files(self, run: RunRow | None) -> dict[str, str]:
         """Return the sha256 of each file that the report rests on, by name."""
