@@ -2,15 +2,16 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from importlib import import_module
 from inspect import getmembers, isfunction, ismethod
 from itertools import count
 from pkgutil import iter_modules
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import boto3
 import pytest
@@ -143,7 +144,10 @@ TYPED: dict[Any, st.SearchStrategy[Any]] = {
     float: st.floats(0, 4),
     Control: st.builds(Control, st.tuples(user_ids), names),
     Limits: st.builds(some_limits, wait_seconds=numbers),
-    Pace: st.builds(Pace, st.floats(0, 100), quiet_until=numbers, version=numbers),
+    # Seconds are rounded to tenths.
+    Pace: st.builds(
+        Pace, st.integers(0, 1000).map(lambda n: n / 10), quiet_until=numbers, version=numbers
+    ),
     PortalUser: user_ids.map(a_user),
     Request: st.just(a_request()),
     Roster: st.builds(Roster, run_ids, st.floats(0, 4), numbers),
@@ -164,12 +168,23 @@ TYPED: dict[Any, st.SearchStrategy[Any]] = {
 
 
 def argument(name: str, kind: Any) -> st.SearchStrategy[Any]:
-    """Draw from few values, so that one is often what another call has stored."""
+    """Draw from few values, so that one is often what another call has stored.
+
+    The fields of a dataclass and the values of a mapping are drawn in the same way: any number at
+    all is more than DynamoDB takes.
+    """
     if isinstance(kind, UnionType):
         return st.one_of(*(argument(name, each) for each in get_args(kind)))
     if name in NAMED:
         return NAMED[name]
-    return TYPED[kind] if kind in TYPED else st.from_type(kind)
+    if kind in TYPED:
+        return TYPED[kind]
+    if get_origin(kind) is Mapping:
+        return st.dictionaries(*(argument("", each) for each in get_args(kind)))
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return st.builds(kind, **{f.name: argument("", hints[f.name]) for f in fields(kind)})
+    return st.from_type(kind)
 
 
 def arguments(function: Callable[..., Any]) -> st.SearchStrategy[dict[str, Any]]:
