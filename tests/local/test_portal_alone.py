@@ -54,12 +54,13 @@ def alone(tmp_path: Path) -> Iterator[Alone]:
 def test_the_command_that_it_prints_deletes_the_users_it_names(
     alone: Alone, tmp_path: Path
 ) -> None:
-    [command] = re.findall(r"python -m local run .*", alone.printed)
-    arguments = shlex.split(command)[1:]
+    [command] = re.findall(r"echo .* \| python -m local run .*", alone.printed)
+    _, credentials, _, _, *arguments = shlex.split(command)
 
     ended = subprocess.run(
         [sys.executable, *arguments, "--wait-scale", "0.001", "--out", str(tmp_path), "--json"],
         cwd=PROJECT,
+        input=credentials,
         capture_output=True,
         text=True,
         timeout=120,
