@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from bulk_user_deletion.errors import StoreUnavailable
 from bulk_user_deletion.ledger import rows
 from bulk_user_deletion.ledger.table import IS_NEW, Condition, Table, Write, put
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
@@ -56,6 +57,15 @@ class Leavers:
         return self._table.write(
             f"Changing the row of leaver {after.user_id}", self.changing(after, before=before)
         )
+
+    def must_change(self, after: Leaver, *, before: Leaver) -> None:
+        """Replace a row, if anything has changed.
+
+        Raises:
+            StoreUnavailable: it is no longer as `before`; call again.
+        """
+        if after != before and not self.change(after, before=before):
+            raise StoreUnavailable(f"Leaver {before.user_id} was changed in the meantime.")
 
     def _expiry(self, leaver: Leaver) -> dict[str, int]:
         return self._table.expiry(leaver.changed_at) if leaver.state is LeaverState.DONE else {}

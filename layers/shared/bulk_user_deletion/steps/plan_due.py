@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.bucket_keys import plan_key
-from bulk_user_deletion.errors import PortalAnswerUnusable, StoreUnavailable
+from bulk_user_deletion.errors import PortalAnswerUnusable
 from bulk_user_deletion.looks import Looks, Patience, control_looks
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.plans import Plan
@@ -184,7 +184,9 @@ class PlanDue:
         for leaver in leavers:
             is_named = leaver.state is LeaverState.WAITING and leaver.user_id in named
             if is_named and self._listed_at(leaver) <= roster.accepted_at:
-                self._write(leaver, held(leaver, why, run_id=self.draft.run_id, now=self._now()))
+                self.draft.ledger.leavers.must_change(
+                    held(leaver, why, run_id=self.draft.run_id, now=self._now()), before=leaver
+                )
                 count(Metric.LEAVERS_HELD)
             else:
                 left.append(leaver)
@@ -247,7 +249,7 @@ class PlanDue:
     def _held_at_once(self, leaver: Leaver) -> Leaver:
         """Hold a leaver whom a look saw enabled, whatever becomes of this run, even a preview."""
         after = seen_enabled(leaver, run_id=self.draft.run_id, now=self._now())
-        self._write(leaver, after)
+        self.draft.ledger.leavers.must_change(after, before=leaver)
         return after
 
     def _change(self, leaver: Leaver, outcome: Outcome, why: Why) -> None:
@@ -259,11 +261,7 @@ class PlanDue:
             run_id=self.draft.run_id,
             now=self._now(),
         )
-        self._write(leaver, after)
-
-    def _write(self, before: Leaver, after: Leaver) -> None:
-        if after != before and not self.draft.ledger.leavers.change(after, before=before):
-            raise StoreUnavailable(f"Leaver {before.user_id} was changed in the meantime.")
+        self.draft.ledger.leavers.must_change(after, before=leaver)
 
     def _nobody_due(self, leavers: Sequence[Leaver]) -> str:
         days = self.draft.settings.grace_days

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bulk_user_deletion.bucket import Bucket
-from bulk_user_deletion.errors import PortalAnswerUnusable, RequestRefused, StoreUnavailable
+from bulk_user_deletion.errors import PortalAnswerUnusable, RequestRefused
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
 from bulk_user_deletion.models.actions import Action
@@ -231,8 +231,7 @@ class PlanRoster:
         why = why_named(run_id)
         for leaver in leavers:
             after = held(leaver, why, run_id=run_id, now=self._now())
-            if not self.draft.ledger.leavers.change(after, before=leaver):
-                raise StoreUnavailable(f"Leaver {leaver.user_id} was changed in the meantime.")
+            self.draft.ledger.leavers.must_change(after, before=leaver)
             number += 1
         count(Metric.LEAVERS_HELD, number)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bulk_user_deletion.bucket import Bucket
-from bulk_user_deletion.errors import StoreUnavailable
 from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import Looks, Patience, control_looks
 from bulk_user_deletion.losses import Losses, find_losses
@@ -226,8 +225,7 @@ class _Found:
     def _hold(self, leaver: Leaver) -> None:
         """Hold a leaver who waits: the time that passed is void."""
         after = seen_enabled(leaver, run_id=self.run_id, now=self.now)
-        if after != leaver and not self.ledger.leavers.change(after, before=leaver):
-            raise StoreUnavailable(f"Leaver {leaver.user_id} was changed in the meantime.")
+        self.ledger.leavers.must_change(after, before=leaver)
         if after.state is LeaverState.HELD and after.changed_by == self.run_id:
             self.held.append(leaver.user_id)
 
