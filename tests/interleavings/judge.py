@@ -28,6 +28,7 @@ RULES = (
     "no DELETE once a look saw the user gone",
     "no intent once a stop is recorded",
     "no intent once a withdrawal is recorded",
+    "no DELETE outside of a change window",
     "no request without its intent",
     "nobody outside the plan",
     "a final outcome never changes",
@@ -88,11 +89,13 @@ class Judge:
         self.checked: Counter[str] = Counter()
         self.planned: set[str] = set()  # whom a plan names: the scenario says so
         self.cap: int | None = None
+        self.window = range(_DAY)  # the seconds of a day, in UTC, in which a DELETE may be sent
         self._in_flight: Counter[str] = Counter()
         self._seen_gone: set[str] = set()
         self._withdrawn: set[str] = set()
         self._sent: Counter[tuple[str, int, str]] = Counter()
         self._deleted_at: dict[str, float] = {}
+        self._intended_at: dict[str, float] = {}
 
     def holds(self, rule: str, *, that: bool, otherwise: str) -> None:
         """Count a check, and note if it failed."""
@@ -186,6 +189,13 @@ class Judge:
             that=user_id not in self._seen_gone,
             otherwise=f"{method} of user {user_id}",
         )
+        # Time that passes after the intent was recorded cannot be noticed before the request.
+        if method == "DELETE":
+            self.holds(
+                "no DELETE outside of a change window",
+                that=int(self._intended_at.get(user_id, 0)) % _DAY in self.window,
+                otherwise=f"user {user_id}",
+            )
 
     def _intent(self, user_id: str) -> tuple[str, Row]:
         """Return the run of the invocation that acts, and the user's row in it."""
@@ -267,6 +277,7 @@ class Judge:
             that=user_id not in self._withdrawn and "withdrawal" not in run,
             otherwise=f"user {user_id}",
         )
+        self._intended_at[user_id] = time.time()
         state = before.get("state")
         is_put = str(run.get("action", "delete")) in {"disable", "disable_then_delete", "enable"}
         self.holds(

@@ -21,6 +21,12 @@ _STOP = {"stop": {"run_id": RUN, **_TO_WHOM}}
 _WITHDRAW_RUN = {"withdraw": {"run_id": RUN, **_TO_WHOM}}
 _RESUMES = 4
 
+# Time starts at noon.
+_MINUTES = {"CHANGE_WINDOWS": "MON-SUN 12:00-12:02"}
+_WINDOW = range(12 * 3600, 12 * 3600 + 120)
+_UNTIL_JUST_BEFORE_ITS_END, _BEYOND_ITS_END = 100, 30
+_UNTIL_THE_NEXT = 23 * 3600 + 59 * 60
+
 _DELETED = {Outcome.DELETED}
 _ONE = {FIRST: _DELETED}
 _BOTH = {FIRST: _DELETED, SECOND: _DELETED}
@@ -32,14 +38,15 @@ Program = Callable[[Performer], None]
 class Scene:
     """A prepared world: who does what in it, and what must be so in the end.
 
-    `users` are those whom plans name, `cap` is how many may be sent a DELETE within a day, and
-    `end` does what is left to do, alone.
+    `users` are those whom plans name, `cap` is how many may be sent a DELETE within a day, `window`
+    the seconds of a day in which that may be, and `end` does what is left to do, alone.
     """
 
     programs: Mapping[str, Program]
     end: Program
     users: tuple[str, ...] = (FIRST, SECOND)
     cap: int | None = None
+    window: range = range(_DAY)
 
 
 Prepare = Callable[[Performer], Scene]
@@ -73,7 +80,7 @@ class Exploration:
         world, scene = self._world, self._scene
         world.restore(self._was)
         judge = world.judge
-        judge.planned, judge.cap = {*scene.users}, scene.cap
+        judge.planned, judge.cap, judge.window = {*scene.users}, scene.cap, scene.window
         trace = world.play(schedule, scene.programs)
         world.pass_time(1)  # what comes next is later than a stop
         scene.end(world.somebody())
@@ -363,6 +370,34 @@ def _next_batch_and_stop(who: Performer) -> Scene:
     return Scene(programs, everybody_ends(_BOTH))
 
 
+def _next_batch_and_end_of_window(who: Performer) -> Scene:
+    who.world.start(RUN)
+    who.stack.plan([FIRST, SECOND], RUN)
+    who.world.pass_time(_UNTIL_JUST_BEFORE_ITS_END)
+    programs: dict[str, Program] = {
+        "NextBatch": lambda who: who.machine.hand_out(RUN),
+        "clock": lambda who: who.pass_time(_BEYOND_ITS_END),
+    }
+    return Scene(programs, everybody_ends(_BOTH), window=_WINDOW)
+
+
+def _next_window_and(name: str, program: Program) -> Prepare:
+    """Let a run be paused that would delete both users, and the next window open."""
+
+    def prepare(who: Performer) -> Scene:
+        who.world.start(RUN)
+        who.stack.plan([FIRST, SECOND], RUN)
+        who.world.pass_time(_UNTIL_JUST_BEFORE_ITS_END + _BEYOND_ITS_END)
+        who.machine.hand_out(RUN)
+        who.machine.report(RUN, RUN)
+        [(resume, request)] = who.machine.continuations.items()
+        who.world.pass_time(_UNTIL_THE_NEXT)
+        programs = {"next window": executes(request, resume), name: program}
+        return Scene(programs, everybody_ends(_BOTH), window=_WINDOW)
+
+    return prepare
+
+
 def _one_event_twice(who: Performer) -> Scene:
     request = {"mode": "apply", "source": {"users": [FIRST, SECOND]}}
     event = {"scheduled_time": "2026-11-02T12:00:00Z", "request": request}
@@ -458,6 +493,11 @@ PAIRS = {
             {**_LEAVERS, "LEAVER_ACTION": "delete", "MAX_USERS_PER_DAY": "2"},
         ),
         Pair("NextBatch with a stop", _next_batch_and_stop),
+        Pair("NextBatch with the end of its window", _next_batch_and_end_of_window, _MINUTES),
+        Pair(
+            "a paused run with a stop", _next_window_and("stop", executes(_STOP, "stop")), _MINUTES
+        ),
+        Pair("a paused run with a resume", _next_window_and("resume", _RESUME), _MINUTES),
         Pair("one event delivered twice", _one_event_twice),
         Pair("DeleteUser twice with a stop", _delete_twice_and_stop),
         Pair("DeleteUser with the closing and a resume", _delete_close_and_resume),

@@ -84,6 +84,12 @@ class Performer:
         else:
             self.world.pass_time(seconds)
 
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for everybody, whatever they are doing: one step of a schedule."""
+        if self.actor and self.world.baton:
+            self.world.baton.call(self.actor, f"{seconds} s pass")
+        self.world.pass_time(seconds)
+
     def invoke(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """Invoke a function, and again as the definition's Retry does.
 
