@@ -14,9 +14,10 @@ from bulk_user_deletion.models.plans import Estimate, Plan
 from bulk_user_deletion.models.requests import SealedPlan
 from bulk_user_deletion.models.runs import Limits
 from bulk_user_deletion.models.users import Outcome, UserRow
+from bulk_user_deletion.rules.actions import check_action
 from bulk_user_deletion.rules.estimate import SECONDS_PER_DELETE, estimate
 from bulk_user_deletion.rules.leavers import grace_problem
-from bulk_user_deletion.rules.planning import check_action, check_size, strictest
+from bulk_user_deletion.rules.planning import check_size, strictest
 from bulk_user_deletion.rules.text import counted
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.apply_plan import check_sealed, narrowed_since

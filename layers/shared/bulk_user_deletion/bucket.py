@@ -29,7 +29,7 @@ from bulk_user_deletion.bucket_keys import (
 from bulk_user_deletion.errors import PlanEdited, RequestRefused, StoreUnavailable
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.plans import Plan, PlannedUser
-from bulk_user_deletion.models.reports import PortalCheck
+from bulk_user_deletion.models.portal_checks import PortalCheck
 from bulk_user_deletion.models.requests import S3Object
 from bulk_user_deletion.models.rosters import NamedUsers
 from bulk_user_deletion.models.users import PortalUser

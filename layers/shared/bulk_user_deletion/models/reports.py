@@ -74,19 +74,6 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class PortalCheck:
-    """What a check of the portal found, for `doctor`.
-
-    `is_administrator` is about the user that our own token acts as. `clock_ahead_seconds` is how
-    far the portal's clock is ahead of ours, None if it did not say.
-    """
-
-    portal_users: int
-    is_administrator: bool
-    clock_ahead_seconds: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """What a run did, on the `portal` (its host) and with the `stack` of these names.
 

@@ -297,20 +297,6 @@ def check_portal_url(plan: Plan, portal_url: str) -> None:
         )
 
 
-def check_action(action: Action, *, stack: Action) -> None:
-    """Refuse what is harsher than the stack's `LeaverAction`.
-
-    Raises:
-        RequestRefused: naming both.
-    """
-    if action.is_harsher_than(stack):
-        raise RequestRefused(
-            f"This is a run to {action}, and LeaverAction of this stack is {stack}: a run can only"
-            " be more careful than the stack. Nobody was touched. Start a new preview, or change"
-            " LeaverAction."
-        )
-
-
 def check_size(
     *,
     action: Action,

@@ -39,6 +39,7 @@ from bulk_user_deletion.models.users import (
 )
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal, record_in
+from bulk_user_deletion.rules.actions import check_action
 from bulk_user_deletion.rules.answers import Answer, Call, Verdict, judge
 from bulk_user_deletion.rules.breaker import breaker_problem
 from bulk_user_deletion.rules.decisions import Decision, End, LookAgain, Send
@@ -50,7 +51,6 @@ from bulk_user_deletion.rules.pace import (
     patience_problem,
     pause,
 )
-from bulk_user_deletion.rules.planning import check_action
 from bulk_user_deletion.rules.protection import Protected
 from bulk_user_deletion.rules.windows import ALWAYS, Windows, pause_at
 from bulk_user_deletion.steps.endings import Endings

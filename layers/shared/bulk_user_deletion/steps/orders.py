@@ -10,7 +10,7 @@ from bulk_user_deletion.ledger import Ledger
 from bulk_user_deletion.looks import control_looks
 from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.leavers import LeaverState
-from bulk_user_deletion.models.reports import PortalCheck
+from bulk_user_deletion.models.portal_checks import PortalCheck
 from bulk_user_deletion.models.requests import CloseOrder, StopOrder, WithdrawOrder
 from bulk_user_deletion.models.routes import Nothing
 from bulk_user_deletion.models.runs import Mode, RunRow, Stop, Stopper

@@ -19,10 +19,10 @@ from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Mode, RunRow
 from bulk_user_deletion.models.users import Outcome, UserRow, UserState
 from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.actions import check_action
 from bulk_user_deletion.rules.identity import Directory
 from bulk_user_deletion.rules.leavers import is_held_by, waiting_again
 from bulk_user_deletion.rules.planning import (
-    check_action,
     check_portal_url,
     check_size,
     stricter,

@@ -16,9 +16,10 @@ from bulk_user_deletion.models.routes import Nothing, Wait
 from bulk_user_deletion.models.runs import Control, Limits, Mode
 from bulk_user_deletion.observability import Metric, count
 from bulk_user_deletion.portal import Portal
+from bulk_user_deletion.rules.actions import check_action
 from bulk_user_deletion.rules.evidence import lock_problem
 from bulk_user_deletion.rules.leavers import grace_problem
-from bulk_user_deletion.rules.planning import check_action, stricter
+from bulk_user_deletion.rules.planning import stricter
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.steps.apply_plan import ApplyPlan
 from bulk_user_deletion.steps.draft import Draft
