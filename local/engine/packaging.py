@@ -37,9 +37,9 @@ def package(project: Path, upload: Upload, *, timeout_scale: float = 1) -> str:
         match resource["Type"]:
             case "AWS::Serverless::Function":
                 code = _files(project / properties["CodeUri"])
-                properties["CodeUri"] = _upload_zip(upload, {**layer, **code, **bootstrap()})
+                properties["CodeUri"] = _upload_zip(upload, {**code, **bootstrap(layer)})
             case "AWS::Serverless::LayerVersion":
-                properties["ContentUri"] = _upload_zip(upload, layer)
+                properties["ContentUri"] = _upload_zip(upload, _files(layer))
             case "AWS::Serverless::StateMachine":
                 definition = yaml.safe_load((project / properties["DefinitionUri"]).read_bytes())
                 definition = _scaled(definition, timeout_scale)
@@ -55,7 +55,7 @@ def _run_locally(template: dict[str, Any]) -> None:
 
     Its Python worker reports every exception as `Runtime.HandlerError`; a custom runtime reports
     the class name, which Retry and Catch match. Layers are not mounted under a custom runtime, so
-    each function's package holds the layer's content too.
+    `bootstrap` says where the layer is.
     """
     function = template["Globals"]["Function"]
     function["Runtime"] = "provided.al2023"
@@ -105,8 +105,8 @@ def _tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any
 _Loader.add_multi_constructor("!", _tag)
 
 
-def _build_layer(project: Path, template: dict[str, Any]) -> dict[str, bytes]:
-    """Build the layer with its own Makefile; return its files, as a function sees them.
+def _build_layer(project: Path, template: dict[str, Any]) -> Path:
+    """Build the layer with its own Makefile; return the folder that functions import it from.
 
     Installing its requirements takes seconds, so the result for a Makefile and requirements is
     cached. A layer without a Makefile has been built already.
@@ -116,9 +116,9 @@ def _build_layer(project: Path, template: dict[str, Any]) -> dict[str, bytes]:
         for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Serverless::LayerVersion"
     )
-    source = project / layer["Properties"]["ContentUri"]
+    source = project / str(layer["Properties"]["ContentUri"])
     if not (source / "Makefile").exists():
-        return _files(source / "python")
+        return source / "python"
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in _sorted(source))).hexdigest()
     built = project / ".local" / f"layer-{digest[:16]}"
     if not built.exists():
@@ -143,13 +143,17 @@ def _build_layer(project: Path, template: dict[str, Any]) -> dict[str, bytes]:
                 if not built.exists():
                     raise
                 # Another process has built the same in the meantime.
-    return _files(built / "python")
+    return built / "python"
 
 
-def bootstrap() -> dict[str, bytes]:
-    """Return the files that a function is run by: of this project only what they need."""
+def bootstrap(layer: Path) -> dict[str, bytes]:
+    """Return the files that a function is run by: of this project only what they need.
+
+    It imports the `layer` from its folder. What that keeps of it as byte code is there for every
+    function that starts later.
+    """
     # Lambda starts it in the package's folder, where this `local` is found before ours.
-    script = f'#!/bin/sh\nexec "{sys.executable}" -m {_RUNTIME_CLIENT}\n'
+    script = f'#!/bin/sh\nPYTHONPATH="{layer}" exec "{sys.executable}" -m {_RUNTIME_CLIENT}\n'
     modules = {name: (_HERE / name).read_bytes() for name in ("clock.py", "runtime_client.py")}
     return {
         "bootstrap": script.encode(),

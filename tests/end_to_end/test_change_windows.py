@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from bulk_user_deletion.rules.windows import LAST_SECONDS, windows_of
+from bulk_user_deletion_cli.main import main
 from local.engine import Engine
 from local.engine.jumping import JumpError
 from local.portal import Knobs, PortalSimulator
@@ -104,6 +106,11 @@ class Evenings:
         self.arn = until(waiting, "nothing waits for the next window")
         return self.arn
 
+    def verified(self) -> Result:
+        """Compare what is kept of the run, as an operator does."""
+        runner = CliRunner(env=self.application.aws.environment)
+        return runner.invoke(main, ["--stack-name", "evenings", "verify", self.run_id])
+
     def deletes(self) -> list[tuple[int | None, datetime]]:
         return [
             (request.user_id, datetime.fromtimestamp(request.when, UTC))
@@ -147,6 +154,8 @@ def test_rule_8_a_run_that_is_stopped_between_two_evenings_is_reported_and_goes_
     evenings = Evenings(application, application.leavers(12))
     evenings.end_after(USERS_AN_EVENING)
     assert evenings.reported()["status"] == "PAUSED"
+    paused = evenings.verified()
+    assert paused.exit_code == 0, paused.output
     deleted = evenings.deletes()
     evenings.continuation()
 
@@ -159,6 +168,8 @@ def test_rule_8_a_run_that_is_stopped_between_two_evenings_is_reported_and_goes_
     assert "wrong list" in report["sentence"]
     assert report["counts"] == {"deleted": len(deleted), "not_attempted": 12 - len(deleted)}
     assert evenings.deletes() == deleted
+    stopped = evenings.verified()
+    assert stopped.exit_code == 0, stopped.output
 
 
 def test_a_run_that_is_aborted_in_a_window_is_closed_and_not_resumed_by_itself(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import accumulate
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -22,6 +23,7 @@ from local.engine import Engine, JumpError, clock
 from local.engine.packaging import bootstrap
 
 DAY = 86_400
+NO_LAYER = Path("/nowhere")
 ROLE = "arn:aws:iam::000000000000:role/any"
 
 HANDLER = """
@@ -53,7 +55,7 @@ def aws() -> Iterator[Engine]:
 def create_function(aws: Engine, name: str) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        for path, body in {**bootstrap(), "app.py": HANDLER.encode()}.items():
+        for path, body in {**bootstrap(NO_LAYER), "app.py": HANDLER.encode()}.items():
             archive.writestr(path, body)
     aws.client("lambda").create_function(
         FunctionName=name,

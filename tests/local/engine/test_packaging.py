@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_timeouts_are_shortened_by_one_factor_and_stay_nested(uploads: dict[str,
     assert child["TimeoutSeconds"] == 15
 
 
-def test_a_functions_package_holds_its_handler_the_layer_and_the_runtime_client(
+def test_a_functions_package_holds_its_handler_and_the_runtime_client_which_finds_the_layer(
     packaged: dict[str, Any], uploads: dict[str, bytes]
 ) -> None:
     address = packaged["Resources"]["DeleteUserFunction"]["Properties"]["CodeUri"]
@@ -84,9 +85,12 @@ def test_a_functions_package_holds_its_handler_the_layer_and_the_runtime_client(
     with zipfile.ZipFile(io.BytesIO(uploads[address.rpartition("/")[2]])) as archive:
         names = archive.namelist()
         handler = archive.read("app.py")
+        [layer] = re.findall('PYTHONPATH="(.+?)"', archive.read("bootstrap").decode())
 
     assert handler == (PROJECT / "functions" / "delete_user" / "app.py").read_bytes()
-    assert {"bootstrap", "bulk_user_deletion/portal.py", "requests/__init__.py"} <= set(names)
+    assert {"bootstrap", "local/engine/runtime_client.py"} <= set(names)
+    found = {path.relative_to(layer).as_posix() for path in Path(layer).rglob("*.py")}
+    assert {"bulk_user_deletion/portal.py", "requests/__init__.py"} <= found
 
 
 def test_the_layer_is_pure_python(packaged: dict[str, Any], uploads: dict[str, bytes]) -> None:

@@ -83,7 +83,7 @@ def _in_a_minute() -> int:
 def task_root(tmp_path: Path) -> Path:
     (tmp_path / "app.py").write_text(HANDLER, encoding="utf-8")
     (tmp_path / "broken.py").write_text("import a_module_that_is_not_there\n")
-    for name, body in bootstrap().items():
+    for name, body in bootstrap(tmp_path).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(body)
     return tmp_path
