@@ -18,8 +18,8 @@ from bulk_user_deletion_cli.trial import Trial
     "--try-disabling",
     "test_account",
     metavar="USER-ID",
-    help="Disable this user, and enable them again: an enabled TEST ACCOUNT of the portal, nobody's"
-    " own. Shows whether the portal's PUT does what is assumed of it.",
+    help="Disable this user, and enable them again: an enabled TEST ACCOUNT of the portal that"
+    " nobody uses. Shows whether the portal's PUT does what we assume.",
 )
 @click.option(
     "--yes-disable",

@@ -95,8 +95,8 @@ def findings(target: Target, watch: Watch) -> Iterator[Finding]:
             "Stack",
             State.WRONG,
             _said(error),
-            "Check --region and --profile. What an operator needs to be allowed is listed in"
-            " docs/commands.md.",
+            "Check --region and --profile. The permissions that an operator needs are listed"
+            " in docs/commands.md.",
         )
         return
     yield Finding("AWS credentials", State.WELL, us.arn)
@@ -160,7 +160,7 @@ def _looked(
 
 def _stack(what: str, name: str, where: str) -> Finding:
     if said := refusal(name):
-        fix = "Deploy it under a shorter name: its rules may start nothing under this one."
+        fix = "Deploy it with a shorter name: with this one its rules cannot start anything."
         return Finding(what, State.WRONG, said, fix)
     return Finding(what, State.WELL, where)
 
@@ -225,7 +225,7 @@ def _file_drops(what: str, deployment: Deployment) -> Finding:
         return Finding(
             what,
             State.WRONG,
-            "the bucket tells EventBridge nothing: a dropped file starts nothing",
+            "the bucket sends nothing to EventBridge: a dropped file starts nothing",
             "Switch on 'Amazon EventBridge' in the bucket's properties, or deploy the stack again.",
         )
     return Finding(what, State.WELL, f"on: a file under {INBOX} starts a run of mode {mode}")
@@ -383,7 +383,7 @@ def _stop_button(what: str, deployment: Deployment) -> Finding:
             what,
             State.WRONG,
             f"pressed for the whole portal by {stop.by}: {stop.reason}",
-            "When that is settled: bulk-user-deletion stop --lift --reason WHY",
+            "When that is resolved: bulk-user-deletion stop --lift --reason WHY",
         )
     return Finding(what, State.WELL, "not pressed")
 
@@ -434,7 +434,7 @@ def _portal(deployment: Deployment, watch: Watch) -> Iterator[Finding]:
 _ABOUT = {
     PortalUnavailable.__name__: (
         "Portal",
-        "See that it is up, and reached from the stack's functions.",
+        "Check that it is up, and that the stack's functions can reach it.",
     ),
     CredentialsRefused.__name__: ("Token", ""),
     UserManagementDenied.__name__: ("User management", ""),
@@ -450,7 +450,7 @@ def portal_findings(error: str, cause: str) -> Iterator[Finding]:
     """Yield the findings of a failed check: everything before its error is fine."""
     said = cause.partition(" Report: ")[0]
     if error not in _ABOUT:
-        fix = "See that what is named is there, and that the functions' roles may use it."
+        fix = "Check that what is named exists, and that the functions' roles may use it."
         what = _OF_THE_STACK.get(error, "Check of the portal")
         yield Finding(what, State.WRONG, said or error, fix if error in _OF_THE_STACK else "")
         return

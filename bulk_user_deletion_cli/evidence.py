@@ -147,7 +147,9 @@ def _files(what: str, kept: Kept, report: Mapping[str, Any]) -> Iterator[Finding
             # A file of the first round is as old as the run.
             yield _gone(what, kept, report["started_at"], name)
         elif kept.files[name] != digest:
-            yield Finding(what, Verdict.DIFFERS, f"{name} is not the one that the report rests on")
+            yield Finding(
+                what, Verdict.DIFFERS, f"{name} is not the one that the report is based on"
+            )
     same = [name for name, digest in named.items() if kept.files.get(name) == digest]
     if same:
         yield Finding(what, Verdict.AGREES, f"as the report names them: {', '.join(sorted(same))}")

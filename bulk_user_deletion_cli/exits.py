@@ -71,11 +71,11 @@ def sentence_of(error: Exception) -> str:
     """Return what to tell of an error from outside."""
     if isinstance(error, ClientError):
         return (
-            f"AWS refused {error.operation_name}: {error_code(error)}. See what works with:"
+            f"AWS refused {error.operation_name}: {error_code(error)}. Check what works:"
             " bulk-user-deletion doctor"
         )
     if isinstance(error, BotoCoreError):
-        return f"{str(error).rstrip('.')}. See what to set with: bulk-user-deletion doctor"
+        return f"{str(error).rstrip('.')}. Check what to set: bulk-user-deletion doctor"
     if isinstance(error, OSError):
         return f"{error.filename or 'The output'}: {error.strerror or error}."
     return str(error)

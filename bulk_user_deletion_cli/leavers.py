@@ -41,7 +41,7 @@ _NO_DATE = "never due: there is no date"
     type=click.Choice([state.value for state in LeaverState]),
     default=[state.value for state in _OPEN],
     show_default=True,
-    help="Whom to list; repeatable.",
+    help="State to list; repeatable.",
 )
 @as_json_option
 @click.pass_obj

@@ -139,7 +139,7 @@ def check(file: Path, as_json: bool) -> None:
             shown(f"{found.file} names {counted(len(found.entries), 'entry', 'entries')}: {by}."),
         )
     for doubt in found.doubts:
-        say(console, f"[yellow]Refused when nobody watches:[/yellow] {shown(doubt)}")
+        say(console, f"[yellow]Refused when unattended:[/yellow] {shown(doubt)}")
     for note in found.notes:
         say(console, f"[yellow]Note:[/yellow] {shown(note)}")
     if as_json:

@@ -33,7 +33,8 @@ as_json_option = click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print one JSON document on standard output, errors too; all else on standard error.",
+    help="Print one JSON document on standard output, errors too; everything else on standard"
+    " error.",
 )
 
 
@@ -109,7 +110,7 @@ def give_order(
     if execution.error in {RequestRefused.__name__, OrderRefused.__name__}:
         raise Refusal(said)
     raise EndedOtherwise(
-        f"{execution.name} ended {execution.status}. {said} Nobody can say here whether it was"
+        f"{execution.name} ended {execution.status}. {said} It is not known whether it was"
         " carried out: send it again.",
         execution=execution.name,
     )

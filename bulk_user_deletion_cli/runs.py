@@ -70,11 +70,11 @@ def watch(deployment: Deployment, arn: str, console: Console, *, is_run: bool = 
 def _goes_on(name: str, *, is_run: bool) -> str:
     if not is_run:
         return (
-            f"{name} is carried out without this terminal. See what came of it:"
+            f"{name} is carried out without this terminal. See its result:"
             f" bulk-user-deletion status {name}"
         )
     return (
-        f"The run goes on without this terminal. Watch it again: bulk-user-deletion status {name}"
+        f"The run continues without this terminal. Watch it again: bulk-user-deletion status {name}"
         f" --watch. Stop it: bulk-user-deletion stop {name} --reason WHY"
     )
 

@@ -10,4 +10,4 @@ def refusal(name: str) -> str:
     """Return why a stack cannot have this name, or an empty string."""
     if len(name) <= LONGEST:
         return ""
-    return f"The stack's name {name} has {len(name)} characters, and {LONGEST} are the most."
+    return f"The stack's name {name} has {len(name)} characters, and may have at most {LONGEST}."

@@ -32,7 +32,7 @@ _NO_REPORT = "ENDED WITHOUT A REPORT"
 
 @click.command()
 @click.argument("run_id")
-@click.option("--watch", "watching", is_flag=True, help="Follow it to its end.")
+@click.option("--watch", "watching", is_flag=True, help="Follow it until it ends.")
 @as_json_option
 @click.pass_obj
 def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
@@ -115,7 +115,7 @@ def _print_standing(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("out"),
     show_default=True,
-    help="Where the files are copied.",
+    help="Where to copy the files.",
 )
 @as_json_option
 @click.pass_obj
@@ -127,9 +127,7 @@ def report(stack_name: str, run_id: str, out: Path, as_json: bool) -> None:
         is_known = deployment.ledger.runs.read(deployment.ledger.runs.id_of(run_id))
         if not is_known and not deployment.execution(deployment.execution_arn(run_id)):
             raise no_run(run_id)
-        raise Refusal(
-            f"{run_id} has no report. See how it stands: bulk-user-deletion status {run_id}"
-        )
+        raise Refusal(f"{run_id} has no report. See its state: bulk-user-deletion status {run_id}")
     print_end(end, deployment, console=console, as_json=as_json, out=out)
 
 
@@ -149,7 +147,7 @@ _STANDINGS = [*RunStatus, "RUNNING", "ABORTED", "TIMED_OUT"]
     "statuses",
     multiple=True,
     type=click.Choice(_STANDINGS, case_sensitive=False),
-    help="Only runs that stand or ended like this; repeatable.",
+    help="Only runs with this status; repeatable.",
 )
 @as_json_option
 @click.pass_obj

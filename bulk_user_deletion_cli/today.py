@@ -117,7 +117,7 @@ def resumed_today(deployment: Deployment, run_id: str) -> Today:
     )
     execution = deployment.execution(run.execution_arn) if run.is_open else None
     if execution and execution.is_running:
-        raise RequestRefused(f"Run {run_id} is going on. To end it, press its stop button.")
+        raise RequestRefused(f"Run {run_id} is in progress. To end it, press its stop button.")
     rows = {row.user_id: row for row in deployment.ledger.users.read_all(run_id)}
     still_open = open_users(plan, rows)
     if not still_open:

@@ -56,8 +56,8 @@ class Trial:
             if self.is_disabled:
                 say(
                     make_console(as_json=True),
-                    f"\nThe test was cut off: user {self.user_id} may be disabled. See when its run"
-                    f" has ended: bulk-user-deletion runs\nThen: bulk-user-deletion enable"
+                    f"\nThe test was interrupted: user {self.user_id} may be disabled. See when its"
+                    f" run has ended: bulk-user-deletion runs\nThen: bulk-user-deletion enable"
                     f" {self.user_id}",
                 )
             raise
@@ -95,7 +95,7 @@ class Trial:
             _ACCOUNT,
             State.WRONG,
             f"user {self.user_id}: {why.rstrip('.')}. Nobody was touched.",
-            "Name an enabled account of the portal that is for tests alone.",
+            "Name an enabled account of the portal that is only for tests.",
         )
 
     def _state_now(self) -> Finding:
@@ -146,7 +146,7 @@ def account_problem(leaver: Leaver | None) -> str:
     if leaver is None:
         return ""
     if leaver.state in _UNDECIDED or (leaver.state is LeaverState.WITHDRAWN and leaver.by_our_put):
-        return f"is a leaver, {leaver.state}, and no test account"
+        return f"is a leaver, {leaver.state}, not a test account"
     return ""
 
 
@@ -166,7 +166,7 @@ def put_findings(action: Action, end: Ended, record: str) -> Iterator[Finding]:
             rest,
             State.WRONG,
             reason,
-            f"Restore the record of before, which is {record}, and do not disable users of this"
+            f"Restore the previous record, which is {record}, and do not disable users of this"
             " portal with a PUT: leave LeaverAction at delete.",
         )
     else:

@@ -74,7 +74,7 @@ def gather(deployment: Deployment, run_id: str) -> Kept:
         )
     if run and run.is_open:
         raise Refusal(
-            f"Run {run_id} is not over: see how it stands with bulk-user-deletion status {run_id}"
+            f"Run {run_id} is not over: see its state with bulk-user-deletion status {run_id}"
         )
     if run and not body and not run.plan_sha256 and not run.report_sha256:
         raise Refusal(f"Run {run_id} had nothing to do, and has no report.")

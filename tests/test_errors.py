@@ -107,9 +107,7 @@ def test_the_message_of_a_rejected_token_is_used() -> None:
 def test_rule_6_what_any_other_error_said_is_not_repeated(failure: dict[str, str]) -> None:
     said = sentence_of(failure)
 
-    assert (
-        said == f"A step ended with {failure['Error']}: the logs of this run's functions say more."
-    )
+    assert said == f"A step ended with {failure['Error']}: see the logs of this run's functions."
 
 
 @pytest.mark.parametrize(

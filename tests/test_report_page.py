@@ -239,7 +239,7 @@ def test_the_answer_to_a_drop_says_what_happened_and_what_to_do() -> None:
     for part in (
         "4 of 16 deleted",
         report.headline,
-        "2 unresolved: no user, or more than one, fits the entry",
+        "2 unresolved: no user, or more than one, matches the entry",
         "The team that runs the portal decides about the users who are left open",
         "Ended INCOMPLETE",
         "s3://data/inbox/leavers.csv",
@@ -264,7 +264,7 @@ def test_rule_6_the_answer_to_a_drop_names_no_user() -> None:
     [
         (RunStatus.SUCCEEDED, {"deleted": 2}, "Nothing: no user is left open."),
         (RunStatus.PREVIEWED, {"would_delete": 2}, "Nobody was touched."),
-        (RunStatus.REFUSED, {"not_attempted": 2}, "Fix what is said above, then drop the file"),
+        (RunStatus.REFUSED, {"not_attempted": 2}, "Fix the problem above, then drop the file"),
         (RunStatus.INCOMPLETE, {"deleted": 1, "failed": 1}, "decides about the users"),
         (RunStatus.SUCCEEDED, {"deleted": 1, "unresolved": 1}, "1 entry does not name exactly one"),
     ],

@@ -158,7 +158,7 @@ def test_a_resumed_run_may_be_limited_to_whom_it_had_not_attempted() -> None:
         ({"mode": "apply", "resume": "r", "source": DATASET}, "exactly one of"),
         ({"close": ""}, "close must be longer"),
         ({"close": {"run_id": "run-1"}}, "close must be string"),
-        ({"close": "run-1", "mode": "apply"}, "one key is not known. There may be: close."),
+        ({"close": "run-1", "mode": "apply"}, "one key is not known. Known keys: close."),
         ({"plan": {"run_id": "run-1", "sha256": "a" * 64}}, 'needs "mode": "apply"'),
         ({"mode": "apply", "plan": {"run_id": "run-1"}}, "plan must contain ['sha256']"),
         ({"mode": "apply", "plan": {"run_id": "r", "sha256": "A" * 64}}, "plan.sha256 must match"),
@@ -284,8 +284,8 @@ def test_a_malformed_request_is_refused_by_its_field(event: dict[str, Any], said
         ({"users": ["118"]}, '"users" belongs in "source".'),
         ({"max_users": 5}, 'belongs in "options".'),
         ({"plan": {"run": "r", "sha256": "a" * 64}}, "at plan: one key is not known. Did you"),
-        ({"jdoe@example.com": 1}, "one key is not known. There may be: mode, plan, "),
-        ({"jdoe": "jdoe@example.com"}, "one key is not known. There may be: mode, plan, "),
+        ({"jdoe@example.com": 1}, "one key is not known. Known keys: mode, plan, "),
+        ({"jdoe": "jdoe@example.com"}, "one key is not known. Known keys: mode, plan, "),
     ],
 )
 def test_a_misspelled_key_is_refused_with_a_suggestion(event: dict[str, Any], said: str) -> None:
@@ -438,7 +438,7 @@ def test_rule_7_a_schedule_may_ask_for_a_check_once_each_time() -> None:
         # This is meant as a preview.
         (
             {**scheduled({"source": DATASET, "mode": "apply"}), "mode": "preview"},
-            "one key is not known. There may be: scheduled_time, request.",
+            "one key is not known. Known keys: scheduled_time, request.",
         ),
     ],
 )

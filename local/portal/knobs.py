@@ -75,7 +75,7 @@ class Knobs:
     wrapped_user: bool = True
     omit_user_fields: tuple[str, ...] = ()
     unknown_user_status: int = 404
-    gone_as: GoneAs = "error"  # how a look says that nobody holds an id
+    gone_as: GoneAs = "error"  # how a look says that nobody has an id
     odd_records: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     extra_fields: Mapping[str, Any] = field(default_factory=dict)
     hidden_users: tuple[int, ...] = ()  # by id: no list shows them, but a look does

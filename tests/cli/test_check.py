@@ -38,8 +38,8 @@ def test_it_says_the_very_sentence_that_a_drop_would_get(path: Path) -> None:
     result = check(path, b"email\nuser0018\n", "--json")
 
     why = (
-        "The value in line 2, column email is no e-mail address: it has no @. If the column holds"
-        " usernames, call it username."
+        "The value in line 2, column email is not an e-mail address: it has no @. If the column"
+        " holds usernames, call it username."
     )
     said = sentence(RunStatus.REFUSED, {}, action=Action.DELETE, why=why)
     assert result.exit_code == 2
@@ -74,7 +74,7 @@ def test_for_scripts_it_is_one_line_of_json(path: Path) -> None:
     assert document["refused"] is None
     assert document["by"] == {"user_id and username": 3}
     assert document["entries"][0] == {"line": 2, "user_id": "118", "username": "user0018"}
-    assert document["doubts"] == ["Column 3 holds a status, and some are staying by it (line 3)."]
+    assert document["doubts"] == ["Column 3 holds a status, by which some are staying (line 3)."]
     assert document["notes"] == []
 
 
@@ -82,4 +82,4 @@ def test_what_may_not_be_deleted_unattended_is_reported(path: Path) -> None:
     result = check(path, b"username,Status\nuser0018,left\nuser0019,Active\n")
 
     assert result.exit_code == 0
-    assert "Refused when nobody watches: Column 2 holds a status" in result.stdout
+    assert "Refused when unattended: Column 2 holds a status" in result.stdout

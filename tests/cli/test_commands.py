@@ -181,7 +181,7 @@ def test_the_options_of_the_stack_stand_before_or_after_the_command_and_in_what_
 def test_a_stack_that_the_shell_names_is_not_named_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BULK_USER_DELETION_STACK", "nightly")
 
-    assert "with: bulk-user-deletion doctor" in run("runs").stderr
+    assert "set: bulk-user-deletion doctor" in run("runs").stderr
 
 
 def a_program(error: BaseException) -> Program:

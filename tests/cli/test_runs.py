@@ -99,7 +99,7 @@ def test_whatever_keeps_a_run_from_being_watched_the_run_is_said_to_go_on(
     said = failure.value.message
     assert failure.value.exit_code == status
     assert said.startswith(why)
-    assert "The run goes on without this terminal." in said
+    assert "The run continues without this terminal." in said
     assert "bulk-user-deletion status run-1 --watch" in said
     assert "bulk-user-deletion stop run-1 --reason WHY" in said
     assert failure.value.about == {"run_id": "run-1"}
@@ -111,7 +111,7 @@ def test_an_order_that_is_not_waited_for_is_no_run_that_goes_on() -> None:
 
     assert failure.value.exit_code == INTERRUPTED
     assert "bulk-user-deletion status stop-1" in failure.value.message
-    assert "The run goes on" not in failure.value.message
+    assert "The run continues" not in failure.value.message
 
 
 # Reports

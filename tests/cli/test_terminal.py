@@ -38,14 +38,14 @@ def test_prose_wraps_at_the_width_and_commands_stay_whole(
 
 
 def test_a_terminal_gets_lines_of_its_width_and_a_pipe_gets_one_line() -> None:
-    text = f"The run goes on without this terminal. Watch it again: {COMMANDS[0]}"
+    text = f"The run continues without this terminal. Watch it again: {COMMANDS[0]}"
     terminal, pipe = io.StringIO(), io.StringIO()
 
     say(Console(file=terminal, width=60, force_terminal=True, color_system=None), text)
     say(Console(file=pipe, width=60), text)
 
     assert terminal.getvalue().splitlines() == [
-        "The run goes on without this terminal. Watch it again:",
+        "The run continues without this terminal. Watch it again:",
         COMMANDS[0],
     ]
     assert pipe.getvalue().splitlines() == [text]

@@ -106,4 +106,4 @@ def test_a_name_that_fits_is_accepted(length: int) -> None:
 def test_a_name_that_does_not_fit_is_refused_with_its_length_and_the_longest() -> None:
     said = refusal("n" * (LONGEST + 1))
 
-    assert f"has {LONGEST + 1} characters, and {LONGEST} are the most" in said
+    assert f"has {LONGEST + 1} characters, and may have at most {LONGEST}" in said

@@ -87,7 +87,7 @@ def test_an_id_beyond_the_end_of_the_list_refuses_the_run(
     run = odd.apply([user])
 
     assert run.error == "RequestRefused"
-    assert f"is not whole: it lacks user {user}" in run.cause
+    assert f"is incomplete: it lacks user {user}" in run.cause
     assert run.writes == []
 
 

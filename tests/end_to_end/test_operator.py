@@ -204,7 +204,7 @@ def no_administrator(application: Application) -> None:
     [
         (wrong_key, "Token", "Check application_id, application_key and user"),
         (no_user_management, "User management", "Application Can Manage Users"),
-        (portal_is_down, "Portal", "See that it is up"),
+        (portal_is_down, "Portal", "Check that it is up"),
         (no_administrator, "User management", "Use an administrator"),
     ],
 )

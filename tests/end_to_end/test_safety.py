@@ -203,7 +203,7 @@ def test_an_edited_plan_is_refused(application: Application) -> None:
     preview = application.preview(application.leavers(1))
     edited(application, preview, reason="HR-9999")
 
-    refused(application.start(plan_of(preview)), "not the one of this sha256")
+    refused(application.start(plan_of(preview)), "does not have this sha256")
 
 
 def test_a_stale_plan_is_refused(application: Application) -> None:
@@ -218,7 +218,7 @@ def test_a_stale_plan_is_refused(application: Application) -> None:
 def test_a_refused_preview_cannot_be_applied(application: Application) -> None:
     preview = application.preview(application.leavers(3), options={"max_users": 2})
 
-    refused(application.start(plan_of(preview)), "not one that may be applied")
+    refused(application.start(plan_of(preview)), "may not be applied")
 
 
 # Runs that go wrong

@@ -105,9 +105,9 @@ def test_any_object_below_the_inbox_is_read_whatever_its_name(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"PK\x03\x04", "an Excel workbook or a ZIP archive"),
+        (b"PK\x03\x04", "a damaged Excel workbook or ZIP archive"),
         (b"user_id\n118\n../1\n", "The user_id in line 3, column user_id is not a user id"),
-        (b"[" * 100_000, "nested too deeply|entry 1 is no value"),
+        (b"[" * 100_000, "nested too deeply|entry 1 is not a value"),
         (b"x" * 1_000_000, "Line 1 is longer than 65536 characters"),
     ],
 )

@@ -128,9 +128,9 @@ def press_stop(stack: Stack) -> None:
     [
         (b"user_id\n118\n../1\n", as_it_is, "REFUSED", "The user_id in line 3"),
         (b"", as_it_is, "REFUSED", "The source is empty"),
-        (b"PK\x03\x04", as_it_is, "REFUSED", "The file is an Excel workbook"),
+        (b"PK\x03\x04", as_it_is, "REFUSED", "The file is a damaged Excel workbook"),
         (b"user_id\n9001\n9002\n", as_it_is, "REFUSED", "2 of 2 entries are not in the portal"),
-        (b"user_id\n118\n", remove_file, "REFUSED", "is not there any more"),
+        (b"user_id\n118\n", remove_file, "REFUSED", "no longer exists"),
         (b"user_id\n118\n", press_stop, "REFUSED", "platform team stopped every run"),
         (b"user_id\n118\n", SETUPS["wrong credentials"], "FAILED", "refused our credentials"),
         (b"user_id\n118\n", SETUPS["the portal is down"], "FAILED", "did not answer"),

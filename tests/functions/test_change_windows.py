@@ -274,9 +274,9 @@ def test_when_a_window_ends_the_run_is_reported_as_paused_closed_and_unlocked(
     assert (said["status"], said["error"], said["succeeded"]) == ("PAUSED", "RunPaused", False)
     assert said["counts"] == {"deleted": 5, "not_attempted": 5}
     assert said["sentence"] == (
-        "Paused after 5 of 10 entries (5 not attempted): the change window ended. The run is"
-        " resumed by itself at 2026-11-24T20:00:00Z, for those not attempted. To prevent that, stop"
-        " the run."
+        "Paused after 5 of 10 entries (5 not attempted): the change window ended. The run"
+        " resumes automatically at 2026-11-24T20:00:00Z, for those not attempted. To prevent that,"
+        " stop the run."
     )
     assert there - nights.portal.user_ids() == {110, 111, 112, 113, 114}
     run = nights.ledger.runs.read("run-1")

@@ -114,7 +114,7 @@ def test_a_short_last_list_claims_no_losses_and_has_everybody_looked_at_again(
     assert summary["counts"] == {"deleted": 6}
     report = stack.read_json("runs/run-1/report.json")
     assert report["unexplained_losses"] is None
-    assert any("last list of users is short" in warning for warning in report["warnings"])
+    assert any("last list of users is incomplete" in warning for warning in report["warnings"])
 
 
 # Absent only by a look
@@ -211,7 +211,7 @@ def test_delete_user_keeps_our_own_user_by_its_id_whatever_its_name_is_now(
 
 @pytest.mark.parametrize(
     ("every_look", "said"),
-    [("gone", "does not show it"), ("there", "which nobody holds, does not say so")],
+    [("gone", "does not show it"), ("there", "which nobody has, does not say so")],
 )
 def test_looks_that_do_not_tell_who_is_there_refuse_the_run(
     stack: Stack, every_look: Any, said: str
@@ -464,4 +464,4 @@ def test_a_name_that_came_back_refuses_nobody_else(stack: Stack) -> None:
     assert summary["counts"] == {"deleted": 1, "unresolved": 1}
     assert rows(stack)["user0118"]["reason_kind"] == "came_back"
     warnings = stack.read_json("runs/run-1/report.json")["warnings"]
-    assert any("there again" in warning for warning in warnings)
+    assert any("why they are back" in warning for warning in warnings)

@@ -133,7 +133,7 @@ def test_content_that_arrives_later_is_read_by_its_own_run(stack: Stack) -> None
     ended = Machine(stack).execute(content, "run-2")
 
     assert done["next_step"] == "nothing"
-    assert "newer content has come" in done["nothing_because"]
+    assert "newer content has arrived" in done["nothing_because"]
     assert ended["counts"] == {"deleted": 1}
     assert answer(stack)["run_id"] == "run-2"
     run = stack.ledger.runs.read("run-1")
@@ -220,7 +220,7 @@ def test_an_answer_that_cannot_be_written_does_not_hold_up_the_report(
 
     assert ended["succeeded"]
     report = stack.read_json("runs/run-1/report.json")
-    assert [w for w in report["warnings"] if "answer beside the dropped file could not be" in w]
+    assert [w for w in report["warnings"] if "answer to the dropped file could not be" in w]
     with pytest.raises(ClientError):
         answer(stack)
     run = stack.ledger.runs.read("run-1")

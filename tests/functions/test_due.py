@@ -195,7 +195,7 @@ def test_the_oldest_are_deleted_first_up_to_the_caps_and_the_others_the_next_day
     assert due_run(leaving, "due-40") == {"deleted": 2}
     assert 112 not in portal.user_ids()
     report = leaving.read_json("runs/due-40/report.json")
-    assert "1 leaver is due, and the caps leave them for the next run." in report["warnings"]
+    assert "1 leaver is due, but the caps leave them for the next run." in report["warnings"]
     calendar.turn(41.1)
     assert due_run(leaving, "due-41") == {"deleted": 1}
 

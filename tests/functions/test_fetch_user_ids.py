@@ -343,7 +343,7 @@ def test_the_plan_warns_of_a_run_that_needs_more_tokens_a_day_than_can_be_stored
     [only] = plan_of(stack, "two")["warnings"]
     assert only.startswith("Single sign-on, SCIM and other syncs may create users again")
     [*_, warning] = plan_of(stack, "ten")["warnings"]
-    assert warning.startswith("This takes about 10 hours, and the portal's tokens live 300 s.")
+    assert warning.startswith("This takes about 10 hours, and the portal's tokens last 300 s.")
 
 
 def test_the_ledger_is_asked_for_names_and_for_ids_that_the_list_lacks_but_for_no_listed_id(

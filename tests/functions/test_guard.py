@@ -650,7 +650,7 @@ def test_a_guarded_due_leaver_is_told_to_stay_waiting(
     assert (said["status"], said["counts"]) == ("NOBODY_DELETED", {"skipped": 1})
     page = guarded.read_bytes("runs/due-31/report.html").decode()
     assert "1 kept by the guard, user 120" in page
-    assert "They stay waiting" in page
+    assert "They keep waiting" in page
 
 
 # Its size

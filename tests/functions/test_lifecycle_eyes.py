@@ -345,7 +345,7 @@ def test_whoever_there_was_no_time_to_look_at_is_told_and_keeps_nobody_else(
 
     assert leaving.report_run("due-31")["counts"] == {"deleted": 1, "already_absent": 1}
     report = leaving.read_json("runs/due-31/report.json")
-    said = "1 leaver is due, and this run had no time to look: the next one does."
+    said = "1 leaver is due, but this run had no time to look at them: the next one will."
     assert said in report["warnings"]
     assert leaver(leaving, "111").state is LeaverState.WAITING
 
@@ -401,7 +401,7 @@ def test_whoever_is_held_is_told_and_alarmed_whatever_held_them(
 
     assert leaver(leaving, "111").state is LeaverState.HELD
     report = leaving.read_json("runs/due-31/report.json")
-    said = "1 leaver is held since this run, not deleted until a person decides: 111."
+    said = "1 leaver has been held since this run, and not deleted until a person decides: 111."
     assert said in report["warnings"]
     assert HELD_METRIC in capsys.readouterr().out.replace(" ", "")
 
@@ -417,7 +417,7 @@ def test_a_leaver_whom_a_run_could_not_disable_again_is_told_as_held(
     assert run(leaving, LEAVERS, "run-2") == {"disabled": 2, "failed": 1}
 
     report = leaving.read_json("runs/run-2/report.json")
-    said = "1 leaver is held since this run, not deleted until a person decides: 111."
+    said = "1 leaver has been held since this run, and not deleted until a person decides: 111."
     assert said in report["warnings"]
 
 

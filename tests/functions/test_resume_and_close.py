@@ -126,7 +126,7 @@ def test_a_run_that_its_own_check_stopped_is_resumed_when_that_is_settled(stack:
         "run-1", reason="3 failed", by="breaker", now=1, stopper=Stopper.RUN
     )
 
-    assert "When that is settled, resume the run" in stack.report_run()["sentence"]
+    assert "When that is resolved, resume the run" in stack.report_run()["sentence"]
 
 
 def test_while_every_run_is_stopped_a_report_says_that_the_stop_must_be_lifted_first(
@@ -427,7 +427,7 @@ def test_an_aborted_run_is_closed_with_its_report_and_its_lock_released(stack: S
     ("status", "said"),
     [
         (ExecutionStatus.ABORTED, "Resume only if this user should still be deleted."),
-        (ExecutionStatus.TIMED_OUT, "When that is settled, resume the run"),
+        (ExecutionStatus.TIMED_OUT, "When that is resolved, resume the run"),
     ],
 )
 def test_whoever_stops_an_execution_in_the_console_may_not_want_the_rest(

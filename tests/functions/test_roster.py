@@ -34,7 +34,7 @@ def drop(
 
 
 def refused(stack: Stack, ids: Iterable[int], run_id: str, **more: Any) -> None:
-    with pytest.raises(Exception, match=r"the roster before it counts"):
+    with pytest.raises(Exception, match=r"the previous roster still counts"):
         drop(stack, ids, run_id, **more)
 
 
@@ -149,7 +149,7 @@ def test_a_roster_is_never_applied_directly(leaving: Stack, portal: PortalSimula
     ):
         with pytest.raises(Exception, match="a roster is only previewed"):
             leaving.fetch_user_ids(request, "roster-1")
-    with pytest.raises(Exception, match="whoever a roster lacks is disabled"):
+    with pytest.raises(Exception, match="users who are missing from a roster are disabled"):
         leaving.fetch_user_ids({"action": "delete", "source": roster}, "roster-2")
 
 

@@ -348,7 +348,7 @@ def test_the_plan_of_a_roster_that_lacks_nobody_is_not_called_an_empty_source(
     drop(leaving, people(portal), "roster-1")
     calendar.turn(0.1)
 
-    with pytest.raises(Exception, match="The roster lacks nobody whom an earlier one named"):
+    with pytest.raises(Exception, match="The roster names everybody whom an earlier one named"):
         apply(leaving, "roster-1", "run-1")
 
 

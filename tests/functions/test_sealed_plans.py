@@ -125,7 +125,7 @@ def test_a_run_without_a_plan_cannot_be_applied(stack: Stack) -> None:
 def test_the_plan_of_an_apply_is_not_one_to_be_approved(stack: Stack) -> None:
     stack.plan(["118"], "applied")
 
-    with pytest.raises(RequestRefused, match="not one that may be applied"):
+    with pytest.raises(RequestRefused, match="may not be applied"):
         stack.fetch_user_ids(approval(stack, "applied"), "applied")
 
 

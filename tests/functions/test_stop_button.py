@@ -216,7 +216,7 @@ def test_lifting_the_stop_of_a_run_that_has_ended_does_not_promise_that_it_goes_
     ended = order(stack, "lift", run_id="run-1")
 
     assert going_on == "The stop for run run-1 is lifted."
-    assert ended == "The stop for run run-1 is lifted. The run has ended, and stays so."
+    assert ended == "The stop for run run-1 is lifted. The run has ended and is not resumed."
 
 
 @pytest.mark.parametrize(

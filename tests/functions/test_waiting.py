@@ -171,7 +171,7 @@ def test_a_file_that_was_deleted_while_it_waited_is_refused(busy: Stack) -> None
     busy.s3.delete_object(Bucket="data", Key="inbox/leavers.csv")
     finish(busy)
 
-    with pytest.raises(RequestRefused, match="not there any more"):
+    with pytest.raises(RequestRefused, match="no longer exists"):
         busy.fetch_user_ids(event, "run-2")
 
 

@@ -245,7 +245,7 @@ def test_whom_the_portal_does_not_show_is_undecided(
 
     assert found["undecided"] == ["110"]
     assert list(how(found)) == [str(recreated)]
-    assert "1 more user seems to be back, and no look has shown it yet: 110." in found["sentence"]
+    assert "1 more user seems to be back, but no look has shown it yet: 110." in found["sentence"]
 
 
 def test_looks_that_take_too_long_are_left_to_the_next_watch(
@@ -568,7 +568,7 @@ def test_a_short_list_is_told_and_is_nothing_to_compare_the_next_one_with(
 
     short = watch(stack, "watch-2")
 
-    assert "The portal's list of users is short" in short["sentence"]
+    assert "The portal's list of users is incomplete" in short["sentence"]
     assert (short["list_is_short"], short["change"]["left"]) == (True, [])
     kept = stack.keys()
     assert "runs/watch-1/population.json" in kept

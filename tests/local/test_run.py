@@ -64,7 +64,7 @@ def test_without_a_portal_25_of_400_simulated_users_are_deleted(tmp_path: Path) 
         assert len(list(csv.DictReader(report))) == 27
     assert "25 of 25 users done" in ended.stderr
     assert "renewals" in ended.stderr
-    assert "Secrets Manager takes" not in ended.stderr  # true of the scaled clock alone
+    assert "Secrets Manager accepts" not in ended.stderr  # true of the scaled clock alone
     assert str(tmp_path) in ended.stderr.replace("\n", "")
 
 

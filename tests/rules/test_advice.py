@@ -36,7 +36,7 @@ def test_a_previews_plan_is_applied_by_its_hash() -> None:
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (Outcome.FAILED, "Settle that in the portal."),
+        (Outcome.FAILED, "Fix that in the portal."),
         (Outcome.UNKNOWN, "Look this user up in the portal."),
         (Outcome.NOT_ATTEMPTED, "nothing was sent."),
     ],
@@ -240,7 +240,7 @@ def test_whoever_the_last_look_showed_enabled_is_not_called_uncertain() -> None:
     said = " ".join(piece.text for piece in advice(report))
 
     assert "showed this user enabled" in said
-    assert "nobody can say" not in said
+    assert "it is not known whether" not in said
 
 
 def test_a_run_that_disabled_leavers_says_how_to_withdraw_them() -> None:

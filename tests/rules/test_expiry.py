@@ -235,16 +235,16 @@ def test_a_run_that_needs_more_tokens_a_day_than_can_be_stored_gets_a_warning(
 
 def test_the_warning_says_when_it_stops_and_what_helps() -> None:
     assert warning(hours=30, minutes=15) == (
-        "This takes about 30 hours, and the portal's tokens live 900 s. Secrets Manager takes 100"
-        " new ones a day, so the run will stop after about 22 hours, to be resumed a day later. To"
-        " avoid that, raise API_TOKEN_LIFE_TIME in the portal to 16 minutes or more."
+        "This takes about 30 hours, and the portal's tokens last 900 s. Secrets Manager accepts 100"
+        " new ones a day, so the run will stop after about 22 hours, and can be resumed a day"
+        " later. To avoid that, raise API_TOKEN_LIFE_TIME in the portal to 16 minutes or more."
     )
 
 
 def test_a_short_time_is_told_in_minutes() -> None:
     said = warning(hours=1, minutes=0.5)
 
-    assert said.startswith("This takes about 60 minutes, and the portal's tokens live 30 s.")
+    assert said.startswith("This takes about 60 minutes, and the portal's tokens last 30 s.")
     assert "0 hours" not in said
 
 

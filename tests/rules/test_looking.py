@@ -1,4 +1,4 @@
-"""How a portal says that nobody holds an id."""
+"""How a portal says that nobody has an id."""
 
 from typing import Any
 

@@ -124,7 +124,7 @@ def test_rule_3_an_id_that_nobody_holds_is_already_absent(entry: Entry) -> None:
     [looked_at] = with_looks([row], {})
     assert (looked_at.outcome, looked_at.reason) == (
         Outcome.ALREADY_ABSENT,
-        "nobody holds this id",
+        "nobody has this id",
     )
 
 
@@ -187,7 +187,7 @@ def test_rule_1_a_name_that_was_deleted_before_does_not_name_its_current_user() 
     [(outcome, reason)] = plan(Entry(1, bare="ann"), deleted_before=["username:ann"])
 
     assert outcome == "unresolved"
-    assert reason.startswith("came_back: an earlier run deleted somebody of this name")
+    assert reason.startswith("came_back: an earlier run deleted a user with this name")
 
 
 def test_rule_1_an_id_names_its_user_whatever_was_deleted_before() -> None:

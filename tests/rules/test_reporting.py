@@ -122,7 +122,7 @@ def test_rule_3_whoever_was_called_absent_and_is_shown_again_is_unknown_with_bot
     None
 ):
     absent = planned(
-        1, None, Outcome.ALREADY_ABSENT, "nobody holds this id", ReasonKind.NOBODY_HOLDS_ID
+        1, None, Outcome.ALREADY_ABSENT, "nobody has this id", ReasonKind.NOBODY_HOLDS_ID
     )
     others = (
         planned(2, JDOE),
@@ -136,7 +136,7 @@ def test_rule_3_whoever_was_called_absent_and_is_shown_again_is_unknown_with_bot
         absent,
         outcome=Outcome.UNKNOWN,
         reason_kind=ReasonKind.LISTED_AGAIN,
-        reason="a look shows user 9; it was already_absent: nobody holds this id",
+        reason="a look shows user 9; it was already_absent: nobody has this id",
     )
     assert with_doubts(a_plan(absent), {"10": "another"}).entries == (absent,)
 
@@ -229,7 +229,7 @@ def test_a_preview_says_who_would_be_deleted() -> None:
 @pytest.mark.parametrize(
     ("outcome", "reason"),
     [
-        (Outcome.ALREADY_ABSENT, "nobody holds this id"),
+        (Outcome.ALREADY_ABSENT, "nobody has this id"),
         (Outcome.UNRESOLVED, "ambiguous"),
         (Outcome.SKIPPED, "duplicate: the same user as line 1"),
     ],
@@ -398,7 +398,7 @@ def test_whatever_made_a_run_fail_its_sentence_says_what_to_do_next(
 
     steps = (
         *("esume the run", "send the request again", "See the report", "Resume only if"),
-        "The run is resumed by itself",
+        "The run resumes automatically",
     )
     assert any(step in said for step in steps)
     assert len(said) < 400
@@ -410,7 +410,7 @@ def test_only_a_run_that_its_own_checks_ended_is_simply_resumed(
 ) -> None:
     said = sentence(status, counts, action=action, why="Because.", rest=rest)
 
-    if "resume the run: what is done is not done twice" in said:
+    if "resume the run: nothing is done twice" in said:
         assert rest is Rest.RESUME
     assert not ("cannot be resumed" in said and "esume only if" in said)
     assert "_" not in said
@@ -449,7 +449,7 @@ def test_only_a_run_that_its_own_checks_ended_is_simply_resumed(
             Rest.SETTLE,
             (
                 "Because. 1 of 2 entries deleted, 1 unknown. See the report for each: a resume"
-                " cannot do better."
+                " would not help."
             ),
         ),
         (
@@ -530,7 +530,7 @@ def test_a_resume_is_advised_only_after_a_stop_of_the_run_itself(
             {"deleted": 1, "not_attempted": 2},
             (
                 "Because. 1 of 3 entries deleted. The other 2 were not touched. When that is"
-                " settled, resume the run: what is done is not done twice."
+                " resolved, resume the run: nothing is done twice."
             ),
         ),
         (
@@ -538,7 +538,7 @@ def test_a_resume_is_advised_only_after_a_stop_of_the_run_itself(
             {"deleted": 1, "failed": 1, "unknown": 1},
             (
                 "1 of 3 entries deleted, 1 failed, 1 unknown. See the report for each, then"
-                " resume the run: what is done is not done twice."
+                " resume the run: nothing is done twice."
             ),
         ),
         (
@@ -546,14 +546,14 @@ def test_a_resume_is_advised_only_after_a_stop_of_the_run_itself(
             {"deleted": 1, "not_attempted": 2},
             (
                 "The run failed with 1 of 3 entries deleted (2 not attempted). Because. When that"
-                " is fixed, resume the run: what is done is not done twice."
+                " is fixed, resume the run: nothing is done twice."
             ),
         ),
         (
             RunStatus.FAILED,
             {"deleted": 3},
             (
-                "The run failed with 3 of 3 entries deleted. Because. Nobody is left open. See the"
+                "The run failed with 3 of 3 entries deleted. Because. No user is left open. See the"
                 " report for each."
             ),
         ),

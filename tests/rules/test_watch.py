@@ -358,23 +358,23 @@ def a_watch(*back: Returned, **fields: object) -> Watch:
         (
             a_watch(undecided=("118", "119")),
             (
-                "Nobody is back among 40 users. 2 more users seem to be back, and no look has"
+                "Nobody is back among 40 users. 2 more users seem to be back, but no look has"
                 " shown it yet: 118, 119."
             ),
         ),
         (
             a_watch(undecided=("118",)),
             (
-                "Nobody is back among 40 users. 1 more user seems to be back, and no look has"
+                "Nobody is back among 40 users. 1 more user seems to be back, but no look has"
                 " shown it yet: 118."
             ),
         ),
         (
             a_watch(list_is_short=True),
             (
-                "Nobody is back among 40 users. The portal's list of users is short: it lacks users"
-                " whom a look shows. Others may be back. Check what stands between the portal and"
-                " this stack."
+                "Nobody is back among 40 users. The portal's list of users is incomplete: it lacks"
+                " users whom a look shows. Others may be back. Check whatever is between the portal"
+                " and this stack."
             ),
         ),
         (

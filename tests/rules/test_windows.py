@@ -341,7 +341,7 @@ def test_a_plan_that_fits_into_no_window_says_when_it_would_end() -> None:
     assert warning(30, mornings) == ""
     assert warning(70, mornings) == (
         "No change window of the next two weeks is long enough for all 70 users. The run will pause"
-        " when a window ends and go on in the next one; applied now, it would end about 2026-11-26"
-        " 05:20 (Europe/Paris)."
+        " when a window ends and continue in the next one; applied now, it would end about"
+        " 2026-11-26 05:20 (Europe/Paris)."
     )
     assert "it would take more than 100 days" in warning(5_000, mornings)

@@ -23,7 +23,7 @@ ENDS = {
     "apply_list.json": "SUCCEEDED",
     "apply_plan.json": "SUCCEEDED",
     "check_population.json": "Nobody is back among 40 users.",
-    "check_portal.json": "The portal answers as it should, and lists 40 users.",
+    "check_portal.json": "The portal works as expected, and lists 40 users.",
     "close_run.json": "STOPPED",
     "due.json": "Nobody waits to be deleted.",
     "end_quiet.json": "The portal may be called again: it had asked to be left alone until"

@@ -155,13 +155,13 @@ def filled(scrap: bytes, head: bytes = b"") -> bytes:
         (b"", b"\r", "more than 1000000 lines"),
         (b"", b"\0", "NUL byte"),
         (b"", b"\xfe\xfd", "not UTF-8"),
-        (b"", b"[", "nested too deeply|entry 1 is no value"),
+        (b"", b"[", "nested too deeply|entry 1 is not a value"),
         (b"", b'{"a":', "nested too deeply|line 1 is no value"),
         (b"[", b"[],", "neither a name, nor a whole number, nor an object"),
-        (b"[[", b"[],", "entry 1 is no value, or has more than 65536 characters"),
-        (b'["', b"x", "entry 1 is no value, or has more than 65536 characters"),
+        (b"[[", b"[],", "entry 1 is not a value, or has more than 65536 characters"),
+        (b'["', b"x", "entry 1 is not a value, or has more than 65536 characters"),
         (b"[", b"1", "The value in entry 1 is empty, or longer than 320 characters"),
-        (b"[", b" ", "entry 1 is no value"),
+        (b"[", b" ", "entry 1 is not a value"),
     ],
 )
 def test_50_mb_of_nothing_good_are_refused_cheaply(head: bytes, scrap: bytes, said: str) -> None:

@@ -57,7 +57,7 @@ REFUSED: dict[str, str] = {
     "header-user.csv": r"Line 1 may be a header",
     "count-below-ids.csv": r"line 4 .* may be a total",
     "null-as-username.csv": r"Line 7 names nobody",
-    "header-alternate-email.csv": r"second e-mail address, which is nobody's name",
+    "header-alternate-email.csv": r"second e-mail address, which names nobody",
     "title-block.csv": r"Line 5 looks like a header.*rename",
     "two-names-in-a-cell.csv": r"line 2, column username has two names",
     "html-table.xls": r"a web page",
@@ -67,11 +67,11 @@ REFUSED: dict[str, str] = {
     "our-report.csv": r"the report of a run.*apply its plan",
     "mailto.csv": r"line 2, column email begins with a prefix such as mailto",
     "name-and-mail.csv": r"line 2, column email is a name and an address",
-    "total-row.csv": r"line 4, column email is no e-mail address",
+    "total-row.csv": r"line 4, column email is not an e-mail address",
     "ids-as-floats.csv": r"line 2, .*a spreadsheet or a script changed the number",
     "ids-with-thousands.csv": r"line 2, .*a spreadsheet or a script changed the number",
-    "row-in-quotes.csv": r"Line 1 stands in one pair of quotes as a whole",
-    "zero-width.csv": r"line 2, .*ZERO WIDTH SPACE \(U\+200B\), as number 21 of 21",
+    "row-in-quotes.csv": r"Line 1 as a whole is in one pair of quotes",
+    "zero-width.csv": r"line 2, .*ZERO WIDTH SPACE \(U\+200B\), at position 21 of 21",
     "zero-width-header.csv": r"Line 1 .*name of column 1: ZERO WIDTH SPACE",
     "old-mac-line-ends.csv": r"Line 1 is not CSV: it has a carriage return",
 }
@@ -120,4 +120,4 @@ def test_a_status_that_says_that_somebody_stays_is_told_with_its_line() -> None:
 
     against, _ = doubts(hints, today=date(2026, 5, 1))
 
-    assert against == ["Column 3 holds a status, and some are staying by it (line 3)."]
+    assert against == ["Column 3 holds a status, by which some are staying (line 3)."]

@@ -45,13 +45,13 @@ def test_a_status_by_which_some_stay_speaks_against_deleting_unseen(
 ) -> None:
     against, to_know = said(column(name, leaves, stays, leaves))
 
-    assert against == ["Column 2 holds a status, and some are staying by it (line 3)."]
+    assert against == ["Column 2 holds a status, by which some are staying (line 3)."]
     assert to_know == []
 
 
 def test_the_lines_of_those_who_stay_are_named_the_first_of_them() -> None:
     assert said(column("Status", "left", "active", "active"))[0] == [
-        "Column 2 holds a status, and some are staying by it (lines 3, 4)."
+        "Column 2 holds a status, by which some are staying (lines 3, 4)."
     ]
     [many] = said(column("Status", "left", *["active"] * 50))[0]
     assert re.search(r"\(lines 3, 4, .*, …\)\.$", many)
@@ -63,7 +63,7 @@ def test_one_by_which_everybody_is_active_is_only_to_be_known(
 ) -> None:
     assert said(column(name, stays, stays)) == (
         [],
-        ["Column 2 holds a status, and everybody is active by it."],
+        ["Column 2 holds a status, by which everybody is active."],
     )
     assert said(column(name, leaves, leaves)) == ([], [])
 
@@ -71,7 +71,7 @@ def test_one_by_which_everybody_is_active_is_only_to_be_known(
 @pytest.mark.parametrize("other", ["update", "Create", "keep", "HIRE", "no change", "Neu"])
 def test_an_action_that_is_no_deletion_speaks_against_it(other: str) -> None:
     assert said(column("Action", "delete", other))[0] == [
-        "Column 2 holds actions, and some are no deletion (line 3)."
+        "Column 2 holds actions, and some are not deletions (line 3)."
     ]
     assert said(column("Action", other))[0]
     assert said(column("Action", "delete", "deactivate")) == ([], [])
@@ -108,7 +108,7 @@ def test_in_json_a_key_says_the_same() -> None:
     users = [{"userName": "a", "active": False}, {"userName": "b", "active": True}]
 
     assert said(json.dumps({"Resources": users}))[0] == [
-        "A key of the file holds a status, and some are staying by it (line 2)."
+        "A key of the file holds a status, by which some are staying (line 2)."
     ]
 
 

@@ -131,7 +131,7 @@ def test_a_key_that_is_there_twice_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["[NaN]", '[{"user_id": 1, "x": Infinity}]', "[-Infinity]"])
 def test_what_is_no_json_is_refused_wherever_it_stands(text: str) -> None:
-    assert "entry 1 is no value" in refusal(text)
+    assert "entry 1 is not a value" in refusal(text)
 
 
 @pytest.mark.parametrize("size", [1_000, 1_024, 1_030, LONGEST_VALUE - 100])
@@ -156,7 +156,7 @@ def test_half_a_number_is_not_taken_for_a_number(digits: int) -> None:
 def test_an_entry_may_not_be_endless() -> None:
     said = refusal(json.dumps([118, {"user_id": 119, "note": "x" * LONGEST_VALUE}]))
 
-    assert said.endswith(f"entry 2 is no value, or has more than {LONGEST_VALUE} characters.")
+    assert said.endswith(f"entry 2 is not a value, or has more than {LONGEST_VALUE} characters.")
 
 
 def test_the_line_of_a_mistake_is_named() -> None:

@@ -99,7 +99,7 @@ def test_a_file_without_entries_has_none(content: bytes) -> None:
     [
         (b"user_id\n118\n\xff\n", "Line 3 is not UTF-8"),
         (BOM.encode() + b"a\n\xff", "Line 2 is not UTF-8"),
-        ("user_id\n118\n".encode("utf-16") + b"x", "The file is UTF-16, and damaged"),
+        ("user_id\n118\n".encode("utf-16") + b"x", "The file is damaged UTF-16"),
         ("user_id\n\0\n".encode("utf-16"), "Line 2 has a NUL character"),
         ("user_id\n118\n".encode("utf-16-be"), "Line 1 has a NUL byte"),
         ("user_id\nMüller\n".encode("latin-1"), "Line 2 is not UTF-8"),

@@ -114,7 +114,10 @@ def test_one_sheet_with_one_bare_column_is_read_and_of_several_none() -> None:
         (lambda s: s.cell(3, 1, 1234567890123456), "line 3, column user_id is not a user id"),
         (lambda s: s.cell(3, 1, 118.5), "line 3, column user_id is not a user id"),
         (lambda s: s.append([2]), "number in line 4 stands alone"),
-        (lambda s: s.append([None, None, "Total"]), "line 4, column email is no e-mail address"),
+        (
+            lambda s: s.append([None, None, "Total"]),
+            "line 4, column email is not an e-mail address",
+        ),
         (lambda s: s.insert_rows(1) or s.cell(1, 1, "Leavers"), "Line 2 looks like the header"),
         (lambda s: book_of(s).create_sheet().append(["Email"]), "2 sheets with people"),
         (lambda s: book_of(s).create_sheet().append(["x@example.com"]), "2 sheets with people"),
@@ -188,7 +191,7 @@ def test_a_hidden_sheet_with_people_is_one_too() -> None:
         other.append(["user0020@example.com"])
         other.sheet_state = "veryHidden"
 
-    assert "2 sheets with people in them, hidden ones counted" in refusal(workbook(hidden_copy))
+    assert "2 sheets with people in them, including hidden ones" in refusal(workbook(hidden_copy))
 
 
 def test_a_sheet_that_alone_has_people_and_is_hidden_is_refused() -> None:

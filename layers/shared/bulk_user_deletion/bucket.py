@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 # How long the bucket keeps overwritten and deleted objects: a lifecycle rule of the template.
 OLD_VERSION_DAYS = 30
 
-_CHUNK = 2**20  # a list of a hundred thousand users is not held whole to be hashed
+_CHUNK = 2**20  # hashed in chunks: a list of a hundred thousand users is not held whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +225,11 @@ class Bucket:
         return {planned.user.user_id: planned for planned in batch_from_json(body)}
 
     def write_record(self, run_id: str, round_number: int, user_id: str, record: Any) -> None:
-        """Store everything that the portal tells of a user, as it came."""
+        """Store everything that the portal returned about a user, unchanged."""
         self.write_json(record_key(run_id, round_number, user_id), record)
 
     def read_record(self, run_id: str, round_number: int, user_id: str) -> dict[str, Any]:
-        """Return what the portal told of a user before the newest request up to this round.
+        """Return what the portal returned about a user before the newest request up to this round.
 
         Raises:
             StoreUnavailable: there is none, although a request was sent.
@@ -361,7 +361,7 @@ class Bucket:
 def _refusal(error: ClientError, where: str) -> RequestRefused | None:
     """Return why a dropped file cannot be read, or None if S3 itself failed."""
     if error_code(error) in {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404"}:
-        return RequestRefused(f"{where} is not there any more. Drop the file again.")
+        return RequestRefused(f"{where} no longer exists. Drop the file again.")
     if error_code(error) in {"PreconditionFailed", "412"}:
         return RequestRefused(
             f"{where} was replaced after this run was started: the run that the new file started"

@@ -32,7 +32,7 @@ def users_before_key(run_id: str, round_number: int = 1) -> str:
 
 
 def files_before_report(run_id: str, rounds: int) -> list[str]:
-    """Return the keys of the files that a run's report rests on, round by round."""
+    """Return the keys of the files that a run's report is based on, round by round."""
     later = range(2, rounds + 1)
     return [
         plan_key(run_id),
@@ -67,7 +67,7 @@ def batches_prefix(run_id: str) -> str:
 
 
 def record_key(run_id: str, round_number: int, user_id: str) -> str:
-    """Return the key of what the portal told of a user before a round's first request."""
+    """Return the key of what the portal returned about a user before a round's first request."""
     return f"runs/{run_id}/records/{user_id}-{round_number}.json"
 
 

@@ -70,7 +70,7 @@ class RequestRefused(PermanentError):
 
 
 class OrderRefused(RequestRefused):
-    """There is nothing for an order to do, such as for the stop of a run that has ended."""
+    """There is nothing for an order to do, such as to stop a run that has ended."""
 
 
 class PortalBusy(PermanentError):
@@ -112,7 +112,7 @@ def sentence_of(failure: Mapping[str, str]) -> str:
             return str(json.loads(cause)["errorMessage"])
         except (ValueError, KeyError, TypeError):
             pass
-    return f"A step ended with {name or 'an error'}: the logs of this run's functions say more."
+    return f"A step ended with {name or 'an error'}: see the logs of this run's functions."
 
 
 def _all_errors(family: type[BulkUserDeletionError]) -> list[type[BulkUserDeletionError]]:

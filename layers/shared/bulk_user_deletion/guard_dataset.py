@@ -27,7 +27,7 @@ LARGEST_GUARD = 6 * 2**20
 
 
 class GuardDataset:
-    """The dataset that the parameter `GuardDataset` names. Where that is 0, nobody is kept."""
+    """The dataset that the parameter `GuardDataset` names. If that is 0, nobody is kept."""
 
     def __init__(
         self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time
@@ -41,7 +41,7 @@ class GuardDataset:
         """Read whom the guard keeps now.
 
         Raises:
-            RequestRefused: it cannot be relied on; the message has the figures and what to do.
+            RequestRefused: it is not reliable; the message has the figures and what to do.
             TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
         """
         dataset_id = self._settings.guard_dataset
@@ -52,7 +52,7 @@ class GuardDataset:
         except (RequestRefused, PortalAnswerUnusable) as error:
             raise type(error)(
                 f"The guard cannot be read, and without it nobody is deleted. {error} A"
-                f" guard may have {LARGEST_GUARD // 2**20} MiB at most."
+                f" guard may have at most {LARGEST_GUARD // 2**20} MiB."
             ) from None
         guard = read_guard(rows, dataset_id=dataset_id)
         if problem := guard_problem(
@@ -92,7 +92,7 @@ class GuardDataset:
         )
 
     def recent(self, portal: Portal, *, since: int) -> Guard:
-        """Return whom the guard keeps, read ten minutes ago at most, and after the second `since`.
+        """Return whom the guard keeps, read at most ten minutes ago, and after the second `since`.
 
         Raises: as `read`.
         """

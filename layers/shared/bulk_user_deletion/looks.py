@@ -1,6 +1,6 @@
 """Looks at single users: the only evidence of who exists and who is gone.
 
-A list is not evidence: it may be short, cached or filtered. It only says whom to look at.
+A list is not evidence: it may be incomplete, cached or filtered. It only says whom to look at.
 """
 
 import time
@@ -121,7 +121,7 @@ def _seen(answer: Answer) -> Seen:
 
 
 def control_looks(portal: Portal, users: Collection[PortalUser]) -> Control:
-    """Look at our own user, who exists, and at ids that nobody holds: the answers must differ.
+    """Look at our own user, who exists, and at ids that nobody has: the answers must differ.
 
     Sends two requests, and a third if the portal has a special way to say "nobody".
 
@@ -145,8 +145,8 @@ def control_looks(portal: Portal, users: Collection[PortalUser]) -> Control:
     if seen.verdict in {Verdict.GONE, Verdict.REFUSE}:
         raise PortalAnswerUnusable(
             f"A look at user {self_ids[0]}, whom our own token acts as, does not show it"
-            f" ({seen.describe()}): nobody can be told from somebody who is gone. Nobody was"
-            " deleted. Check PortalUrl, and what stands between the portal and this stack."
+            f" ({seen.describe()}): users who exist cannot be told from users who are gone. Nobody"
+            " was deleted. Check PortalUrl, and whatever is between the portal and this stack."
         )
     if seen.verdict is not Verdict.OK:
         portal.raise_for(seen.verdict, answer, f"looked at user {self_ids[0]}")
@@ -167,19 +167,20 @@ def _learned(portal: Portal, taken: Collection[str]) -> str:
         if not shape:
             verdict = judge(Call.LOOK, answer)
             if verdict not in {Verdict.OK, Verdict.REFUSE}:
-                portal.raise_for(verdict, answer, f"looked at id {user_id}, which nobody holds")
+                portal.raise_for(verdict, answer, f"looked at id {user_id}, which nobody has")
             raise PortalAnswerUnusable(
-                f"A look at id {user_id}, which nobody holds, does not say so"
-                f" ({answer.describe()}): nobody could be told from somebody who is gone. Nobody"
-                " was deleted. Check PortalUrl, and what stands between the portal and this stack."
+                f"A look at id {user_id}, which nobody has, does not say so"
+                f" ({answer.describe()}): users who exist could not be told from users who are"
+                " gone. Nobody was deleted. Check PortalUrl, and whatever is between the portal and"
+                " this stack."
             )
         shapes.append(shape)
         if is_plain(shape):
             break
     if len(set(shapes)) > 1:
         raise PortalAnswerUnusable(
-            "The portal says of two ids that nobody holds in two different ways that they are"
-            " free: nobody could be told from somebody who is gone. Nobody was deleted."
+            "The portal answers in two different ways for two ids that nobody"
+            " has: users who exist could not be told from users who are gone. Nobody was deleted."
         )
     return shapes[0]
 

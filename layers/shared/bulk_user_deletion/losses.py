@@ -1,6 +1,6 @@
 """Users who left the portal during a run, but not because of it: a cascade, a sync, a person.
 
-The list says whom to look at. Only a look says who is gone.
+The list says whom to look at; only a look says who is gone.
 """
 
 from collections.abc import Collection
@@ -60,7 +60,9 @@ def find_losses(
 
 def _is_gone(user_id: str, looks: Looks, patience: Patience) -> bool:
     if patience.is_over:
-        raise PortalUnavailable("The portal's looks take too long to find out who has left it.")
+        raise PortalUnavailable(
+            "Looking at users takes too long to find out who has left the portal."
+        )
     seen = looks.at(user_id)
     if seen.verdict is Verdict.GONE:
         return True

@@ -38,7 +38,7 @@ def mail(report: Report, *, report_link: str) -> tuple[str, str]:
 
 
 def _subject(report: Report) -> str:
-    """Name the stack and, where there is room, its portal: what is most important comes first."""
+    """Name the stack and, if there is room, its portal: the most important comes first."""
     said = f": {result(report)}"
     room = _LONGEST_SUBJECT - len(f"[{report.status}] {said}")
     subject = f"[{report.status}] {report.stack[:room]}{said}"
@@ -58,7 +58,7 @@ def _names(report: Report) -> str:
 
 
 def cost_sentence(report: Report) -> str:
-    """Return what the run cost, beside its plan's estimate where the plan was applied."""
+    """Return what the run cost, next to its plan's estimate if the plan was applied."""
     estimate = report.estimate if report.mode == Mode.APPLY else None
     return sentence(report.cost, estimate, action=report.action)
 

@@ -1,7 +1,7 @@
 """Counts what an invocation takes. It is added to the user's row by writes that are made anyway.
 
-Lambda tells a function neither its bill nor what it called: an invocation counts that itself. What
-it takes after its last write is not in the row.
+Lambda does not tell a function what it is billed or what it called, so an invocation counts that
+itself. What it uses after its last write is not in the row.
 """
 
 import time
@@ -13,7 +13,7 @@ PREFIX = "spent_"
 
 
 class Meter:
-    """What this process's invocation has taken since that was last recorded."""
+    """What this process's invocation has used since that was last recorded."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class Meter:
         self._is_for_user = False
 
     def start(self, *, is_for_user: bool) -> None:
-        """Begin an invocation. What one takes that is not for a user is not recorded."""
+        """Begin an invocation. What it uses for anything but a user is not recorded."""
         self._counted = Counter(invocations=1)
         self._since = self._clock()
         self._is_for_user = is_for_user
@@ -43,7 +43,7 @@ class Meter:
         return {f"{PREFIX}{name}": number for name, number in taken.items() if number}
 
     def recorded(self, taken: Mapping[str, int]) -> None:
-        """Begin anew, because `so_far` was recorded. The write itself has counted its units."""
+        """Start again, because `so_far` was recorded. The write itself has counted its units."""
         self._counted -= Counter({k.removeprefix(PREFIX): n for k, n in taken.items()})
         self._since += taken.get(f"{PREFIX}ms", 0) / 1000
 

@@ -60,7 +60,7 @@ Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 def observed(handler: Handler) -> Handler:
     """Add the run's id to every line that a function logs, its final error too; publish metrics.
 
-    Of an error that is not ours only the name is logged: its message may contain anything.
+    For an error that is not ours only the name is logged: its message may contain anything.
     """
 
     @logger.inject_lambda_context(clear_state=True)

@@ -63,16 +63,16 @@ def users_from_json(body: bytes) -> list[PortalUser]:
 
 
 def batch_to_json(users: Iterable[PortalUser], action: Action) -> bytes:
-    """Write a batch: each user carries the action, so that no reader can take it for another one.
+    """Write a batch: each user carries the action, so that no reader can misread it.
 
-    A version that knows no actions cannot read it, and so deletes nobody of it.
+    A version that does not know actions cannot read it, and so deletes nobody in it.
     """
     lines = (f'{_user(user)[:-1]}, "action": "{action.value}"}}' for user in users)
     return _lines("[", lines, "]")
 
 
 def batch_from_json(body: bytes) -> list[PlannedUser]:
-    """Read a batch. One of before there were actions is to be deleted."""
+    """Read a batch. One from before there were actions is to be deleted."""
     return [
         PlannedUser(user=PortalUser(**line), action=Action(action))
         for line in json.loads(body)

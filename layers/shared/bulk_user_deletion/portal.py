@@ -2,7 +2,7 @@
 
 Methods return what the portal said, as `Answer`s for `rules.answers` to judge; methods that read
 whole lists judge the answers themselves and raise. The facts come from the vendor's documents.
-Where those say nothing, the client accepts every likely form and depends on none.
+Where those are silent, the client accepts every likely form and depends on none.
 """
 
 import json
@@ -43,9 +43,10 @@ _LARGEST_ANSWER = 2**20
 
 
 class _Repeat(Retry):
-    """Retries a GET at once, unless it timed out: no one waits for that three times.
+    """Retries a GET at once, unless it timed out: nobody should wait for that three times.
 
-    A portal that hangs would time out the function, which lives little longer than one request.
+    A portal that hangs would time out the function, which has little more time than one request
+    takes.
     """
 
     def increment(
@@ -140,8 +141,8 @@ class Portal:
             raise PortalAnswerUnusable("The portal answered 200 to get_token, but sent no token.")
         if problem := _header_problem(value):
             raise PortalAnswerUnusable(
-                f"The portal sent a token that no HTTP header can carry: it {problem}. Check what"
-                " stands between the portal and this stack."
+                f"The portal sent a token that is not valid in an HTTP header: it {problem}. Check"
+                " whatever is between the portal and this stack."
             )
         return value, body.get("expires")
 
@@ -190,7 +191,7 @@ class Portal:
                     f"The portal's answer for dataset {dataset_id} lacks `data` or `amount`."
                 )
             if not all(isinstance(row, dict | tuple) for row in rows):
-                raise PortalAnswerUnusable(f"A row of dataset {dataset_id} is no JSON object.")
+                raise PortalAnswerUnusable(f"A row of dataset {dataset_id} is not a JSON object.")
             read += rows
             pages += 1
             if len(read) >= amount:
@@ -216,7 +217,7 @@ class Portal:
             user = parse_user(record)
             if user is None:
                 raise PortalAnswerUnusable(
-                    "The portal lists a user without an id: nobody can be told apart by it. Nobody"
+                    "The portal lists a user without an id, so users cannot be told apart. Nobody"
                     " was deleted. Find that record in the portal."
                 )
             yield user
@@ -232,7 +233,7 @@ class Portal:
         return answer
 
     def switch(self, user_id: str, *, enabled: bool) -> Answer:
-        """Enable or disable one user, by a PUT of that one field. It is sent once."""
+        """Enable or disable one user, with a PUT of only that field. It is sent once."""
         payload = {"enabled": "Y" if enabled else "N"}
         return self._send("PUT", _user_path(user_id), payload=payload)
 
@@ -259,8 +260,8 @@ class Portal:
                 )
             case Verdict.STOP_UNUSABLE:
                 raise PortalAnswerUnusable(
-                    f"The portal's answer is of no use when we {what} ({found}). Check PortalUrl,"
-                    " and what stands between the portal and this stack."
+                    f"The portal's answer was unusable when we {what} ({found}). Check PortalUrl,"
+                    " and whatever is between the portal and this stack."
                 )
             case _:
                 raise PortalUnavailable(
@@ -330,7 +331,7 @@ def _header_problem(value: str) -> str:
     if re.search("[\0-\x1f\x7f]", value):
         return "has control characters"
     if value != value.strip():
-        return "begins or ends with white space"
+        return "begins or ends with whitespace"
     return ""
 
 
@@ -375,7 +376,7 @@ def user_in(answer: Answer) -> PortalUser | None:
 
 
 def record_in(answer: Answer) -> Any:
-    """Return a user's record as it came in an answer: wrapped as `{"user": {…}}`, or bare."""
+    """Return a user's record from an answer: wrapped as `{"user": {…}}`, or bare."""
     body = answer.body
     return body["user"] if isinstance(body, dict) and "user" in body else body
 

@@ -331,7 +331,7 @@ def _no_key(key: str, known: Mapping[str, Any]) -> str:
     folded = {re.sub("[^a-z0-9]", "", name): name for name in known}
     if close := get_close_matches(re.sub("[^a-z0-9]", "", key.casefold()), folded, n=1):
         return f'one key is not known. Did you mean "{folded[close[0]]}"?'
-    return f"one key is not known. There may be: {', '.join(known)}."
+    return f"one key is not known. Known keys: {', '.join(known)}."
 
 
 def _from_document(document: Any, *, trigger: Trigger) -> Request:
@@ -368,8 +368,8 @@ def _action(
     if isinstance(source, Source) and source.due:
         if given:
             raise RequestRefused(
-                "The request was refused at action: with the source due there is none. Whoever is"
-                " due is deleted."
+                "The request was refused at action: the source due takes none. Leavers who are"
+                " due are deleted."
             )
         return Action.DELETE_DUE
     if given and not isinstance(source, Source):
@@ -380,8 +380,9 @@ def _action(
     action = Action(given) if given else None
     if isinstance(source, Source) and source.is_roster and action in {Action.DELETE, Action.ENABLE}:
         raise RequestRefused(
-            "The request was refused at action: whoever a roster lacks is disabled, and deleted"
-            " later if the stack does so. Leave the action out, or make it disable."
+            "The request was refused at action: users who are missing from a roster are"
+            " disabled, and deleted later if the stack does so. Leave the action out, or make it"
+            " disable."
         )
     if action is Action.ENABLE and trigger is not Trigger.CONSOLE:
         raise RequestRefused(
@@ -420,7 +421,7 @@ def _withdraw_order(order: dict[str, Any]) -> WithdrawOrder:
     if not all(map(is_user_id, users)):
         raise RequestRefused(
             "The request was refused at withdraw.users: these must be user ids, because a name may"
-            " be another user's by now."
+            " belong to another user by now."
         )
     return WithdrawOrder(order["reason"], order["by"], users, order.get("run_id", ""))
 

@@ -12,7 +12,7 @@ from bulk_user_deletion.rules.windows import ALWAYS, Windows, windows_of
 
 
 class ChangeWindowsFor(StrEnum):
-    """What change windows hold for."""
+    """What change windows apply to."""
 
     DELETE = "delete"
     DELETE_AND_DISABLE = "delete_and_disable"
@@ -55,7 +55,7 @@ class Settings:
 
     @property
     def grace(self) -> Grace:
-        """What is demanded of a leaver who is due."""
+        """What is required of a leaver who is due."""
         return Grace(self.grace_days, only_previewed=self.apply_only_plans)
 
     def limits_for(self, action: Action) -> Limits:
@@ -63,7 +63,7 @@ class Settings:
         return self.limits if action.deletes else self.switch_limits
 
     def windows_for(self, action: Action) -> Windows:
-        """Return the change windows that hold for an action. Enabling is allowed at any time.
+        """Return the change windows that apply to an action. Enabling is allowed at any time.
 
         Raises:
             RequestRefused: the parameter cannot be read.

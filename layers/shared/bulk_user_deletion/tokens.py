@@ -90,9 +90,9 @@ class TokenStore:
                 if error_code(error) != "LimitExceededException":
                     raise
                 raise TokenQuotaExceeded(
-                    "Secrets Manager keeps every version of the token for a day and has room for no"
-                    " other one. Resume the run tomorrow. Raise API_TOKEN_LIFE_TIME in the portal:"
-                    " tokens that live longer are renewed less often."
+                    "Secrets Manager keeps every version of the token for a day, and has no room"
+                    " for another one. Resume the run tomorrow. Raise API_TOKEN_LIFE_TIME in the"
+                    " portal: tokens that live longer are renewed less often."
                 ) from None
         return token
 
@@ -112,10 +112,10 @@ class TokenStore:
         if document is None or wrong:
             missing = ", ".join(wrong)
             raise CredentialsRefused(
-                f"The secret {self._credentials_secret} must be a JSON object with the texts"
+                f"The secret {self._credentials_secret} must be a JSON object with the strings"
                 f" application_id, application_key and user; missing or malformed: {missing}."
             )
-        # Optional, and written by hand: a number or a text.
+        # Optional, and written by hand: a number or a string.
         user_id = str(document.get("user_id") or "").strip()
         if user_id and not is_user_id(user_id):
             raise CredentialsRefused(

@@ -9,7 +9,7 @@ Every guarantee about crashes and retries depends on the write conditions in thi
 | `run#NAME`   | `resumes`      | the run that an execution of this name resumed     | `runs`     |
 | `run#RUN_ID` | `user#USER_ID` | one user, from the intent to delete onwards        | `users`    |
 | `intent`     | `TIME#…`       | a user's first DELETE, and one after each resume   | `users`    |
-| `switch`     | `TIME#…`       | the same of PUTs that switch a user's access       | `users`    |
+| `switch`     | `TIME#…`       | the same, for PUTs that switch a user's access     | `users`    |
 | `deleted#…`  | `deleted`      | a deleted user, by hash of id, username or e-mail  | `users`    |
 | `leaver`     | `PORTAL#ID`    | a user whom a run disabled, and when it is due     | `leavers`  |
 | `roster`     | `PORTAL#RUN`   | an accepted roster: when, and how many it named    | `rosters`  |

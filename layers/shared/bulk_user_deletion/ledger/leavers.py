@@ -1,4 +1,4 @@
-"""Leavers in the ledger: whom a run disabled, and what is to become of them.
+"""Leavers in the ledger: whom a run disabled, and what happens to them next.
 
 Rows of open leavers do not expire. Most changes belong to an outcome or an intent: those methods
 return a `Write`, for the transaction of the other one.

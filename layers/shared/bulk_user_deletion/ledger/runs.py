@@ -77,14 +77,14 @@ class Runs:
         )
 
     def rounds(self, run_id: str) -> list[Round]:
-        """Return what is known of a run's rounds, in their order."""
+        """Return what is known about a run's rounds, in order."""
         found = self._table.query(
             "Reading the run's rounds", rows.run_partition(run_id), prefix=rows.ROUND
         )
         return [rows.round_of(item) for item in found]
 
     def stops(self, run_id: str) -> list[Stop]:
-        """Return every press of a run's stop button, the first one first."""
+        """Return every press of a run's stop button, in order."""
         found = self._table.query(
             "Reading the run's stops", rows.run_partition(run_id), prefix=rows.PRESSED
         )
@@ -246,7 +246,7 @@ class Runs:
         return self._write(update(rows.run_key(run_id), {"withdrawal": flag}, EXISTS))
 
     def lift_stop(self, run_id: str) -> bool:
-        """Clear the stop flag, also for an execution that waits to resume the run.
+        """Clear the stop flag, also for an execution that is waiting to resume the run.
 
         Returns False if it is not set.
         """
@@ -300,8 +300,8 @@ class Runs:
     ) -> None:
         """Close an execution's run, and record how this round of it ended.
 
-        Unless it is paused, no execution resumes it by itself. `report_sha256` seals the report
-        that was written of it.
+        Unless it is paused, no execution resumes it automatically. `report_sha256` seals its
+        report.
 
         Raises:
             RunClosed: another execution has taken it in the meantime.

@@ -1,4 +1,4 @@
-"""Turns in the ledger: what an execution waits for before its run may begin."""
+"""Turns in the ledger: what an execution waits for before its run may start."""
 
 from bulk_user_deletion.ledger import rows
 from bulk_user_deletion.ledger.table import Table, put

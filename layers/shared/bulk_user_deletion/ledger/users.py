@@ -279,10 +279,10 @@ class Users:
     ) -> bool:
         """Record how a user ended; return False if the user already has an outcome.
 
-        Only `unknown` may be replaced, and only by an outcome that a request of ours had. `gone` is
-        the user that we deleted from `portal_url`: a later request that names this user finds the
-        record, and so does a watch. With `attempts`, the outcome is recorded only if exactly that
-        many requests were sent for the user; otherwise False. It is False too if the `leaver`,
+        Only `unknown` may be replaced, and only by an outcome that one of our requests had. `gone`
+        is the user that we deleted from `portal_url`: a later request that names this user finds
+        the record, and so does a watch. With `attempts`, the outcome is recorded only if exactly
+        that many requests were sent for the user; otherwise False. It is False too if the `leaver`,
         whose change belongs to the outcome, was changed in the meantime, or the run was withdrawn
         and `is_withdrawn` says otherwise.
         """
@@ -334,7 +334,7 @@ class Users:
         now: int,
         leaver: Write | None = None,
     ) -> bool:
-        """Replace an outcome that the portal contradicts by `unknown`: it shows `user` after all.
+        """Replace an outcome that the portal contradicts with `unknown`: it shows `user` after all.
 
         The old outcome moves to the row's history. The record of a deletion is withdrawn if this
         run wrote it. Returns False if the outcome or the `leaver` has changed in the meantime.

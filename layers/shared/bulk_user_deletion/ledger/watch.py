@@ -1,6 +1,6 @@
-"""The watch in the ledger: who is back and since when that is known, and which watch was last.
+"""The watch in the ledger: who is back, since when that is on record, and which watch was last.
 
-Rows of users who are back do not expire; once they are not back any more, they do.
+Rows of users who are back do not expire; once they are gone again, they do.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _IS_BACK = Condition("is_back = :yes", yes=True)
 
 
 def _is_not_seen_as(what: What) -> Condition:
-    """A watch that runs at the same time may have been faster: its time counts."""
+    """A concurrent watch may have been faster: then its time counts."""
     return IS_NEW | Condition("is_back = :no OR what <> :what", no=False, what=what)
 
 
@@ -44,7 +44,7 @@ class WatchLog:
         self._table.write(doing, put(key, item, _is_not_seen_as(seen.what)))
 
     def saw_no_more(self, portal_url: str, user_id: str, *, now: int) -> None:
-        """Record that a user is not back any more."""
+        """Record that a user is no longer back."""
         gone = {"is_back": False, **self._table.expiry(now)}
         key = rows.returned_key(portal_url, user_id)
         doing = f"Recording that user {user_id} is not back any more"

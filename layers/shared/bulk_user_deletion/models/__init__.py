@@ -1,1 +1,1 @@
-"""The words of this application, as types, by subject. Times are epoch seconds (UTC)."""
+"""The terms of this application, as types, by subject. Times are epoch seconds (UTC)."""

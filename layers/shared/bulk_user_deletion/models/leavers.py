@@ -1,4 +1,4 @@
-"""Leavers: users whom a run disabled, and what is to become of them."""
+"""Leavers: users whom a run disabled, and what happens to them next."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,9 +7,9 @@ from bulk_user_deletion.models.users import ReasonKind
 
 
 class LeaverState(StrEnum):
-    """What is to become of a user whom a run disabled."""
+    """What happens next to a user whom a run disabled."""
 
-    DISABLED = "disabled"  # nothing: it ends there
+    DISABLED = "disabled"  # nothing more happens
     WAITING = "waiting"  # to be deleted when the grace time is over
     DELETING = "deleting"  # a DELETE is about to be sent, or was sent
     DONE = "done"  # gone
@@ -23,11 +23,11 @@ class Leaver:
 
     `username_hash` and `email_hash` are of the folded names. `runs` are the runs that named the
     user, the newest one last, and `plan_sha256` is the newest one's plan; `is_from_preview` says
-    that a plan was applied that a preview had shown. `seen_disabled_at` is when a look of ours saw
-    the user disabled. `due_at` is when the user may be deleted, 0 for never: a look that sees the
-    user enabled voids it. `by_our_put` says that our PUT disabled the user, whom a look had seen
-    enabled. `reason_kind`, `reason`, `by` and `changed_at` are about the last change of `state`, in
-    the run `changed_by`, if it was one.
+    that a plan was applied that a preview had shown. `seen_disabled_at` is when one of our looks
+    saw the user disabled. `due_at` is when the user may be deleted, 0 for never: a look that sees
+    the user enabled voids it. `by_our_put` says that our PUT disabled the user, whom a look had
+    seen enabled. `reason_kind`, `reason`, `by` and `changed_at` are about the last change of
+    `state`, by the run `changed_by`, if it was a run.
     """
 
     user_id: str

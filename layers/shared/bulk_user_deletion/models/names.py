@@ -5,7 +5,7 @@ from unicodedata import normalize
 
 
 def fold(text: str) -> str:
-    """Trim and lower-case: names equal under this name the same user, who may be deleted by them.
+    """Trim and lower-case: equal names are names of the same user, who may be deleted by them.
 
     Letters are composed first: files from some systems write é as e and an accent. A letter that
     shares its lower-case form with another letter (the Kelvin sign, İ) is left unchanged.
@@ -25,7 +25,7 @@ def fold_loosely(text: str) -> str:
     """Trim and case-fold fully: ß is ss, a ligature is its letters, the long s is s.
 
     Names that are equal only under this protect, and find deletions that were recorded before
-    `fold` was as strict as it is now. No user is deleted by it.
+    `fold` was as strict as it is now. No user is deleted by such a name.
     """
     text = text.strip()
     if text.isascii():

@@ -119,8 +119,8 @@ class Plan:
     def users(self) -> list[PortalUser]:
         """The users to delete, disable or enable, in the order to process them.
 
-        That is the order they were requested in. Where access is switched, users come first who
-        need a PUT: they are not kept waiting, and only a PUT proves something to a canary.
+        That is the order they were requested in. When access is switched, users who need a PUT
+        come first: they do not have to wait, and only a PUT proves something about a canary.
         """
         users = [
             planned.user

@@ -11,12 +11,12 @@ from bulk_user_deletion.models.users import Outcome, ReasonKind
 
 
 class Rest(StrEnum):
-    """What may be done about the entries that a run left open."""
+    """What can be done about the entries that a run left open."""
 
     RESUME = "resume"
-    IF_STILL_WANTED = "if_still_wanted"  # a person stopped the run, who may not want it any more
+    IF_STILL_WANTED = "if_still_wanted"  # a person stopped the run, and may no longer want it
     LIFT = "lift"  # the same, and every run on the portal is stopped
-    SETTLE = "settle"  # a resume cannot do better
+    SETTLE = "settle"  # a resume would not help
     NEVER = "never"  # a resume would be refused
 
 
@@ -78,17 +78,17 @@ class Report:
     """What a run did, on the `portal` (its host) and with the `stack` of these names.
 
     `sentence` says how it ended and what is left to do, `headline` only the first; `rest` is what
-    may be done about the users who are left open. If `counts` does not add up to `requested`, the
+    can be done about the users who are left open. If `counts` does not add up to `requested`, the
     run does not claim success.
 
     `unexplained_losses` are the ids of users that left the portal during the run and that it
     neither deleted nor was asked to delete. It is None if none is known and the portal could not
     be asked or listed only some of its users. `renewed_at` is when the token was renewed,
-    `refused_at` when the portal temporarily refused a DELETE, `resumes_at` when a paused run is
-    resumed by itself. `guarded` are the ids of users whom the guard kept, by its reasons: the list
-    for whoever settles these. `estimate` is the plan's, `cost` what the run took. `files`
-    are the sha256 of what this report rests on, by name, and in report.json also of the report's
-    other formats.
+    `refused_at` when the portal temporarily refused a DELETE, `resumes_at` when a paused run
+    resumes automatically. `guarded` are the ids of users whom the guard kept, by its reasons: the
+    list for the people who resolve these. `estimate` is the plan's, `cost` what the run
+    took. `files` are the sha256 of what this report is based on, by name, and in report.json also
+    of the report's other formats.
     """
 
     run_id: str

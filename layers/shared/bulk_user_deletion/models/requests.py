@@ -104,12 +104,12 @@ class Check(StrEnum):
     """What is checked. Nobody is touched."""
 
     PORTAL = "portal"  # whether this stack can work with it
-    POPULATION = "population"  # who is back whom a run deleted or disabled
+    POPULATION = "population"  # which users that a run deleted or disabled are back
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOrder:
-    """An order to check something. `fingerprint` is set where a schedule may deliver it twice."""
+    """An order to check something. `fingerprint` is set if a schedule may deliver it twice."""
 
     what: Check
     fingerprint: str = ""

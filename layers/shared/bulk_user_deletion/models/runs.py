@@ -55,7 +55,7 @@ class Control:
     """What this portal's looks are judged by, from the control looks of a run's round.
 
     `self_ids` are the ids of the user that our own token acts as; a look at the first must show it.
-    `gone` is how the portal says that nobody holds an id: one of `rules.looking`'s shapes.
+    `gone` is how the portal says that nobody has an id: one of `rules.looking`'s shapes.
     """
 
     self_ids: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class Stopper(StrEnum):
 class Stop:
     """Why a run stops before the next user, and who stopped it.
 
-    A flag of before there were stoppers is taken for a person's: that asks for the most care.
+    A flag from before there were stoppers counts as a person's, which is the most careful choice.
     """
 
     reason: str
@@ -127,7 +127,7 @@ class RoundEnd:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What the ledger remembers of a round of a run: who asked for it and why, and how it ended.
+    """What the ledger remembers about a round of a run: who asked for it and why, and how it ended.
 
     `execution` is the name of the execution. Without an `end`, the round is in progress, or ended
     before it could report.

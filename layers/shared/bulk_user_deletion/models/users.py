@@ -29,7 +29,7 @@ class Outcome(StrEnum):
 
     @property
     def is_planned(self) -> bool:
-        """True if this is what a plan says of whoever is to be changed."""
+        """True if this is what a plan says about users who are to be changed."""
         return self in {Outcome.WOULD_DELETE, Outcome.WOULD_DISABLE, Outcome.WOULD_ENABLE}
 
 
@@ -37,7 +37,7 @@ _OPEN = {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
 
 
 class ReasonKind(StrEnum):
-    """Why an entry ended as it did, for code to decide by. The text beside it is for people."""
+    """Why an entry ended as it did, for code to decide by. The text next to it is for people."""
 
     NONE = ""
     # Kept by a rule
@@ -46,7 +46,7 @@ class ReasonKind(StrEnum):
     SELF = "self"
     CHANGED_SINCE_PLAN = "changed_since_plan"
     DUPLICATE = "duplicate"
-    ENABLED_AGAIN = "enabled_again"  # since a run of ours disabled the user
+    ENABLED_AGAIN = "enabled_again"  # since one of our runs disabled the user
     WITHDRAWN = "withdrawn"  # a person decided that the user is not deleted
     HELD = "held"  # a person must decide
     NAMED_BY_ROSTER = "named_by_roster"  # a leaver who stays after all
@@ -57,12 +57,12 @@ class ReasonKind(StrEnum):
     NOT_FOUND = "not_found"
     AMBIGUOUS = "ambiguous"
     COLUMNS_DISAGREE = "columns_disagree"
-    CAME_BACK = "came_back"  # an earlier run deleted a user of this name
+    CAME_BACK = "came_back"  # an earlier run deleted a user with this name
     # Absent
-    NOT_LISTED = "not_listed"  # an id that the list lacks, and that was not looked at yet
+    NOT_LISTED = "not_listed"  # an id that the list lacks, and that has not been looked at yet
     NOBODY_HOLDS_ID = "nobody_holds_id"
     DELETED_BEFORE = "deleted_before"
-    # Undecidable: a resumed run cannot do better
+    # Undecidable: a resumed run would not help
     RECORD_INCOMPLETE = "record_incomplete"
     LISTED_AGAIN = "listed_again"
     # After a PUT
@@ -191,7 +191,7 @@ class UserRow:
 
     @property
     def is_in_flight(self) -> bool:
-        """True if a request of ours may have taken effect, or still may."""
+        """True if one of our requests may have taken effect, or still may."""
         return self.state in _IN_FLIGHT
 
     @property

@@ -22,17 +22,17 @@ class Was(StrEnum):
 class What(StrEnum):
     """How sure it is that a user is back."""
 
-    BACK = "back"  # of the same id or username as somebody whom a run deleted or disabled
+    BACK = "back"  # the same id or username as somebody whom a run deleted or disabled
     ENABLED_AGAIN = "enabled_again"  # the very user whom a run disabled
-    POSSIBLY = "possibly"  # of the same e-mail alone, which people share and hand on
+    POSSIBLY = "possibly"  # only the same e-mail, which people share and pass on
 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """What the ledger remembers of somebody whom a run deleted or disabled.
+    """What the ledger remembers about somebody whom a run deleted or disabled.
 
-    Records of earlier versions lack `user_id` and `at` (epoch seconds): then nobody can say whether
-    an id, a username and an e-mail on record belong to the same person.
+    Records of earlier versions lack `user_id` and `at` (epoch seconds): then it is not known
+    whether an id, a username and an e-mail on record belong to the same person.
     """
 
     was: Was
@@ -52,7 +52,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """That a user is back: how sure that is, and the parts that show it, all of one departure."""
+    """How a user is back: how sure that is, and the parts that show it, all of one departure."""
 
     what: What
     by: tuple[Part, ...]
@@ -71,7 +71,7 @@ class FirstSeen:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A user who is back, as a look saw it. `is_enabled` is None if the portal does not say it."""
+    """A user who is back, as a look saw it. `is_enabled` is None if the portal does not say."""
 
     user_id: str
     is_enabled: bool | None
@@ -106,9 +106,9 @@ class Watch:
     """What a watch found; users by id.
 
     `held` are leavers who would have become due and were seen enabled. `kept` are back, but
-    protected, or the user that our token acts as. `undecided` seem to be back, by the list alone.
-    `change` is None if there is nothing to compare with. A list is short if it lacks a user whom a
-    look shows.
+    protected, or the user that our token acts as. `undecided` seem to be back, but only by the
+    list. `change` is None if there is nothing to compare with. A list is short if it lacks a user
+    whom a look shows.
     """
 
     run_id: str

@@ -1,6 +1,6 @@
 """Pages for people who read how a run ended: each is one self-contained file.
 
-report.html has everything; the answer beside a dropped file names nobody.
+report.html has everything; the answer to a dropped file names nobody.
 """
 
 import json
@@ -91,7 +91,7 @@ def _request(report: Report) -> str:
 
 
 def _times(report: Report, drawn: Timeline) -> str:
-    """Say where the time went; what did not happen is left out."""
+    """Say where the time went, without what did not happen."""
     request, sent = _request(report), sum(bool(row.answered_at) for row in report.rows)
     longest = f"{drawn.longest_delete_seconds} s"
     each = f" (the median took {drawn.median_delete_seconds:g} s, the longest {longest})"

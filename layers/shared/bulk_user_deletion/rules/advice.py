@@ -40,14 +40,14 @@ def _for_the_sender(report: Report) -> Iterator[str]:
     if number := report.counts.get(Outcome.UNRESOLVED):
         entries = counted(number, "entry does", "entries do")
         yield (
-            f"{entries} not name exactly one user. Find out who is meant, and drop a file of the"
-            " right user ids."
+            f"{entries} not name exactly one user. Find out who is meant, and drop a file with"
+            " the right user ids."
         )
     portal_team = "The team that runs the portal"
     if report.counts.get(report.action.would):
-        yield f"Nobody was touched. {portal_team} reads the report, and applies its plan or not."
+        yield f"Nobody was touched. {portal_team} reads the report, and may apply its plan."
     elif any(Outcome(name).is_open for name in report.counts):
-        yield f"{portal_team} decides about the users who are left open: tell them the run."
+        yield f"{portal_team} decides about the users who are left open: give them the run id."
     elif not number:
         yield "Nothing: no user is left open."
 
@@ -70,10 +70,10 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
         return
     if number := counts.get(Outcome.FAILED):
         rows = "its row" if number == 1 else "their rows"
-        yield Advice(f"{number} failed, for the reason in {rows}. Settle that in the portal.")
+        yield Advice(f"{number} failed, for the reason in {rows}. Fix that in the portal.")
     is_paused = report.status is RunStatus.PAUSED
     if number := counts.get(Outcome.UNKNOWN):
-        # What resumes a paused run leaves these as they are.
+        # Resuming a paused run leaves these as they are.
         is_by_a_person = not is_paused and report.rest is not Rest.NEVER
         again = any(row.outcome is Outcome.UNKNOWN and row.can_be_resumed for row in report.rows)
         them, rows = ("this user", "the row says") if number == 1 else ("them", "their rows say")
@@ -83,8 +83,8 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
         )
     if is_paused:
         yield Advice(
-            f"{counts.get(Outcome.NOT_ATTEMPTED, 0)} not attempted: the run is resumed by itself at"
-            f" {report.resumes_at}. To prevent that, stop it.",
+            f"{counts.get(Outcome.NOT_ATTEMPTED, 0)} not attempted: the run resumes automatically"
+            f" at {report.resumes_at}. To prevent that, stop it.",
             None,
             f"bulk-user-deletion stop {report.run_id} --reason WHY",
         )
@@ -97,7 +97,7 @@ def _for_the_run(report: Report) -> Iterator[Advice]:
 
 
 def _about_another(report: Report, send: str) -> str:
-    """Say whether a request that was refused is to be sent again: a stop may mean that it is not.
+    """Say whether a refused request should be sent again: a stop may mean that it should not.
 
     `send` is how: `send the request`.
     """
@@ -105,29 +105,29 @@ def _about_another(report: Report, send: str) -> str:
         case Rest.IF_STILL_WANTED | Rest.LIFT:
             return f"A person stopped it: {send} again only if that is still wanted."
         case Rest.RESUME | Rest.SETTLE | Rest.NEVER:
-            return f"Fix what is said above, then {send} again."
+            return f"Fix the problem above, then {send} again."
 
 
 def _about_resuming(report: Report) -> Advice:
-    """Say whether the run is to be resumed. Who stopped it decides: it may have been wrong."""
+    """Say whether to resume the run. That depends on who stopped it: it may have been wrong."""
     request = {"mode": "apply", "resume": report.run_id}
     command = f"bulk-user-deletion resume {report.run_id}"
     match report.rest:
         case Rest.NEVER:
             return Advice(
-                "The run cannot be resumed. Those who are still meant need a new preview."
+                "The run cannot be resumed. For those who are still meant, start a new preview."
             )
         case Rest.IF_STILL_WANTED:
             return Advice(resume_only_if(report.counts, report.action), request, command)
         case Rest.LIFT:
             return Advice(
-                "Every run on this portal is stopped: first lift that, by bulk-user-deletion stop"
-                f" --portal --lift. {resume_only_if(report.counts, report.action)}",
+                "Every run on this portal is stopped: first lift that with bulk-user-deletion"
+                f" stop --portal --lift. {resume_only_if(report.counts, report.action)}",
                 request,
                 command,
             )
         case Rest.RESUME | Rest.SETTLE:
-            return Advice("Then resume the run. What is done is not done twice.", request, command)
+            return Advice("Then resume the run. Nothing is done twice.", request, command)
 
 
 def _verb(report: Report) -> str:
@@ -155,7 +155,7 @@ def _what_is_unknown(report: Report) -> str:
         return f"the last look showed {them} disabled"
     wanted = "gone" if report.action.deletes else report.action.done
     they_are = "this user is" if report.counts.get(Outcome.UNKNOWN) == 1 else "they are"
-    return f"nobody can say whether {they_are} {wanted}"
+    return f"it is not known whether {they_are} {wanted}"
 
 
 def _resuming(report: Report) -> str:
@@ -180,7 +180,7 @@ def _users(user_ids: list[str]) -> str:
 def _for_entries(report: Report) -> Iterator[Advice]:
     if number := report.counts.get(Outcome.UNRESOLVED):
         yield Advice(
-            f"{number} unresolved: no user, or more than one, fits. Find out who is meant, and"
+            f"{number} unresolved: no user, or more than one, matches. Find out who is meant, and"
             " preview the right users by id.",
             {"mode": "preview", "source": {"users": ["USER-ID"]}},
             "bulk-user-deletion preview --user USER-ID",
@@ -189,8 +189,8 @@ def _for_entries(report: Report) -> Iterator[Advice]:
     if undecided and report.status is not RunStatus.REFUSED:
         yield Advice(
             "A resume cannot decide"
-            f" {len(undecided)} of these: {_users(undecided)}. Settle in the portal what the report"
-            " says of each, then preview again.",
+            f" {len(undecided)} of these: {_users(undecided)}. Fix in the portal what the report"
+            " says about each, then preview again.",
             {"mode": "preview", "source": {"users": undecided[:_LISTED]}},
         )
     changed = [
@@ -233,7 +233,7 @@ def _for_leavers(report: Report) -> Iterator[Advice]:
     if disabled and report.action is Action.DISABLE_THEN_DELETE and report.mode == Mode.APPLY:
         yield Advice(
             f"These users are deleted {counted(report.grace_days, 'day')} after they were disabled."
-            " To keep one, withdraw that user before.",
+            " To keep one of them, withdraw that user before then.",
             {"withdraw": {"run_id": report.run_id, "reason": "WHY", "by": "WHO"}},
             f"bulk-user-deletion withdraw --run {report.run_id} --reason WHY",
         )
@@ -245,10 +245,10 @@ def _for_the_guarded(report: Report) -> Iterator[Advice]:
         return
     what = (
         f"{len(guarded)} kept by the guard, {_users(guarded)}: the report has its reasons."
-        " Settle them in the portal, and collect the guard's dataset again."
+        " Resolve them in the portal, and collect the guard's dataset again."
     )
     if report.action is Action.DELETE_DUE:
-        yield Advice(f"{what} They stay waiting, and a later daily run deletes them.")
+        yield Advice(f"{what} They keep waiting, and a later daily run deletes them.")
         return
     yield Advice(
         f"{what} Then preview them again.",

@@ -153,8 +153,8 @@ RULES = (
     #     answer                       applies                         asking for    reading      looking at   deleting     changing
     #                                                                  a token       a list       a user       a user       a user
     Rule("no connection",              _without(Transport.NOT_SENT),   _AGAIN,       _AGAIN,      _AGAIN,      _AGAIN,      _AGAIN),
-    Rule("time-out, reset, TLS error", _without(Transport.LOST),       _AGAIN,       _AGAIN,      _AGAIN,      _LOOK,       _LOOK),
-    Rule("a body beyond all measure",  _without(Transport.TOO_LARGE),  _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _LOOK,       _LOOK),
+    Rule("timeout, reset, TLS error",  _without(Transport.LOST),       _AGAIN,       _AGAIN,      _AGAIN,      _LOOK,       _LOOK),
+    Rule("a body that is too large",   _without(Transport.TOO_LARGE),  _UNUSABLE,    _UNUSABLE,   _UNUSABLE,   _LOOK,       _LOOK),
     Rule("200 with its own error",     _status(200, own=True),         _UNUSABLE,    _UNUSABLE,   _REFUSE,     _OK,         _OK),
     Rule("200 with a JSON object",     _ok_with(dict),                 _OK,          _OK,         _OK,         _OK,         _OK),
     Rule("200 without whole JSON",     _ok_with(NoneType),             _AGAIN,       _AGAIN,      _AGAIN,      _OK,         _OK),

@@ -9,7 +9,7 @@ from bulk_user_deletion.models.users import Outcome, ReasonKind, UserRow
 BATCH_SIZE = 100
 
 # How many users may replace canaries that proved nothing, and how many of those may have changed
-# since the plan before it looks like a different or restored portal.
+# since the plan before this looks like a different or restored portal.
 MOST_REPLACEMENTS = 10
 MOST_CHANGED = 2
 
@@ -18,7 +18,7 @@ MOST_CHANGED = 2
 class Canaries:
     """The progress of the canaries: `handed_out` one by one, and whether that `is_enough`.
 
-    `problem` says why no other user may be started; it is empty if the run may go on.
+    `problem` says why no other user may be started; it is empty if the run may continue.
     """
 
     handed_out: int

@@ -12,7 +12,7 @@ _BAD = {Outcome.FAILED, Outcome.UNKNOWN}
 
 
 def breaker_problem(rows: Iterable[UserRow]) -> str:
-    """Return why no other user should be started, or an empty string if the run may go on.
+    """Return why no other user should be started, or an empty string if the run may continue.
 
     `rows` are the run's users in any order. The breaker trips if `IN_A_ROW` users in a row, in the
     order in which they ended, failed or are unknown, or `PERCENT` of all once `AT_LEAST` have

@@ -25,13 +25,14 @@ _TRANSITIONS_AFTER_THE_REPORT = 2  # Succeeded?, and the end
 _TRANSITIONS_PER_BATCH = 6  # NextBatch and AnyUsersLeft? twice, CheckLosses, DeleteUsers
 TRANSITIONS_PER_RUN = 10
 
-# What the benchmarks count of each part; the times are assumed, of a portal of a few hundred users.
+# What the benchmarks count for each part; the times are assumed, for a portal with a few hundred
+# users.
 _MS_BESIDE_THE_REQUEST = 1_000  # looks, the ledger, a slow processor
 _LEDGER_WRITES = 17  # two transactions of four rows each, which count twice, and an update
 _LEDGER_READS = 5
 _FILE_READS = 1  # the batch
 
-# RefreshToken, and the invocation that begins again with the new token.
+# RefreshToken, and the invocation that starts again with the new token.
 _RENEWAL = Figures(
     transitions=TRANSITIONS_PER_RENEWAL,
     invocations=2,
@@ -66,7 +67,7 @@ _RUN = Figures(
     file_reads=4,
 )
 
-# Tokens live for a quarter of an hour, and are renewed ahead.
+# Tokens are valid for a quarter of an hour, and are renewed early.
 _TOKEN_SECONDS = 900 - 30
 
 _ENDS_OF_TASKS = {
@@ -85,7 +86,7 @@ def total(figures: Iterable[Figures]) -> Figures:
 
 
 def times(figures: Figures, number: float) -> Figures:
-    """Return figures that occur so many times; counts are rounded."""
+    """Return figures multiplied by a number of times; counts are rounded."""
     products: list[Any] = [
         value * number if isinstance(value, float) else round(value * number)
         for value in astuple(figures)
@@ -112,7 +113,7 @@ def usd(figures: Figures) -> float:
 
 
 def expected(users: int, *, seconds: float, wait_seconds: float, concurrency: int) -> Figures:
-    """Model a run that changes so many users, each with one request of so many seconds."""
+    """Model a run that changes a number of users, each with one request of a given duration."""
     renewals = users * (seconds + wait_seconds) / concurrency / _TOKEN_SECONDS
     ms = seconds * 1000 + _MS_BESIDE_THE_REQUEST
     each = Figures(
@@ -163,18 +164,19 @@ def of_run(
 
 
 def sentence(cost: Cost, estimate: Estimate | None, *, action: Action) -> str:
-    """Say what a run cost, beside what its plan estimated; without an estimate, only what it cost.
+    """Say what a run cost, and what its plan estimated; without an estimate, only what it cost.
 
     The estimate of a preview is about applying it.
     """
-    said = f"This run cost about {cost.usd:.4f} USD by AWS's list prices"
+    said = f"This run cost about {cost.usd:.4f} USD at AWS's list prices"
     if estimate is None:
         return f"{said}."
     later = ", deleting them later included" if action is Action.DISABLE_THEN_DELETE else ""
     return f"{said}; its plan estimated {estimate.usd:.4f} USD{later}."
 
 
-# A user who was sent a request has at least the intent's transaction besides that of the outcome.
+# A user who was sent a request has at least the intent's transaction in addition to that of the
+# outcome.
 _WRITES_OF_AN_OUTCOME = 6
 
 
@@ -231,7 +233,7 @@ def _gb_seconds(milliseconds: Mapping[str, float]) -> float:
 
 
 def _machine(users: int) -> Figures:
-    """Model what an execution takes besides the invocations for its users."""
+    """Model what an execution takes in addition to the invocations for its users."""
     return total([_RUN, times(_BATCH, ceil(users / BATCH_SIZE))])
 
 

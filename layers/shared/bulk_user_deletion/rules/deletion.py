@@ -62,8 +62,8 @@ def settle_wait(row: UserRow) -> int | None:
     """Return how many seconds to wait before the next look, or None when settling is over.
 
     A user settles for three times as long as its DELETE took, and for at least 5 minutes. Settling
-    is measured by the requested waits, not by a clock: an invocation that comes late still makes
-    all of its looks.
+    is measured by the requested waits, not by a clock: an invocation that is late still makes
+    all its looks.
     """
     settle_seconds = max(_SHORTEST_SETTLE_SECONDS, 3 * row.delete_seconds)
     if row.waited >= settle_seconds:

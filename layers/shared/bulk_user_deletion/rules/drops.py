@@ -1,4 +1,4 @@
-"""What gateways and desktops leave in the inbox, and when a drop is not a list, or not yet."""
+"""What gateways and desktops leave in the inbox, and when a drop is not a list, or not one yet."""
 
 import re
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def nothing_in(key: str) -> str:
     if key.endswith("/"):  # how the console creates a folder
         return "The event names a folder, not a file."
     if _LEFT_BEHIND.fullmatch(key):
-        return "The event names a temporary file or one that a system keeps for itself, not a list."
+        return "The event names a temporary or system file, not a list."
     return ""
 
 
@@ -50,7 +50,8 @@ def is_a_copy(earlier: EarlierDrop, digest: str, *, written_by: str, mode: Mode)
     """Return whether a drop is only a copy of the previous one, whose run counts.
 
     A file that was written again is intended, even with the same content: that is how to request
-    another run. So is one whose earlier run had no effect, or was a preview and now is not.
+    another run. The same goes for one whose earlier run had no effect, or was a preview and now is
+    not.
     """
     if digest != earlier.digest or written_by in _WRITTEN_ANEW:
         return False
@@ -66,5 +67,5 @@ def of_empty(*, is_newest: bool, age_seconds: float) -> Wait | Nothing | None:
     Returns None if it has been empty for so long that no content will come.
     """
     if not is_newest:
-        return Nothing("The object was empty, and newer content has come: its own run reads it.")
+        return Nothing("The object was empty, and newer content has arrived: its own run reads it.")
     return Wait(WAIT_SECONDS) if age_seconds < WAIT_SECONDS else None

@@ -1,4 +1,4 @@
-"""Which leavers are deleted today: still as they were left, and within the caps."""
+"""Which leavers are deleted today: those still as they were left, within the caps."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,13 +8,14 @@ from bulk_user_deletion.models.plans import Entry, PlannedEntry
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
 from bulk_user_deletion.rules.leavers import DAY, Grace, due_at, is_due, is_same_person
 
-# Where so many leavers have another name at once, the portal's names were migrated, or it is not
-# the portal that it was.
+# If this many leavers have another name at once, the portal's names were migrated, or it is not
+# the same portal.
 MOST_CHANGED_PERCENT = 20
 
 _ENABLED = Why(
     ReasonKind.ENABLED_AGAIN,
-    "enabled_again: somebody enabled this user since we saw them disabled; a person must decide",
+    "enabled_again: somebody has enabled this user since we saw them disabled; a person must"
+    " decide",
 )
 _CHANGED = Why(
     ReasonKind.CHANGED_SINCE_PLAN,
@@ -25,7 +26,7 @@ _CHANGED = Why(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found of a leaver: the `user`, nobody, or a `problem` of the portal's with it."""
+    """What was found for a leaver: the `user`, nobody, or a `problem` of the portal with it."""
 
     leaver: Leaver
     user: PortalUser | None
@@ -41,7 +42,7 @@ class Found:
 
 
 def is_as_left(leaver: Leaver, user: PortalUser) -> bool:
-    """Return whether a user is the person who was disabled, and still is disabled."""
+    """Return whether a user is the person who was disabled, and is still disabled."""
     return user.is_disabled and is_same_person(leaver, user)
 
 
@@ -55,7 +56,7 @@ def why_held(found: Found) -> Why | None:
 
 
 def migration_problem(found: Sequence[Found]) -> str:
-    """Return why nobody is deleted where many leavers changed their names, or an empty string.
+    """Return why nobody is deleted if many leavers changed their names, or an empty string.
 
     Leavers whom there was no time to look at prove nothing, and do not count.
     """
@@ -78,9 +79,9 @@ def due_entries(
     keep: Callable[[PortalUser], Why | None],
     room: int,
 ) -> tuple[tuple[PlannedEntry, ...], list[Leaver]]:
-    """Return a plan's entries, and the leavers who are due and must wait for another day.
+    """Return a plan's entries, and the leavers who are due but must wait for another day.
 
-    Entries are those who are due, up to `room` of them, and those who are gone or to be held.
+    The entries are those who are due, up to `room` of them, and those who are gone or to be held.
     `found` has the earliest first. `keep` returns why a user may not be deleted.
     """
     entries: list[PlannedEntry] = []
@@ -90,7 +91,7 @@ def due_entries(
         outcome, why = Outcome.SKIPPED, why_held(one)
         due = is_due(one.leaver, now=now, grace=grace)
         if one.is_gone:
-            outcome, why = Outcome.ALREADY_ABSENT, Why(one.kind, "nobody holds this id")
+            outcome, why = Outcome.ALREADY_ABSENT, Why(one.kind, "nobody has this id")
         elif one.problem and due:
             outcome = Outcome.FAILED
             why = Why(

@@ -54,5 +54,5 @@ def windows_warning(users: int, estimated: Estimate, windows: Windows, *, now: f
     )
     return (
         f"No change window of the next two weeks is long enough for all {users} users. The run will"
-        f" pause when a window ends and go on in the next one; applied now, {ends}."
+        f" pause when a window ends and continue in the next one; applied now, {ends}."
     )

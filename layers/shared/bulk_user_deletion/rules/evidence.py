@@ -2,7 +2,7 @@
 
 
 def lock_problem(*, lock_days: int, retention_days: int) -> str:
-    """Return why evidence cannot be locked for so long, or an empty string.
+    """Return why evidence cannot be locked for that long, or an empty string.
 
     CloudFormation cannot compare two numbers.
     """

@@ -30,7 +30,7 @@ def parse_expires(expires: object, *, now: float, fallback_seconds: int) -> floa
 
 
 def moment(value: object) -> float | None:
-    """Read a time, in epoch seconds; None if it is none. Without a zone it is read as UTC.
+    """Read a time, in epoch seconds; None if it is not a time. Without a zone it is read as UTC.
 
     It may be epoch seconds (a number or digits), ISO 8601, or `YYYY-MM-DD HH:MM:SS`.
     """
@@ -79,10 +79,10 @@ def renewals_warning(*, run_seconds: float, life_seconds: float, seconds_per_del
         return ""
     enough = in_a_day / MOST_VERSIONS_A_DAY + _LONGEST_REST + seconds_per_delete
     return (
-        f"This takes about {_about(run_seconds)}, and the portal's tokens live"
-        f" {life_seconds:.0f} s. Secrets Manager takes {MOST_VERSIONS_A_DAY} new ones a day, so the"
-        f" run will stop after about {_about(MOST_VERSIONS_A_DAY * used)}, to be resumed a day"
-        " later. To avoid that, raise API_TOKEN_LIFE_TIME in the portal to"
+        f"This takes about {_about(run_seconds)}, and the portal's tokens last"
+        f" {life_seconds:.0f} s. Secrets Manager accepts {MOST_VERSIONS_A_DAY} new ones a day, so"
+        f" the run will stop after about {_about(MOST_VERSIONS_A_DAY * used)}, and can be resumed"
+        " a day later. To avoid that, raise API_TOKEN_LIFE_TIME in the portal to"
         f" {math.ceil(enough / 60)} minutes or more."
     )
 

@@ -1,7 +1,7 @@
-"""Who is kept from being deleted by the guard, a dataset, and when it cannot be relied on.
+"""Whom the guard, a dataset, keeps from being deleted, and when it is not reliable.
 
-Its reasons are the operator's own words. They may hold names: they go to plans, the ledger and
-reports, and into no error and no log (rule 6).
+Its reasons are the operator's own words and may contain names: they go to plans, the ledger
+and reports, but never into errors or logs (rule 6).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from bulk_user_deletion.rules.identity import is_user_id
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.text import counted, one_line
 
-# A guard that keeps this much fewer users than when it was last accepted is refused.
+# A guard that keeps fewer users by more than this, since it was last accepted, is refused.
 MOST_SHRUNK_PERCENT = 10
 
 # How far a clock may be ahead of ours. A time that is further ahead was written in another time
@@ -30,11 +30,11 @@ _LONGEST_REASON = 200
 _BETWEEN = " | "
 _MORE = "more: see the dataset"
 _GUARDED = "guarded: "
-_WITHOUT = "Without a guard that can be relied on nobody is deleted."
+_WITHOUT = "Without a reliable guard nobody is deleted."
 
 
 class GuardRow(NamedTuple):
-    """A row of the dataset, with its values as they came. `tells_age`: it has `collected_at`."""
+    """A row of the dataset, with its values unchanged. `tells_age`: it has `collected_at`."""
 
     user_id: object
     reason: str
@@ -64,7 +64,7 @@ NO_GUARD = Guard()
 
 
 def read_guard(rows: Sequence[GuardRow | Mapping[str, Any]], *, dataset_id: int) -> Guard:
-    """Read a dataset's rows. Those that lack a column have not become a `GuardRow`.
+    """Read a dataset's rows. Rows that lack a column were not turned into a `GuardRow`.
 
     Raises:
         RequestRefused: it is empty, or a row lacks a column, names no id, or tells no time. Rows
@@ -73,8 +73,8 @@ def read_guard(rows: Sequence[GuardRow | Mapping[str, Any]], *, dataset_id: int)
     if not rows:
         raise RequestRefused(
             f"The guard, dataset {dataset_id}, is empty: it was not collected, or its query finds"
-            f" nobody. {_WITHOUT} Collect it, and let it always keep somebody. If there is to be"
-            " no guard, set GuardDataset to 0."
+            f" nobody. {_WITHOUT} Collect it, and make sure that it always keeps someone. If there"
+            " is to be no guard, set GuardDataset to 0."
         )
     tells_age = any(isinstance(row, GuardRow) and row.tells_age for row in rows)
     reasons: dict[str, tuple[str, ...]] = {}
@@ -106,13 +106,13 @@ def guard_problem(
     now: float,
     max_age_hours: int,
 ) -> str:
-    """Return why a guard cannot be relied on, with both figures, or an empty string."""
+    """Return why a guard is not reliable, with both figures, or an empty string."""
     who = f"The guard, dataset {dataset_id},"
     if guard.newest is not None and guard.newest > now + _AHEAD_SECONDS:
         ahead = (guard.newest - now) / 3600
         return (
-            f"{who} says that it was collected {ahead:.1f} hours from now, so that its age cannot"
-            f" be told. {_WITHOUT} Write collected_at in UTC."
+            f"{who} says that it was collected {ahead:.1f} hours from now, so its age is not"
+            f" known. {_WITHOUT} Write collected_at in UTC."
         )
     if guard.oldest is not None and now - guard.oldest > max_age_hours * 3600:
         age = (now - guard.oldest) / 3600
@@ -132,9 +132,9 @@ def guard_problem(
 
 
 def hand_over(rows: Iterable[ReportRow]) -> dict[str, list[str]]:
-    """Return the ids of the guarded by reason, those first that keep most users.
+    """Return the ids of the guarded by reason, starting with the reason that keeps most users.
 
-    Whoever is kept for several reasons stands under each.
+    A user who is kept for several reasons is under each of them.
     """
     guarded: dict[str, list[str]] = {}
     for row in rows:
@@ -145,7 +145,7 @@ def hand_over(rows: Iterable[ReportRow]) -> dict[str, list[str]]:
 
 
 def _few(reasons: Iterable[str]) -> tuple[str, ...]:
-    """Return the first reasons in an order of their own, because rows have none; one too many."""
+    """Return the first reasons, sorted because rows have no order; one too many."""
     return tuple(sorted(reasons)[: _MOST_REASONS + 1])
 
 

@@ -47,8 +47,8 @@ class Directory:
                 if self._by_id[user.user_id] == user:
                     continue
                 raise PortalAnswerUnusable(
-                    f"The portal lists two different users under the id {user.user_id}: nobody can"
-                    " be told apart by it. Nobody was deleted."
+                    f"The portal lists two different users with the id {user.user_id}, so users"
+                    " cannot be told apart. Nobody was deleted."
                 )
             if name := fold(user.username):
                 self._by_username[name] = (*self._by_username.get(name, ()), user)
@@ -113,7 +113,7 @@ def _who_names_whom(named: Mapping[str, Collection[PortalUser]]) -> str:
 
 
 def api_users(users: Iterable[PortalUser], name: str, *, user_id: str = "") -> tuple[str, ...]:
-    """Return the ids of the users as which a token may act that was requested for `name`.
+    """Return the ids of the users that a token may act as if it was requested for `name`.
 
     The credentials secret may give that user's username, e-mail or id.
     """
@@ -136,7 +136,7 @@ def only_an_id(entry: Entry) -> str:
 
 
 def names_by_id(entry: Entry) -> bool:
-    """Return whether an entry has a user's id, alone or beside names."""
+    """Return whether an entry has a user's id, alone or with names."""
     return bool(entry.user_id) or is_user_id(fold(entry.bare))
 
 
@@ -149,7 +149,7 @@ def keys_of_each_value(entry: Entry) -> list[tuple[str, ...]]:
     """Return the keys under which an earlier deletion of this entry's user may be recorded.
 
     There is one tuple for each value of the entry; any key in it records that value. A name may
-    also be recorded as earlier versions folded it. White space is no name.
+    also be recorded as earlier versions folded it. Whitespace is not a name.
     """
     keys: list[tuple[str, ...]] = []
     if entry.bare and is_user_id(fold(entry.bare)):

@@ -1,4 +1,4 @@
-"""What becomes of a leaver: when somebody is due, and what the end of a step means for that."""
+"""What happens to a leaver: when somebody is due, and what the end of a step means for that."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ _ONLY_A_PERSON_DECIDES = _HOLDS | {ReasonKind.NAMED_BY_ROSTER}
 
 @dataclass(frozen=True, slots=True)
 class Grace:
-    """What the stack demands of a leaver who is due.
+    """What the stack requires of a leaver who is due.
 
     `days` after a look saw the user disabled; with `only_previewed` only if a person has applied
     the plan of a preview.
@@ -51,7 +51,7 @@ def name_hash(name: str) -> str:
 
 
 def is_same_person(leaver: Leaver, user: PortalUser) -> bool:
-    """Return whether id, username and e-mail all are those of the leaver."""
+    """Return whether id, username and e-mail are all those of the leaver."""
     return (
         leaver.user_id == user.user_id
         and leaver.username_hash == name_hash(user.username)
@@ -60,7 +60,7 @@ def is_same_person(leaver: Leaver, user: PortalUser) -> bool:
 
 
 def is_due(leaver: Leaver, *, now: int, grace: Grace) -> bool:
-    """Return whether a leaver may be deleted: without a date never.
+    """Return whether a leaver may be deleted; without a date, never.
 
     If the stack's `GraceDays` was changed, the longer time counts.
     """
@@ -81,20 +81,20 @@ def not_due(
 ) -> Why | None:
     """Return why a user may not be deleted as due, right before the DELETE, or None.
 
-    A DELETE that this run sent and the portal refused for the moment changes no date.
+    A DELETE that this run sent and the portal temporarily refused does not change the date.
     """
     if leaver is None:
-        return Why(ReasonKind.NOT_DUE, "not_due: the ledger knows of no date")
+        return Why(ReasonKind.NOT_DUE, "not_due: the ledger has no date")
     if kept := reason_to_skip(leaver):
         return kept
     if found.is_enabled:
         return Why(
-            ReasonKind.ENABLED_AGAIN, "enabled_again: somebody enabled this user since our PUT"
+            ReasonKind.ENABLED_AGAIN, "enabled_again: somebody has enabled this user since our PUT"
         )
     if not is_same_person(leaver, found):
         return Why(
             ReasonKind.CHANGED_SINCE_PLAN,
-            "changed_since_plan: not the user any more who was disabled",
+            "changed_since_plan: no longer the user who was disabled",
         )
     is_ours = leaver.state is LeaverState.DELETING and leaver.changed_by == run_id
     waits = replace(leaver, state=LeaverState.WAITING) if is_ours else leaver
@@ -104,26 +104,26 @@ def not_due(
 
 
 def not_disabled_by_us(leaver: Leaver | None, found: PortalUser) -> Why | None:
-    """Return why a user's access may not be given back: it was not a PUT of ours that took it."""
+    """Return why a user's access may not be given back: none of our PUTs took it."""
     if leaver and leaver.by_our_put and is_same_person(leaver, found):
         return None
     return Why(
         ReasonKind.NOT_DISABLED_BY_US,
-        "not_disabled_by_us: no PUT of ours disabled this user, who had access before",
+        "not_disabled_by_us: no PUT of ours took this user's access away",
     )
 
 
 def after_enabling(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
-    """Return a leaver's row once access was given back: nobody is deleted, by whoever disables."""
+    """Return a leaver's row after access was given back: withdrawn, and not disabled by our PUT."""
     after = withdrawn(leaver, by=f"run {run_id}", reason="enabled", now=now, run_id=run_id)
     return replace(after, by_our_put=False)
 
 
 def seen_enabled(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
-    """Return a leaver's row once a look saw the user enabled.
+    """Return a leaver's row after a look saw the user enabled.
 
-    The time that passed is void in whatever state the row is, and whoever disables the user now, it
-    was not our PUT.
+    The time that passed is void in any state of the row, and if the user is disabled later, that is
+    not our PUT's doing.
     """
     void = replace(leaver, by_our_put=False, due_at=0)
     if leaver.state is not LeaverState.WAITING:
@@ -133,7 +133,7 @@ def seen_enabled(leaver: Leaver, *, run_id: str, now: int) -> Leaver:
 
 
 def reason_to_skip(leaver: Leaver) -> Why | None:
-    """Return why a user is left alone whom a person has withdrawn, or must decide about."""
+    """Return why a user is left alone if a person has withdrawn them, or must decide about them."""
     if leaver.state is LeaverState.WITHDRAWN:
         return Why(ReasonKind.WITHDRAWN, f"withdrawn by {leaver.by}: {leaver.reason}")
     if leaver.state is LeaverState.HELD:
@@ -153,7 +153,7 @@ def reason_to_skip_since(leaver: Leaver | None, run: RunRow) -> Why | None:
 
 
 def withdrawal_since(leaver: Leaver | None, run: RunRow) -> Stop | None:
-    """Return the order that withdrew a user while a request of this run was under way, or None."""
+    """Return the order that withdrew a user during a request of this run, or None."""
     if leaver and leaver.state is LeaverState.WITHDRAWN and reason_to_skip_since(leaver, run):
         return Stop(leaver.reason, leaver.by, leaver.changed_at)
     return None
@@ -171,9 +171,9 @@ class Decided:
                         self._by_key[key] = leaver
 
     def reason_to_skip(self, user: PortalUser, *, since: int = 0) -> Why | None:
-        """Return why a user of this id or name is skipped; `since` leaves out earlier decisions.
+        """Return why a user with this id or name is skipped; `since` leaves out earlier decisions.
 
-        An account that was created anew for the same person is skipped too.
+        An account that was recreated for the same person is skipped too.
         """
         for key in (user.user_id, name_hash(user.username), name_hash(user.email)):
             if key and (leaver := self._by_key.get(key)) and leaver.changed_at >= since:
@@ -194,11 +194,11 @@ def after_disabling(
     grace_days: int,
     now: int,
 ) -> Leaver:
-    """Return the leaver's row once a look, `now`, saw the user disabled.
+    """Return the leaver's row after a look, `now`, saw the user disabled.
 
-    Whoever waits already keeps the date, unless a look has seen the user enabled since: then this
-    run has sent a PUT, and the time begins again. The longer grace time counts. A plan that only
-    disables approves of no deletion.
+    A leaver who is already waiting keeps the date, unless a look has seen the user enabled since:
+    then this run has sent a PUT, and the grace time restarts. The longer grace time counts. A
+    plan that only disables does not approve a deletion.
     """
     then_deleted = action is Action.DISABLE_THEN_DELETE
     waits = before is not None and before.state is LeaverState.WAITING and not put_was_sent
@@ -233,10 +233,11 @@ def after_disabling(
 def after_deleting(
     leaver: Leaver, outcome: Outcome, why: Why, *, action: Action, run_id: str, now: int
 ) -> Leaver:
-    """Return a leaver's row once a run that deletes has an outcome for the user.
+    """Return a leaver's row after a run that deletes has an outcome for the user.
 
-    Only a run of those who are due lets somebody wait again, unless a look saw the user enabled:
-    another run may have been sent for whoever was withdrawn or held, and did not care about a date.
+    Only a run for those who are due lets a leaver wait again, unless a look saw the user
+    enabled: another run may have been started for users who were withdrawn or held, regardless of
+    any date.
     """
     may_wait = action is Action.DELETE_DUE and leaver.due_at > 0
     match outcome:
@@ -262,7 +263,7 @@ def held(leaver: Leaver, why: Why, *, run_id: str, now: int) -> Leaver:
 
 
 def stays(leaver: Leaver) -> bool:
-    """Return whether a roster's name holds a leaver: no outcome of a run changes that."""
+    """Return whether a leaver is held because a roster names them: no outcome changes that."""
     return leaver.state is LeaverState.HELD and leaver.reason_kind is ReasonKind.NAMED_BY_ROSTER
 
 

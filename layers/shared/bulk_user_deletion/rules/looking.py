@@ -1,4 +1,4 @@
-"""How a portal says that nobody holds an id, and the control looks that reveal it."""
+"""How a portal says that nobody has an id, and the control looks that reveal it."""
 
 import re
 from collections.abc import Collection

@@ -26,15 +26,17 @@ from bulk_user_deletion.rules.switching import has_access
 from bulk_user_deletion.rules.text import counted, lines_of
 
 _IN_PARTS = " or send it in parts"
-_NOBODY_LEFT = "The roster lacks nobody whom an earlier one named: its plan has nobody to disable."
+_NOBODY_LEFT = (
+    "The roster names everybody whom an earlier one named: its plan has nobody to disable."
+)
 EMPTY = "The source is empty: it names nobody. Check where it comes from."
 
 # Lists of leavers are often cumulative: they still name users who left long ago. In the meantime a
 # colleague may have been given that username or e-mail, or single sign-on recreated the leaver.
 _CAME_BACK = Why(
     ReasonKind.CAME_BACK,
-    "came_back: an earlier run deleted somebody of this name, and a user of this name is there"
-    " again; name this user by id",
+    "came_back: an earlier run deleted a user with this name, and there is one again; name"
+    " this user by id",
 )
 
 _NOT_LISTED = Why(ReasonKind.NOT_LISTED, "not_listed: the portal's list lacks this id")
@@ -93,8 +95,8 @@ def plan_entries(
 
     An id that the list lacks is `not_attempted` until it has been looked at: see `with_looks`.
     `deleted_before` holds those of the entries' `identity_keys` under which the ledger has a record
-    of an earlier deletion. Whoever a person has withdrawn, or must decide about, is skipped unless
-    the entry has the id and the run `is_attended`: a list that nobody reads decides nothing.
+    of an earlier deletion. Users whom a person has withdrawn, or must decide about, are skipped
+    unless the entry has the id and the run `is_attended`: an unattended list decides nothing.
     `guard` keeps users from being deleted, however the entry names them.
     """
     leavers = list(leavers)
@@ -162,15 +164,15 @@ def _warning(kind: ReasonKind, user: PortalUser, action: Action) -> str:
     if kind in _KEPT:
         return "protected, and yet on the list: check where the list comes from"
     if kind is ReasonKind.CAME_BACK:
-        return "of a name that an earlier run deleted and that is there again: find out why"
+        return "named like a user whom an earlier run deleted: find out why they are back"
     return ""
 
 
 def directory_warning(planned: Iterable[PlannedEntry], action: Action) -> str:
-    """Return what nobody can say of a single user, once for a plan: where users may come back from.
+    """Return what is not known about a single user, once for a plan: where users come back from.
 
-    The portal's `ldap` stands for LDAP alone. Single sign-on, SCIM and other syncs create users of
-    whom it says `N`. The daily plan repeats nothing that the plan of each of its users has said.
+    The portal's `ldap` is about LDAP only. Single sign-on, SCIM and other syncs create users for
+    whom it says `N`. The daily plan does not repeat what the plan of each of its users has said.
     """
     if action in {Action.ENABLE, Action.DELETE_DUE}:
         return ""
@@ -178,8 +180,8 @@ def directory_warning(planned: Iterable[PlannedEntry], action: Action) -> str:
         return ""
     again = "create users again" if action.deletes else "enable or create users again"
     return (
-        f"Single sign-on, SCIM and other syncs may {again}, and the portal does not say whom: it"
-        " marks users from LDAP alone. Remove leavers there too. `bulk-user-deletion watch` says"
+        f"Single sign-on, SCIM and other syncs may {again}, and the portal does not say which:"
+        " it marks only users from LDAP. Remove leavers there too. `bulk-user-deletion watch` says"
         " who is back."
     )
 
@@ -220,7 +222,7 @@ def with_looks(
 ) -> tuple[PlannedEntry, ...]:
     """Decide for the ids that the list lacks, after looks found no user under any of them.
 
-    `refused` has those that the portal did not show, and what it said instead.
+    `refused` has the ids that the portal did not show, and what it said instead.
     """
     return tuple(
         _looked_at(row, refused) if row.reason_kind is ReasonKind.NOT_LISTED else row
@@ -241,7 +243,7 @@ def _looked_at(row: PlannedEntry, refused: Mapping[str, str]) -> PlannedEntry:
         row,
         outcome=Outcome.ALREADY_ABSENT,
         reason_kind=ReasonKind.NOBODY_HOLDS_ID,
-        reason="nobody holds this id",
+        reason="nobody has this id",
     )
 
 
@@ -308,9 +310,9 @@ def check_size(
 ) -> None:
     """Refuse a request over a cap. Nothing is ever trimmed to fit.
 
-    `portal_users` are those that the caps are a share of: for switching access the enabled ones.
-    `last_day` is how many users were sent a DELETE (or a PUT) in the previous 24 hours. Of a roster
-    `distinct` are those whom it lacks; it is never to be sent in parts.
+    `portal_users` are those that the caps are a percentage of: the enabled ones if access is
+    switched. `last_day` is how many users were sent a DELETE (or a PUT) in the previous 24 hours.
+    For a roster, `distinct` are the users whom it lacks; it must never be sent in parts.
 
     Raises:
         RequestRefused: naming the cap, its value and the value found.
@@ -378,8 +380,8 @@ def check_entries(planned: Sequence[PlannedEntry], request: Request, limits: Lim
         )
         raise RequestRefused(
             f"{counted(len(doubtful), 'entry does', 'entries do')} not name exactly one user"
-            f" ({lines}). Nobody was deleted. Correct the list, or start the run by hand to leave"
-            " out what names nobody."
+            f" ({lines}). Nobody was deleted. Correct the list, or start the run by hand to skip"
+            " these entries."
         )
     missing = [row for row in planned if row.reason_kind in _STRANGERS]
     if not len(missing) * 100 <= limits.max_not_found_percent * len(planned):

@@ -18,7 +18,7 @@ from bulk_user_deletion.rules.text import counted, some
 # The outcomes that say that a user no longer exists.
 GONE = {Outcome.DELETED, Outcome.ALREADY_ABSENT}
 
-# The outcomes in a plan of whoever is changed.
+# The outcomes in a plan of users who are to be changed.
 _PLANNED = {action.would for action in Action}
 
 # The outcomes that may have a DELETE or a PUT behind them.
@@ -98,7 +98,7 @@ def count_outcomes(rows: Sequence[ReportRow]) -> dict[str, int]:
 
 
 def first_the_urgent(rows: Sequence[ReportRow]) -> list[ReportRow]:
-    """Return a report's rows: whoever failed or is unknown comes first, then the others."""
+    """Return a report's rows: failed and unknown users first, then the others."""
     return sorted(rows, key=lambda row: row.outcome not in {Outcome.FAILED, Outcome.UNKNOWN})
 
 
@@ -107,7 +107,7 @@ def access_warnings(rows: Sequence[ReportRow]) -> list[str]:
     still = [row.user_id for row in rows if row.reason_kind is ReasonKind.STILL_ENABLED]
     if not still:
         return []
-    urgent = "If that cannot wait, disable by hand."
+    urgent = "If that cannot wait, disable them by hand."
     if len(still) == 1:
         return [f"User {still[0]} is still enabled, as the last look shows. {urgent}"]
     who = f"{len(still)} users are still enabled, as the last look at each shows"
@@ -116,8 +116,8 @@ def access_warnings(rows: Sequence[ReportRow]) -> list[str]:
 
 def held_warning(user_ids: Sequence[str]) -> str:
     """Return who is held since this run, by id."""
-    held = counted(len(user_ids), "leaver is", "leavers are")
-    return f"{held} held since this run, not deleted until a person decides: {some(user_ids)}."
+    held = counted(len(user_ids), "leaver has been", "leavers have been")
+    return f"{held} held since this run, and not deleted until a person decides: {some(user_ids)}."
 
 
 def run_status(
@@ -229,8 +229,8 @@ def ending(
         case RunStatus.PAUSED:
             return Ending(
                 f"Paused after {changed} of {entries} ({left}): the change window ended.",
-                f"The run is resumed by itself at {resumes_at}, for those not attempted. To prevent"
-                " that, stop the run.",
+                f"The run resumes automatically at {resumes_at}, for those not attempted. To"
+                " prevent that, stop the run.",
             )
         case RunStatus.REFUSED:
             return Ending(f"Refused: {why}", f"Nobody was {done}: {_SEND_AGAIN[rest]}.")
@@ -259,22 +259,20 @@ def ending(
         case RunStatus.FAILED if left:
             how = f"The run failed with {changed} of {entries} {done} ({left}). {why}"
             if rest is Rest.RESUME:
-                return Ending(
-                    how, "When that is fixed, resume the run: what is done is not done twice."
-                )
+                return Ending(how, "When that is fixed, resume the run: nothing is done twice.")
             return Ending(how, f"See the report for each{_THEN_RESUME[rest]}.")
         case RunStatus.FAILED:
             return Ending(
-                f"The run failed with {changed} of {entries} {done}. {why} Nobody is left open.",
+                f"The run failed with {changed} of {entries} {done}. {why} No user is left open.",
                 "See the report for each.",
             )
 
 
 _THEN_RESUME = {
-    Rest.RESUME: ", then resume the run: what is done is not done twice",
+    Rest.RESUME: ", then resume the run: nothing is done twice",
     Rest.IF_STILL_WANTED: ", and resume the run only if that is still wanted",
     Rest.LIFT: ", then lift the stop, and resume the run only if that is still wanted",
-    Rest.SETTLE: ": a resume cannot do better",
+    Rest.SETTLE: ": a resume would not help",
     Rest.NEVER: ": the run cannot be resumed",
 }
 
@@ -300,19 +298,19 @@ def _about_the_rest(counts: Mapping[str, int], *, action: Action, rest: Rest) ->
     )
     match rest:
         case Rest.RESUME:
-            return f"{others}When that is settled, resume the run: what is done is not done twice."
+            return f"{others}When that is resolved, resume the run: nothing is done twice."
         case Rest.IF_STILL_WANTED:
             return f"{others}{resume_only_if(counts, action)}"
         case Rest.LIFT:
             return f"{others}The stop holds until it is lifted. {resume_only_if(counts, action)}"
         case Rest.SETTLE:
-            return f"{others}See the report for each: a resume cannot do better."
+            return f"{others}See the report for each: a resume would not help."
         case Rest.NEVER:
             return f"{others}See the report for each: the run cannot be resumed."
 
 
 def resume_only_if(counts: Mapping[str, int], action: Action) -> str:
-    """Say what a person must be sure of who resumes a run that a person stopped."""
+    """Say what to be sure of before resuming a run that a person stopped."""
     left = sum(number for name, number in counts.items() if Outcome(name).is_open)
     them = "they" if left > 1 else "this user"
     return f"Resume only if {them} should still be {action.done}."
@@ -322,16 +320,16 @@ def _named(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
 
 
-# What each outcome means, for people who read no documentation.
+# What each outcome means, for people who do not read documentation.
 MEANINGS = {
     Outcome.DELETED: "the user is gone from the portal",
     Outcome.DISABLED: "the user can no longer log in",
     Outcome.ENABLED: "the user can log in again",
-    Outcome.ALREADY_ABSENT: "the portal had no such user any more",
+    Outcome.ALREADY_ABSENT: "the portal no longer had this user",
     Outcome.SKIPPED: "a rule kept the user",
-    Outcome.UNRESOLVED: "no user, or more than one, fits the entry",
+    Outcome.UNRESOLVED: "no user, or more than one, matches the entry",
     Outcome.FAILED: "the portal refused",
-    Outcome.UNKNOWN: "it is not certain what became of the user",
+    Outcome.UNKNOWN: "it is not certain what happened to the user",
     Outcome.NOT_ATTEMPTED: "the run ended before this user, who was not touched",
     Outcome.WOULD_DELETE: "will be deleted if the plan is applied",
     Outcome.WOULD_DISABLE: "will be disabled if the plan is applied",
@@ -342,8 +340,8 @@ _WORDS = {
     **{kind: kind.replace("_", " ") for kind in ReasonKind if kind},
     ReasonKind.ADMINISTRATOR: "an administrator",
     ReasonKind.SELF: "our own user",
-    ReasonKind.AMBIGUOUS: "ambiguous: more than one user fits",
-    ReasonKind.NOT_FOUND: "not found: no user fits",
+    ReasonKind.AMBIGUOUS: "ambiguous: more than one user matches",
+    ReasonKind.NOT_FOUND: "not found: no user matches",
     ReasonKind.CHANGED_SINCE_PLAN: "changed since the plan was made",
     ReasonKind.GUARDED: "kept by the guard",
 }

@@ -11,10 +11,10 @@ from bulk_user_deletion.models.rosters import Roster
 from bulk_user_deletion.models.users import Outcome, PortalUser, ReasonKind, Why
 from bulk_user_deletion.rules.text import counted, some
 
-# The largest accepted roster of so many days is what a new one is compared with: slow cuts add up.
+# A new roster is compared with the largest one accepted in this many days: slow cuts add up.
 COMPARED_DAYS = 90
 
-_TAIL = " Nobody is planned, and the roster before it counts. Send the whole list again."
+_TAIL = " Nobody is planned, and the previous roster still counts. Send the whole list again."
 
 _ROWS = re.compile(r"(?:^|[^0-9A-Za-z])rows[-_=]?([0-9]+)(?![0-9A-Za-z])", re.IGNORECASE)
 _SAYS_ROWS = re.compile(r"(?<![A-Za-z])rows(?![A-Za-z])", re.IGNORECASE)
@@ -32,14 +32,14 @@ def stated_rows(key: str) -> int | None:
 
 
 def check_stated(key: str) -> None:
-    """Refuse a roster whose name speaks of rows in a way that nobody can insist on.
+    """Refuse a roster whose name mentions rows in a way that cannot be checked.
 
     Raises:
         RequestRefused: saying how to write it.
     """
     if _SAYS_ROWS.search(key) and stated_rows(key) is None:
         raise RequestRefused(
-            "The name of the roster speaks of rows, and not of how many: the number must follow, as"
+            "The name of the roster mentions rows, but not how many: the number must follow, as"
             f" in people.rows-5120.csv.{_TAIL}"
         )
 
@@ -55,7 +55,7 @@ class Names:
             for value in values_of(entry):
                 loose = fold_loosely(value)
                 self._names.add(loose)
-                if not value.isascii():  # of plain letters both are the same
+                if not value.isascii():  # for plain letters both are the same
                     self._names.add(fold(value))
                 self._local_parts.add(loose.partition("@")[0])
 
@@ -70,9 +70,9 @@ class Names:
         )
 
     def mentions(self, user: PortalUser) -> bool:
-        """Return whether a name of a user stands in a column that names nobody by itself.
+        """Return whether a user's name is in a column that names nobody by itself.
 
-        The user stays as well. It says nothing about whether this is the right roster.
+        Such a user stays as well, but this does not show that it is the right roster.
         """
         return any(fold_loosely(name) in self._mentions for name in (user.username, user.email))
 
@@ -103,10 +103,11 @@ def check_roster(
     min_match_percent: float,
     max_shrink_percent: float,
 ) -> None:
-    """Refuse a roster that may lack people: those it lacks would be taken for leavers.
+    """Refuse a roster that may lack people: those it lacks would count as leavers.
 
-    `entries` are different ones, `rows` all that were read, `stated` how many its sender says there
-    are. `matched` of the `users`, the portal's enabled and unprotected ones, are named by it.
+    `entries` are the different ones, `rows` all that were read, `stated` how many there are
+    according to its sender. `matched` of the `users`, the portal's enabled and unprotected ones,
+    are named by it.
 
     Raises:
         RequestRefused: naming both figures.
@@ -118,7 +119,7 @@ def check_roster(
     if not matched * 100 >= min_match_percent * users or not users:
         raise RequestRefused(
             f"The roster names {matched} of the portal's {users} enabled and unprotected users, and"
-            f" RosterMinMatchPercent demands {min_match_percent:g} %.{_TAIL}"
+            f" RosterMinMatchPercent requires {min_match_percent:g} %.{_TAIL}"
         )
     recent = [one for one in earlier if now - one.accepted_at <= COMPARED_DAYS * 24 * 3600]
     largest = max((roster.entries for roster in recent), default=0)
@@ -157,7 +158,7 @@ def why_named(run_id: str) -> Why:
 def without_named(
     planned: Iterable[PlannedEntry], named: Mapping[str, Why]
 ) -> tuple[PlannedEntry, ...]:
-    """Skip whomever a roster names that was accepted after their list was planned, by id."""
+    """Skip users, by id, whom a roster names that was accepted after their list was planned."""
     return tuple(
         replace(row, outcome=Outcome.SKIPPED, reason=why.text, reason_kind=why.kind)
         if row.user
@@ -169,11 +170,11 @@ def without_named(
 
 
 def strangers(users: Iterable[PortalUser], names: Names) -> Mapping[str, list[str]]:
-    """Group users whom no roster ever named, by what they look like: ids by what is said."""
+    """Group users whom no roster ever named by what they look like: ids by description."""
     groups: dict[str, list[str]] = {}
     for user in users:
         if names.almost_names(user):
-            what = "have an e-mail that differs from one in the roster by its domain alone"
+            what = "have an e-mail that differs from one in the roster only by its domain"
         elif any(_SERVICE.search(fold_loosely(value)) for value in (user.username, user.email)):
             what = "look like service or shared accounts"
         else:
@@ -183,16 +184,16 @@ def strangers(users: Iterable[PortalUser], names: Names) -> Mapping[str, list[st
 
 
 def baseline(before: Roster | None) -> str:
-    """Return what is said of a roster that later ones are compared with, and plans nobody.
+    """Return what is said about a roster that is only a baseline for later ones.
 
-    `before` is the roster that was accepted last, whose names have expired; None if there is none.
+    `before` is the roster that was accepted last, whose names have expired, or None.
     """
     it_is = (
         f"It is the baseline, because what the roster of run {before.run_id} named has expired"
         if before
         else "It is the first roster of this portal, and so the baseline"
     )
-    return f"{it_is}: whoever a later one lacks and this one names has left."
+    return f"{it_is}: users whom this one names and a later one lacks have left."
 
 
 def remarks(
@@ -204,7 +205,7 @@ def remarks(
     for what, user_ids in groups.items():
         who = counted(len(user_ids), "user")
         said.append(
-            f"No roster ever named {who} (not planned: list them to have them go) who {what}:"
+            f"No roster ever named {who} (not planned: list them to remove them) who {what}:"
             f" {some(user_ids)}."
         )
     return said

@@ -27,7 +27,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?.{0,20})?|\d{9,13}")
 
 
 def access_problem(found: PortalUser) -> str:
-    """Return why nobody can say whether this user is enabled, or an empty string."""
+    """Return why it is not known whether this user is enabled, or an empty string."""
     if found.is_enabled or found.is_disabled:
         return ""
     return (
@@ -50,7 +50,7 @@ def decide(
     changed: list[str],
     may_send: bool,
 ) -> Decision:
-    """Decide about a user whom a look shows, and of whom `access_problem` has none.
+    """Decide about a user whom a look shows, and who has no `access_problem`.
 
     `keep` is why the user may not be touched. `changed` are the fields that differ from the look
     before our PUT, if one was sent. Without `may_send` the run was stopped, or a person
@@ -122,19 +122,19 @@ def still(action: Action) -> ReasonKind:
 def settle_wait(row: UserRow) -> int | None:
     """Return how many seconds to wait before the next look, or None when settling is over.
 
-    Each PUT has `SETTLE_SECONDS` of its own. They are measured by the requested waits, not by a
-    clock, as those of a DELETE are.
+    Each PUT has its own `SETTLE_SECONDS`. Like those of a DELETE, they are measured by the
+    requested waits, not by a clock.
     """
     left = SETTLE_SECONDS * max(1, row.attempts_this_round) - row.waited
     return min(2 << min(row.looks, 3), left) if left > 0 else None
 
 
 def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return which fields a PUT changed beside `enabled`, by name.
+    """Return which fields other than `enabled` a PUT changed, by name.
 
     A field that holds a date or time now, and did before or was empty, is the portal's own
-    bookkeeping, such as the time of the last change. A field name that is no plain word is not
-    repeated.
+    bookkeeping, such as the time of the last change. A field name that is not a plain word is
+    not repeated.
     """
     names = dict.fromkeys([*before, *after])
     return [
@@ -162,6 +162,6 @@ def _replaced(row: UserRow, found: PortalUser, changed: list[str]) -> End:
         f"after the PUT these fields are not as before: {fields}",
         ReasonKind.RECORD_CHANGED,
         stop=f"The portal changed more than `enabled` of user {row.user_id or found.user_id}:"
-        f" {fields}. Nobody else is started. The record as it was stands in records/ beside the"
-        " report: restore it in the portal, and find out how this portal disables users.",
+        f" {fields}. Nobody else is started. The record as it was before is in records/ next to"
+        " the report: restore it in the portal, and find out how this portal disables users.",
     )

@@ -23,8 +23,8 @@ from bulk_user_deletion.rules.leavers import is_same_person, name_hash
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.text import counted, some
 
-# Losses and gains since the last watch are large if they are more than this share of the users of
-# then, and at least so many.
+# Losses and gains since the last watch are large if they exceed this share of the users at that
+# time, and are at least this many.
 LARGE_PERCENT = 10
 LARGE_USERS = 10
 
@@ -79,7 +79,7 @@ class Disabled:
 
 
 def departure_of(leaver: Leaver) -> Departure:
-    """Return what a leaver's row tells of how this user was disabled."""
+    """Return what a leaver's row says about how this user was disabled."""
     run_id = leaver.runs[-1] if leaver.runs else ""
     return Departure(Was.DISABLED, run_id, leaver.user_id, leaver.seen_disabled_at)
 
@@ -150,14 +150,14 @@ def _rank(traces: Sequence[Trace]) -> tuple[int, int, bool, int]:
 def change_since(before: Population, there: Collection[str], *, left: Iterable[str]) -> Change:
     """Return what has changed since a watch, from the ids that are listed now.
 
-    `left` are the ids that are not listed any more for no reason of this stack's.
+    `left` are the ids that are no longer listed, for no reason of this stack's.
     """
     joined = sorted(set(there).difference(before.user_ids), key=int)
     return Change(before.at, len(before.user_ids), tuple(left), tuple(joined))
 
 
 def is_large(users: int, before: int) -> bool:
-    """Return whether so many users more or less than there were `before` must be said."""
+    """Return whether a change by this many users, of those `before`, must be reported."""
     return users >= LARGE_USERS and users * 100 > LARGE_PERCENT * before
 
 
@@ -208,13 +208,13 @@ def sentence_of(watch: Watch) -> str:
         said.append(f"Held, and so not deleted: {some(watch.held)}.")
     if watch.undecided:
         said.append(
-            f"{counted(len(watch.undecided), 'more user seems', 'more users seem')} to be back, and"
+            f"{counted(len(watch.undecided), 'more user seems', 'more users seem')} to be back, but"
             f" no look has shown it yet: {some(watch.undecided)}."
         )
     if watch.list_is_short:
         said.append(
-            "The portal's list of users is short: it lacks users whom a look shows. Others may be"
-            " back. Check what stands between the portal and this stack."
+            "The portal's list of users is incomplete: it lacks users whom a look shows. Others may"
+            " be back. Check whatever is between the portal and this stack."
         )
     return " ".join([*said, *large_changes(watch.change)])
 

@@ -22,7 +22,8 @@ from bulk_user_deletion.models.runs import Pause, RunRow
 # the last seconds of a window.
 LAST_SECONDS = 10
 
-# Weeks are alike but for clock changes, which may skip a window once: each opens in this time.
+# Weeks are alike except for clock changes, which may skip a window once: each opens within this
+# time.
 _HORIZON_SECONDS = 15 * 24 * 3600
 
 # An end that is farther away than this is not worth computing.
@@ -94,9 +95,9 @@ class Windows:
         return sum(min(span.end, until) - span.start for span in spans if span.start < until)
 
     def end_of(self, users: int, seconds_per_user: float, *, at: float) -> float | None:
-        """Return when this many users are done who are started from `at` on, or None if too far.
+        """Return when this many users are done, if started from `at` on, or None if too far away.
 
-        Whoever was started before a window ends is done after it, if need be.
+        A user who was started before a window ends is finished after it, if necessary.
         """
         for span in self._spans(at, _LONGEST_PLAN_SECONDS):
             fit = _fit(span, seconds_per_user)
@@ -155,8 +156,8 @@ def windows_of(text: str, timezone: str) -> Windows:
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError):
         raise RequestRefused(
-            f"ScheduleTimezone is {timezone!r}, which is not a time zone: nobody knows when"
-            " ChangeWindows are open. Set it to a name such as Europe/Paris."
+            f"ScheduleTimezone is {timezone!r}, which is not a time zone, so it is not"
+            " known when ChangeWindows are open. Set it to a name such as Europe/Paris."
         ) from None
     return Windows(tuple(_window(part) for part in parts if part), zone)
 

@@ -26,7 +26,7 @@ _JSON = re.compile(r"\s*(?:\{|\[\s*(?:$|[\[{\]\"0-9.\-]|true\b|false\b|null\b|Na
 class Reading:
     """The content of a file: whom it names, and what its other columns hint at.
 
-    `mentions` are the values of its other columns that may be names, if they were asked for.
+    `mentions` are the values of its other columns that may be names, if requested.
     """
 
     entries: list[Entry]
@@ -78,7 +78,7 @@ def entries_from_file(content: bytes) -> list[Entry]:
 def read_file(content: bytes, mentions: Mentions | None = None) -> Reading:
     """Read a workbook, JSON or JSON Lines if it starts like one, whatever its name; else CSV.
 
-    One entry is read at a time, and only the entries are kept in memory, and what `mentions` keeps.
+    One entry is read at a time; only the entries, and what `mentions` keeps, stay in memory.
 
     Raises:
         RequestRefused: naming the line or the entry.

@@ -34,9 +34,9 @@ EMAIL = "email"
 SIGN_IN = "login"
 OTHER_ID = "user id"  # not spelled user_id
 
-# Names as `letters` has them: small, without accents, blanks and punctuation. Every column that is
-# not here is ignored, `id`, `uid` and `employee id` among them: those are some other system's, and
-# a number of another system may be somebody's user id here.
+# Names as `letters` returns them: lower case, without accents, blanks and punctuation. Every
+# column that is not here is ignored, including `id`, `uid` and `employee id`: those belong to
+# another system, whose number may be somebody's user id here.
 NAMES: Mapping[str, frozenset[str]] = {
     USER_ID: frozenset({"userid"}),
     USERNAME: words(
@@ -83,8 +83,8 @@ NAMES: Mapping[str, frozenset[str]] = {
         emailinformationemailaddress
         """
     ),
-    # The portal may know it as the username or as the e-mail: it is taken for either, and only in
-    # a row that has neither.
+    # The portal may know it as the username or as the e-mail: it counts as either, but only in a
+    # row that has neither.
     SIGN_IN: words(
         """
         login userlogin profilelogin loginid logonid signinname signinid signin userprincipalname
@@ -104,8 +104,8 @@ NAMES: Mapping[str, frozenset[str]] = {
     ),
 }
 
-# Say whose name or address it is, and leave it that of the person the row is about. Whatever else a
-# header says beside a name makes it another one: a manager's, a private one.
+# These say whose name or address it is, and it is still that of the person the row is about. Any
+# other word next to a name makes it another one: a manager's, a private one.
 _WHOSE = words(
     """
     work corporate corp company business office official organization organisation professional
@@ -125,7 +125,7 @@ _WORDS = re.compile(r"[^\W_]+")
 _CAMEL = re.compile("(?<=[a-z])(?=[A-Z])")
 _BRACKETS = re.compile(r"(.*\S)\s*\[([^\[\]]+)\](.*)")
 
-# Of somebody, but nobody's name here.
+# About somebody, but not a name here.
 _SECOND_EMAIL = re.compile(
     "(?:alternate|alternative|alt|secondary|second|other|personal|private|home|recovery|backup"
     "|external|privat|privee|personnel|personal|particular|personale|pessoal).*(?:mail|correo"
@@ -133,7 +133,7 @@ _SECOND_EMAIL = re.compile(
     "|personal|private|home|recovery|privat|prive|personnel|particular|personale|pessoal)"
 )
 
-# What else a header may say. Alone in a line they are no names, whoever is called so.
+# What else a header may say. Alone in a line they are not names, even if somebody has that name.
 _HEADER_WORDS = words(
     """
     user users guest guests name names account accounts member members employee employees worker
@@ -164,7 +164,7 @@ _HEADER_WORDS = words(
     students teacher kuerzel kurzel personal network domain ldap
     """
 )
-# What titles, headings and greetings are made of: a line of nothing else is nobody's name.
+# What titles, headings and greetings are made of: a line of nothing else is not a name.
 _FILLERS = words(
     """
     a an and as at by for from in is me of on our the these this to with your am and das de der des
@@ -226,7 +226,7 @@ def column_called(header: str) -> str:
 def readings(header: str) -> Iterator[str]:
     """Yield the ways to read a header's name, for a table of what `letters` returns.
 
-    As it stands, and without the words that say whose it is: `Employee's primary e-mail (work)`.
+    As it is, and without the words that say whose it is: `Employee's primary e-mail (work)`.
     """
     yield letters(header)
     if header.isalnum() and header.islower():
@@ -250,7 +250,7 @@ def is_header_word(text: str) -> bool:
 
 
 def is_title(text: str) -> bool:
-    """Tell whether a text is made of the words of headers, titles and greetings alone."""
+    """Tell whether a text is made only of words from headers, titles and greetings."""
     if "@" in text:
         return False
     word = letters(text)
@@ -279,10 +279,10 @@ _ABOUT = re.compile(
 _NOT_WHOM = re.compile("date|day|time|reason|type|status|by$|byemail|department|manager|supervisor")
 
 
-# Under these a name stands, and no yes or no.
+# Below these is a name, not a yes or no.
 _NAME_BELOW = re.compile("user|mail|login|account|employee|name|target|for$")
 
-# What forms write first, or of when they were filled in: their e-mail is of who did it.
+# What forms write first, or when they were filled in: their e-mail is that of who did it.
 _FORM_FIRST = words(
     """
     timestamp zeitstempel horodateur marcatemporal informazionicronologiche carimbodedatahora
@@ -303,7 +303,7 @@ def is_of_a_form(header: Sequence[str]) -> bool:
 
 
 def names_another(header: str, value: str, own: Iterable[str]) -> bool:
-    """Tell whether a value under a header about a leaver names another than `own`, in small."""
+    """Tell whether a value under a leaver's header names another than `own`, in lower case."""
     value = value.strip()
     is_name = "@" in value or (" " not in value and _NAME_BELOW.search(letters(header)) is not None)
     return bool(value) and is_name and value.lower() not in own
@@ -318,7 +318,7 @@ def is_about_a_leaver(header: str) -> bool:
 
 
 def twins(header: Sequence[str], columns: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Return the columns that are in a header once more, by another name, and where."""
+    """Return the columns that are in a header a second time, by another name, and where."""
     return [
         (column, index)
         for index, name in enumerate(header)
@@ -327,13 +327,13 @@ def twins(header: Sequence[str], columns: Mapping[str, int]) -> list[tuple[str, 
 
 
 def columns_of(header: Sequence[str], where: str) -> dict[str, int]:
-    """Return which of the portal's words stand where in a header; empty when none does.
+    """Return which of the portal's words are where in a header; empty if none is.
 
     A column may be there under several names, as `EmailAddress` and `mail`: the first counts, and
     the `twins` must say the same.
 
     Raises:
-        RequestRefused: two columns have the same name, or a name has what cannot be seen.
+        RequestRefused: two columns have the same name, or a name has an invisible character.
     """
     found: dict[str, list[int]] = {}
     for index, text in enumerate(header):
@@ -354,7 +354,7 @@ def columns_of(header: Sequence[str], where: str) -> dict[str, int]:
         spelled = {letters(header[at]) for at in (index, *others)}
         if others and (column in {USER_ID, OTHER_ID} or len(spelled) <= len(others)):
             raise RequestRefused(
-                f"{where} names the column {column} twice, as number {index + 1} and as number"
+                f"{where} names the column {column} twice, as columns {index + 1} and"
                 f" {others[0] + 1}. Remove the one that the portal does not go by."
             )
     return {column: index for column, (index, *_) in found.items()}
@@ -366,10 +366,10 @@ def names_of(columns: Iterable[str]) -> list[str]:
 
 
 def invisible(text: str) -> str:
-    """Name the first character that cannot be seen, and where; empty when there is none."""
+    """Name the first invisible character, and where it is; empty if there is none."""
     for position, letter in enumerate(text, start=1):
         if category(letter) in {"Cf", "Cc", "Co", "Cn"} and letter not in "\t\r\n":
-            return f"{character(letter)}, as number {position}"
+            return f"{character(letter)}, at position {position}"
     return ""
 
 

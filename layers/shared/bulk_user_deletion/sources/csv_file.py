@@ -18,7 +18,7 @@ _DELIMITERS = ",;\t|"
 _SEP = re.compile(r'("?)sep=([,;\t|])\1[,;\t|]*\r?\n?', re.IGNORECASE)
 _TYPE = re.compile(r'"?#TYPE [^\r\n]*\r?\n?')
 _TEMPLATE = re.compile(r'"?version:v[0-9.]+"?[,;\t]*\r?\n?', re.IGNORECASE)
-# The template's row, in any language: a word, a colon and what may stand there.
+# The template's row, in any language: a word, a colon and an example value.
 _EXAMPLE = re.compile(r'"?[^\W\d_]{1,20}\s*[:\uff1a][^\r\n]*')
 
 
@@ -52,7 +52,7 @@ def _without_preamble(text: str) -> tuple[str, int, str, bool]:
 
 
 def _without_example(rows: Iterator[Row]) -> Iterator[Row]:
-    """Leave out the template's own example, which stands below the header."""
+    """Leave out the template's own example, which is below the header."""
     for number, row in enumerate(rows):
         if number != 1 or not _EXAMPLE.match(row[1][0]):
             yield row
@@ -78,8 +78,8 @@ def _delimiter(text: str, skipped: int) -> str:
         first_rows.append((line, cells))
     if first_rows and all(_is_quoted_as_a_whole(cells) for _, cells in first_rows):
         raise RequestRefused(
-            f"Line {first_rows[0][0]} stands in one pair of quotes as a whole, and so may every"
-            " row: it has one cell. Save it with each cell quoted by itself, or none."
+            f"Line {first_rows[0][0]} as a whole is in one pair of quotes, and so may every row"
+            " be: it has one cell. Save it with each cell quoted separately, or none."
         )
     if len({tuple(cells) for cells in named.values()}) > 1:
         raise RequestRefused(
@@ -128,7 +128,7 @@ def _said(error: str) -> str:
     if "new-line character" in error:
         return (
             "it has a carriage return, and other lines end with line feeds. Save the file with one"
-            " kind of line end."
+            " kind of line ending."
         )
     if "field larger" in error:
         return "a cell has over 131072 characters. Check that its quote is closed."

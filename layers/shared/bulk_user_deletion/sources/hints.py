@@ -1,4 +1,4 @@
-"""Columns beside the names that may say that somebody stays: a status, an action, a last day."""
+"""Columns next to the names that may say that somebody stays: a status, an action, a last day."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -18,17 +18,17 @@ _LINES = 20
 
 
 class Meaning(StrEnum):
-    """What a column says of somebody."""
+    """What a column says about somebody."""
 
     STATUS = "status"  # active, terminated
     IS_THERE = "status of yes and no"  # enabled: true
     IS_GONE = "status of yes and no, the other way"  # suspended: true
     ACTION = "action"  # delete, update
     LAST_DAY = "last day"
-    EXPIRY = "expiry"  # of an account: to whoever has none, it says nothing
+    EXPIRY = "expiry"  # about an account: if somebody has none, it says nothing
 
 
-# In these, who has nothing beside others who have something stays.
+# In these, people without a value stay if others have one.
 _MARKS = {Meaning.IS_GONE, Meaning.LAST_DAY}
 _YES_OR_NO = {"true", "false"}
 
@@ -85,7 +85,7 @@ _COLUMNS: dict[str, Meaning] = {
     for word in words(names)
 }
 
-# What says that somebody stays, as `letters` has it. Whatever else stands there may be a leaver's.
+# What says that somebody stays, as `letters` returns it. Any other value may be a leaver's.
 _STAYS = words(
     """
     active aktiv actif activo activa ativo attivo actief aktywny enabled aktiviert true yes y 1 ja
@@ -118,7 +118,7 @@ _OTHER_ACTIONS = words(
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What a column says of the rows: how many it says stay, in which lines, the latest last day.
+    """What a column says about the rows: how many stay, on which lines, and the latest last day.
 
     `column` is its number, from 1; 0 in JSON. `lines` are the first of those who stay.
     """
@@ -141,13 +141,13 @@ class _Column:
     lines: tuple[int, ...] = ()
     blank: int = 0
     blank_lines: tuple[int, ...] = ()
-    # By how a date of digits alone is read: the day first, or the month.
+    # How a date of only digits is read: the day first, or the month.
     latest: tuple[tuple[date, int] | None, tuple[date, int] | None] = (None, None)
     is_day_first: bool | None = None
 
 
 def hint_columns(header: Sequence[str], named: Iterable[int]) -> list[tuple[int, str]]:
-    """Return where in a header the columns stand that may say something, and their names."""
+    """Return where in a header the columns are that may say something, and their names."""
     besides = set(named)
     return [
         (index, word)
@@ -156,7 +156,7 @@ def hint_columns(header: Sequence[str], named: Iterable[int]) -> list[tuple[int,
     ]
 
 
-# What a header may say of how its dates and marks are written, and how sure they are.
+# What a header may say about how its dates and marks are written, and how sure they are.
 _REMARK = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\?")
 
 
@@ -167,7 +167,7 @@ def _meant(name: str) -> str:
 
 
 class Hints:
-    """Collects what the columns beside the names say, in a few figures.
+    """Collects what the columns next to the names say, in a few figures.
 
     With `mentions` it also collects their values: for a roster they may name who stays.
     """
@@ -199,11 +199,11 @@ class Hints:
                 column.lines = (*column.lines, line)
 
     def found(self) -> tuple[Hint, ...]:
-        """Return what was seen, the columns that say nothing left out."""
+        """Return what was seen, without the columns that say nothing."""
         found = []
         for column in self._columns.values():
             if column.meaning in _MARKS and column.blank < column.rows:
-                # Those who have no mark, or no last day, beside others who have one.
+                # Those who have no mark, or no last day, while others have one.
                 column.staying += column.blank
                 column.lines = tuple(sorted({*column.lines, *column.blank_lines})[:_LINES])
             dates = [latest for latest in column.latest if latest]
@@ -226,11 +226,11 @@ class Hints:
 
 
 def doubts(hints: Iterable[Hint], *, today: date) -> tuple[list[str], list[str]]:
-    """Return what speaks against deleting unseen, and what somebody should only know.
+    """Return what speaks against deleting unseen, and what is only worth knowing.
 
-    A column that says of some that they stay, and not of others, speaks against it; so does an
-    action that is no deletion, and a last day to come. That all are active is only to be known:
-    lists are often made before the accounts are switched off.
+    A column that says that some stay, but not others, speaks against it; so does an action
+    that is not a deletion, and a last day in the future. That all are active is only worth
+    knowing: lists are often made before the accounts are switched off.
     """
     against, to_know = [], []
     for hint in hints:
@@ -246,31 +246,31 @@ def doubts(hints: Iterable[Hint], *, today: date) -> tuple[list[str], list[str]]
         if hint.meaning is Meaning.LAST_DAY:
             against.append(f"{column} holds last days, and some have none ({lines}).")
         elif hint.meaning is Meaning.ACTION:
-            against.append(f"{column} holds actions, and some are no deletion ({lines}).")
+            against.append(f"{column} holds actions, and some are not deletions ({lines}).")
         elif hint.staying < hint.rows:
-            against.append(f"{column} holds a status, and some are staying by it ({lines}).")
+            against.append(f"{column} holds a status, by which some are staying ({lines}).")
         else:
-            to_know.append(f"{column} holds a status, and everybody is active by it.")
+            to_know.append(f"{column} holds a status, by which everybody is active.")
     return against, to_know
 
 
 def check_hints(hints: Iterable[Hint], request: Request, *, today: date) -> tuple[str, ...]:
-    """Return what a reader of the plan should know of a file's other columns.
+    """Return what a reader of the plan should know about a file's other columns.
 
     Raises:
-        RequestRefused: something speaks against deleting, and nobody is there to look at it.
+        RequestRefused: something speaks against deleting, and the run is unattended.
     """
     against, to_know = doubts(hints, today=today)
     if against and request.mode is Mode.APPLY and not request.is_attended:
         raise RequestRefused(
-            f"{' '.join(against)} Nobody was deleted. Leave only those in the list who are to be"
+            f"{' '.join(against)} Nobody was deleted. Keep only those in the list who are to be"
             " deleted now, or preview it and apply that plan."
         )
     return (*against, *to_know)
 
 
 def check_stayers(hints: Iterable[Hint]) -> None:
-    """Refuse a roster whose other columns say of some, and not of others, that they stay.
+    """Refuse a roster whose other columns say that some stay, but not others.
 
     Raises:
         RequestRefused: naming the column.
@@ -281,8 +281,8 @@ def check_stayers(hints: Iterable[Hint]) -> None:
             column = f"Column {hint.column}" if hint.column else "A key of the file"
             raise RequestRefused(
                 f"{column} of the roster holds a status, and only {hint.staying} of {hint.rows} are"
-                " staying by it. Nobody is planned, and the roster before it counts. Leave only"
-                " those in the roster who stay."
+                " staying according to it. Nobody is planned, and the previous roster still counts."
+                " Keep only those in the roster who stay."
             )
 
 
@@ -345,7 +345,7 @@ def _see_date(column: _Column, line: int, text: str) -> None:
 
 @lru_cache(maxsize=256)
 def _dates(text: str) -> tuple[date | None, date | None, bool | None]:
-    """Return a date as read with the day first and with the month first, and which it must be."""
+    """Return a date read with the day first and with the month first, and which one it must be."""
     found = None
     if match := _EPOCH.fullmatch(text):
         found = datetime.fromtimestamp(int(match[1][:10]), UTC).date()

@@ -33,8 +33,8 @@ _DEEPEST = 4
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 
-# Keys under which answers and exports keep their list, as `letters` has them. Under any other the
-# list may be of people who are to stay.
+# Keys under which answers and exports keep their list, as `letters` returns them. Under any other
+# key the list may be of people who stay.
 _PEOPLE = words(
     """
     users members people persons employees workers leavers accounts usernames userids emails
@@ -47,8 +47,8 @@ _LISTS = _PEOPLE | words(
     content elements response hits embedded nodes page body payload
     """
 )
-# In an object that names somebody, these hold others, whatever their form; so does any object that
-# names somebody, but for those that somebody has or that ask for the deletion.
+# In an object that names somebody, these hold other people, whatever their form; so does any
+# object that names somebody, except those that a person has or that ask for the deletion.
 _OTHERS = words(
     """
     leaver leavers user users member members people persons person employee employees worker
@@ -75,8 +75,8 @@ _OWN = words(
 _ERRORS = frozenset({"error", "errors", "errormessage", "exception", "fault"})
 
 _UNKNOWN_LIST = (
-    "The file holds a list of people under a key that is not known, which may say anything of them."
-    " Send the list alone."
+    "The file holds a list of people under an unknown key, which may say anything about them."
+    " Send only the list."
 )
 
 _NEXT = re.compile(
@@ -92,12 +92,12 @@ _PAGES = re.compile("totalpages|pagecount|pages|numpages|lastpage")
 
 
 def entries_from_json(text: str, hints: Hints) -> Iterator[Entry]:
-    """Read `[…]`, an object with one list of people, or one object after the other.
+    """Read `[…]`, an object with one list of people, or one object after another.
 
     A user is a string or a whole number (an id, a username or an e-mail), or an object with keys
     such as the columns of a CSV file, by themselves or under `profile`. Other keys are ignored,
-    but for what they hint at. Of objects one after the other, each begins a line. Not one user
-    more than the caller asks for is decoded.
+    except for what they hint at. In a sequence of objects, each begins a line. No more users than
+    the caller asks for are decoded.
 
     Raises:
         RequestRefused: naming the entry, from 1; the line in JSON Lines.
@@ -149,7 +149,7 @@ def _lines(reader: "_Reader", hints: Hints) -> Iterator[Entry]:
     while not reader.is_at_end():
         line = reader.line()
         if line == before:
-            reader.refuse("each entry must begin a line of its own")
+            reader.refuse("each entry must begin on its own line")
         before = line
         where = f"line {line}"
         yield _entry(line, reader.value(where), where, hints)
@@ -223,7 +223,7 @@ def _columns(keys: tuple[str, ...]) -> tuple[dict[str, int], list[tuple[int, str
 
 
 def _with_profile(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an object, with what stands under its `profile` if nothing of its own names anybody.
+    """Return an object, with what is under its `profile` if nothing of its own names anybody.
 
     Okta and Slack keep names there.
     """
@@ -237,13 +237,13 @@ def _names_nobody(value: Mapping[str, Any], where: str) -> str:
     keys = {letters(key) for key in value}
     if "runid" in keys and keys & {"rows", "entries", "counts", "sentence"}:
         return (
-            "The file is the plan, the report or the answer of a run, and no list. To delete whom a"
-            " preview planned, apply its plan: bulk-user-deletion apply RUN-ID."
+            "The file is the plan, the report or the answer of a run, not a list. To delete the"
+            " users whom a preview planned, apply its plan: bulk-user-deletion apply RUN-ID."
         )
     if keys & _ERRORS or (
         "message" in keys and keys <= {"status", "statuscode", "code", "message"}
     ):
-        return "The file is a saved error answer, and no list. Export the list again."
+        return "The file is a saved error response, not a list. Export the list again."
     return (
         f"The object in {where} names nobody: it has none of {KNOWN}. An id of another system is no"
         " user_id."
@@ -251,9 +251,9 @@ def _names_nobody(value: Mapping[str, Any], where: str) -> str:
 
 
 def _is_an_answer(value: Mapping[str, Any]) -> bool:
-    """Tell whether an object holds one user and nothing beside, as the portal answers for one.
+    """Tell whether an object holds one user and nothing else, like the portal's answer for one.
 
-    In an event or a ticket, the user is whoever sent it.
+    In an event or a ticket, the user is the sender.
     """
     beside = {letters(key) for key, inner in value.items() if inner is not None} - {"user"}
     return beside <= {"success", "status", "statuscode", "code", "message", "ok"}
@@ -261,8 +261,8 @@ def _is_an_answer(value: Mapping[str, Any]) -> bool:
 
 def _names_and_lists(where: str) -> str:
     return (
-        f"The object in {where} names somebody and holds other people, too: who is meant cannot"
-        " be told. Send the list alone."
+        f"The object in {where} names somebody and holds other people, too: it is not clear"
+        " who is meant. Send only the list."
     )
 
 
@@ -312,7 +312,7 @@ def _is_of_a_leaver(named: Mapping[str, Any], key: str) -> bool:
 
 
 def _is_somebody(key: str, value: object) -> bool:
-    """Tell whether an object beside a list of people is one more of them."""
+    """Tell whether an object next to a list of people is one more of them."""
     return isinstance(value, dict) and letters(key) not in _RELATED and _names_somebody(value)
 
 
@@ -378,8 +378,8 @@ def _document(reader: "_Reader", hints: Hints) -> Iterator[Entry]:
         raise RequestRefused(_names_and_lists(where))
     if len(people) + found.people_elsewhere > 1:
         raise RequestRefused(
-            "The file holds more than one list of people: which is meant cannot be told. Send the"
-            " one list alone."
+            "The file holds more than one list of people: it is not clear which one is meant. Send"
+            " only that list."
         )
     usual = [each for each in found.lists if letters(each.key) in _LISTS]
     is_error = any(value and letters(key) in _ERRORS for key, value in found.rest.items())
@@ -398,7 +398,7 @@ def _document(reader: "_Reader", hints: Hints) -> Iterator[Entry]:
         raise RequestRefused(_names_nobody({**found.rest, "rows": []}, where))
     if found.says_more or any(total > chosen.length for total in found.totals):
         raise RequestRefused(
-            "The file is one page of several, by what it says of a next one or of the total. Send"
+            "The file is one page of several, as it refers to a next one or to a larger total. Send"
             " the whole list."
         )
     if chosen.refusal:
@@ -492,7 +492,7 @@ class _Reader:
         )
 
     def take(self, mark: str) -> bool:
-        """Go past a mark and the blanks behind it, if it is what comes next."""
+        """Skip a mark and the blanks after it, if it comes next."""
         if not self._text.startswith(mark, self._at):
             return False
         self._at += len(mark)
@@ -504,7 +504,7 @@ class _Reader:
         return self._text.startswith(marks, self._at)
 
     def place(self) -> int:
-        """Return this place, to come back to."""
+        """Return this place, to come back to later."""
         return self._at
 
     def back_to(self, place: int) -> None:
@@ -515,7 +515,8 @@ class _Reader:
         """Decode the value that comes next. Whole numbers are text."""
         for size in (_USUAL_VALUE, LONGEST_VALUE):
             try:
-                # Of what is cut short, only a number can be read at all: one of so many digits.
+                # If the text is cut short, only a number can be read at all: one of that many
+                # digits.
                 value, length = self._decoder.raw_decode(self._text[self._at : self._at + size])
             except _RepeatedKeyError:
                 raise RequestRefused(f"An object in {where} has a key twice.") from None
@@ -526,7 +527,7 @@ class _Reader:
             self._at += length
             self._skip_blank()
             return value
-        self.refuse(f"{where} is no value, or has more than {LONGEST_VALUE} characters")
+        self.refuse(f"{where} is not a value, or has more than {LONGEST_VALUE} characters")
 
     def line(self) -> int:
         """Return the line of this place, from 1."""
@@ -541,13 +542,13 @@ class _Reader:
         return self._at == len(self._text)
 
     def end(self) -> None:
-        """Insist that nothing is left."""
+        """Make sure that nothing is left."""
         if not self.is_at_end():
             self.refuse("something follows the list")
 
     def refuse(self, why: str) -> NoReturn:
         """Refuse the file at this place."""
-        raise RequestRefused(f"The file is not JSON as it should be in line {self.line()}: {why}.")
+        raise RequestRefused(f"The file is not valid JSON in line {self.line()}: {why}.")
 
     def _skip_blank(self) -> None:
         match = _BLANK.match(self._text, self._at)
@@ -555,7 +556,7 @@ class _Reader:
 
 
 class _RepeatedKeyError(Exception):
-    """An object says two things under one key; readers of JSON differ in which they take."""
+    """An object has two values for one key; JSON parsers differ in which one they use."""
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,17 +7,17 @@ _ADDRESS = re.compile(r"""[^\s,;|<>()\[\]"':]+@[^\s,;|<>()\[\]"':]+""")
 
 
 class Mentions:
-    """Collects what stands in the columns that name nobody: for a roster they may name who stays.
+    """Collects the values of columns that name nobody: for a roster they may name who stays.
 
     A number does not: it may be another system's id, and somebody else's user id here. Of several
-    e-mail addresses in a cell each is one.
+    e-mail addresses in a cell, each counts.
     """
 
     def __init__(self) -> None:
         self.values: set[str] = set()
 
     def see(self, values: Iterable[object]) -> None:
-        """Take note of the values of a row; of lists and objects, of what is in them."""
+        """Take note of the values of a row, and of what is in lists and objects."""
         for value in values:
             if isinstance(value, Mapping):
                 self.see(value.values())

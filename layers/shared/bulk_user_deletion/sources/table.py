@@ -1,4 +1,4 @@
-"""Rows of cells, from CSV or a workbook, to entries: where the header is, and what is no person."""
+"""Rows of cells, from CSV or a workbook, to entries: the header, and what is not a person."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -43,8 +43,8 @@ _FIGURE = re.compile(r"[0-9][0-9.,:/\- ]*")
 def entries_from_rows(rows: Iterator[Row], hints: Hints) -> Iterator[Entry]:
     """Read a header that names users' columns, and a row each; or one bare column.
 
-    Other columns are ignored, but for what they hint at. An empty last cell more than the header
-    has is nothing; a cell less may be half a row, and is refused.
+    Other columns are ignored, except for what they hint at. An extra empty last cell is ignored; a
+    missing cell may mean half a row, and is refused.
 
     Raises:
         RequestRefused: naming the line and the column.
@@ -56,8 +56,8 @@ def entries_from_rows(rows: Iterator[Row], hints: Hints) -> Iterator[Entry]:
     columns = columns_of(header, f"Line {line}")
     if {letters(cell) for cell in header} >= _OUR_REPORT:
         raise RequestRefused(
-            "The file is the report of a run, and no list. To delete whom a preview planned, apply"
-            " its plan: bulk-user-deletion apply RUN-ID."
+            "The file is the report of a run, not a list. To delete the users whom a preview"
+            " planned, apply its plan: bulk-user-deletion apply RUN-ID."
         )
     if not columns:
         _refuse_unknown_header(head)
@@ -65,13 +65,14 @@ def entries_from_rows(rows: Iterator[Row], hints: Hints) -> Iterator[Entry]:
         return
     if not names_of(columns):
         raise RequestRefused(
-            f"Line {line} has a column of ids that is not spelled user_id, and no other that names"
-            " anybody: they may be another system's. If they are the portal's, call it user_id."
+            f"Line {line} has a column of ids that is not spelled user_id, and no other column"
+            " that names anybody: the ids may be another system's. If they are the portal's, call"
+            " it user_id."
         )
     if is_of_a_form(header):
         raise RequestRefused(
-            f"Line {line} is the header of a form, and names in it may be of whoever filled it in."
-            " Send a list of nobody but those who leave."
+            f"Line {line} is the header of a form, and names in it may be those of the person who"
+            " filled it in. Send a list of only those who leave."
         )
     yield from _named_columns(chain(head[1:], rows), header, columns, hints)
 
@@ -89,7 +90,7 @@ def _named_columns(
     numbers = [index for column, index in columns.items() if column in {USER_ID, USERNAME, SIGN_IN}]
     first = next(index for column, index in columns.items() if column != OTHER_ID)
     filled: set[int] = set()  # columns, in the rows above
-    always: set[int] | None = None  # those filled in all of them
+    always: set[int] | None = None  # those filled in every one of them
     first_alone: tuple[int, int] | None = None  # a row of one number, and its column
     is_first = True
     for line, cells in rows:
@@ -98,7 +99,7 @@ def _named_columns(
         if len(cells) != width:
             raise RequestRefused(_other_width(line, len(cells), width))
         if column_called(cells[first]) and columns_of(cells, f"Line {line}") == columns:
-            continue  # the header once more, as a second one for people, or of a file put below
+            continue  # the header again: a second one for people, or from an appended file
         if is_first and any(is_header_word(cells[index]) for index in numbers):
             raise RequestRefused(
                 f"Line {line} may be a second header, below the first. If it is, remove one of the"
@@ -133,7 +134,7 @@ def _named_columns(
         if any(names_another(header[index], cells[index], own) for index in about):
             raise RequestRefused(
                 f"Line {line} names one person, and another in a column that says who leaves. Send"
-                " a list of nobody but those who leave."
+                " a list of only those who leave."
             )
         for index, word in seen_beside:
             hints.see(line, word, index, cells[index])
@@ -142,11 +143,11 @@ def _named_columns(
         yield read_entry(line, values, f"line {line}")
 
 
-_A_HEADING = 3  # cells that every row above a heading fills, so that one alone is none of them
+_A_HEADING = 3  # cells that every row above a heading fills: a single cell is not one
 
 
 def _refuse_totals(line: int, cells: Sequence[str]) -> None:
-    """Refuse a row of numbers, and words of a total, that lacks what every row above has."""
+    """Refuse a row of numbers, or of words for a total, that lacks what every row above has."""
     if all(not cell or _FIGURE.fullmatch(cell) or is_total(cell) for cell in cells):
         raise RequestRefused(
             f"Line {line} has nothing but numbers, and the rows above it fill other columns: it may"
@@ -155,7 +156,7 @@ def _refuse_totals(line: int, cells: Sequence[str]) -> None:
 
 
 def _refuse_heading(line: int, value: str) -> None:
-    """Refuse a word alone below rows of several cells; not what is told as no name anyway."""
+    """Refuse a word alone below rows of several cells, unless it is refused as no name anyway."""
     if "@" not in value and not any(map(str.isdecimal, value)) and not is_total(value):
         raise RequestRefused(
             f"The word in line {line} stands alone below rows that fill other columns: it may be a"
@@ -164,7 +165,7 @@ def _refuse_heading(line: int, value: str) -> None:
 
 
 def _refuse_alone(line: int, value: str, side: str) -> None:
-    """Refuse a number, or a header's word, alone in its row beside rows that fill other columns."""
+    """Refuse a number, or a header's word, alone in its row when other rows fill other columns."""
     what = "number" if value.isdecimal() else "word"
     if value.isdecimal() or is_title(value):
         raise RequestRefused(
@@ -181,11 +182,12 @@ def _other_width(line: int, cells: int, width: int) -> str:
 
 
 def _refuse_unknown_header(head: Sequence[Row]) -> None:
-    """Refuse what has no header in its first line, but in a later one, or has several columns."""
+    """Refuse a file with a header below its first line, or with several columns and none."""
     for line, cells in head:
         if columns_of(cells, f"Line {line}"):
             raise RequestRefused(
-                f"Line {line} looks like the header, but other lines stand above it. Remove them."
+                f"Line {line} looks like the header, but there are other lines above it. Remove"
+                " them."
             )
     width = max(len(_used(cells)) for _, cells in head)
     if width == 1 and all(len(_used(cells)) <= 1 for _, cells in head):
@@ -196,7 +198,7 @@ def _refuse_unknown_header(head: Sequence[Row]) -> None:
     if len(head) == 1 or all("@" in cell.strip("@") for cell in filled):
         raise RequestRefused(
             f"Line {line} has {len(used)} values, and no line above says what they are. If they are"
-            " users, put each into a line of its own."
+            " users, put each on its own line."
         )
     if any("@" in cell or _NUMBER.fullmatch(cell) or is_nothing(cell) for cell in filled):
         raise RequestRefused(
@@ -211,7 +213,7 @@ def _refuse_unknown_header(head: Sequence[Row]) -> None:
     if second := next((n for n, cell in enumerate(cells, 1) if is_second_email(cell)), 0):
         raise RequestRefused(
             f"Line {line} looks like a header, and its column {second} is a second e-mail address,"
-            " which is nobody's name here. Export the sign-in name or the work e-mail, too."
+            " which names nobody here. Export the sign-in name or the work e-mail, too."
         )
     raise RequestRefused(
         f"Line {line} looks like a header, and none of its {len(used)} columns is known: rename"
@@ -230,7 +232,7 @@ def _bare_column(rows: Iterator[Row]) -> Iterator[Entry]:
     word_line = line = 0
     value = ""
     may_be_a_header = False
-    above: int | None = None  # how many lines without @ stand above the first e-mail address
+    above: int | None = None  # how many lines without @ are above the first e-mail address
     names = emails = numbers = alphabetic = alphabetic_line = 0
     for line, cells in rows:
         used = _used(cells)
@@ -266,7 +268,7 @@ def _bare_column(rows: Iterator[Row]) -> Iterator[Entry]:
         yield Entry(line, bare=value)
     if numbers == 1 and value == str(names + emails - 1):
         raise RequestRefused(
-            f"The number in line {line} is how many lines stand above it, and none of them is a"
+            f"The number in line {line} is the number of lines above it, and none of them is a"
             " number: it may be a total. Remove that line."
         )
     if word_line:

@@ -34,10 +34,10 @@ def _from_utf16(content: bytes) -> str:
     try:
         text = content.decode("utf-16")
     except UnicodeDecodeError:
-        raise RequestRefused(f"The file is UTF-16, and damaged. {_SAVE}") from None
+        raise RequestRefused(f"The file is damaged UTF-16. {_SAVE}") from None
     if (at := text.find("\0")) >= 0:
         line = text.count("\n", 0, at) + 1
-        raise RequestRefused(f"Line {line} has a NUL character: the file is no text. {_SAVE}")
+        raise RequestRefused(f"Line {line} has a NUL character: the file is not text. {_SAVE}")
     return text.removeprefix("\ufeff")
 
 
@@ -45,7 +45,7 @@ def _from_utf8(content: bytes) -> str:
     if (at := content.find(b"\0")) >= 0:
         line = content.count(b"\n", 0, at) + 1
         raise RequestRefused(
-            f"Line {line} has a NUL byte: the file is no text, or it is UTF-16. {_SAVE}"
+            f"Line {line} has a NUL byte: the file is not text, or it is UTF-16. {_SAVE}"
         )
     try:
         return content.decode("utf-8-sig")
@@ -57,7 +57,7 @@ def _from_utf8(content: bytes) -> str:
 
 
 def lines(text: str) -> Iterator[str]:
-    r"""Yield the lines of a text with their ends: \n, \r\n, or \r where no other is used.
+    r"""Yield the lines of a text with their ends: \n, \r\n, or \r if no other is used.
 
     Raises:
         RequestRefused: one of them is longer than any line of a list of users, or there are more.
@@ -72,7 +72,7 @@ def lines(text: str) -> Iterator[str]:
         if end - start > LONGEST_LINE:
             raise RequestRefused(
                 f"Line {number} is longer than {LONGEST_LINE} characters. Check that this is a list"
-                " with one user in each line."
+                " with one user on each line."
             )
         yield text[start:end]
         start = end

@@ -1,6 +1,6 @@
 """What may be in a cell, or behind a key, that names somebody; and what is reported as not a name.
 
-No message repeats what stands there.
+No message repeats the value.
 """
 
 import re
@@ -20,7 +20,7 @@ from bulk_user_deletion.sources.columns import (
 
 _LONGEST_NAME = 320  # the longest e-mail address there can be (RFC 3696, erratum 1690)
 
-# What systems write where there is nothing.
+# What systems write for nothing.
 _NOTHING = frozenset(
     re.findall(
         r"\S+",
@@ -77,7 +77,7 @@ _ADDRESS = re.compile(r"[^\s\\:,;@]+@\w(?:[\w.\-]*[^\W_])?")
 _PATH = re.compile(r".*\.\.[/\\].*")
 _MAY_BE_A_NAME = re.compile("[0-9]{1,19}")
 
-# Nothing below need be asked of these, which are nearly all.
+# These, nearly all values, need none of the checks below.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
 _PLAIN_EMAIL = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9_.+\-]{0,99}@[A-Za-z0-9](?:[A-Za-z0-9.\-]{0,98}[A-Za-z0-9])?"
@@ -90,11 +90,11 @@ _NO_NAMES = (
             r"(?:mailto|e-?mail|acct|user|smtp|sip|xmpp|https?|tel|x500|x400|file|ldaps?):.*",
             re.IGNORECASE,
         ),
-        "begins with a prefix such as mailto:. Leave the address alone",
+        "begins with a prefix such as mailto:. Leave only the address",
     ),
     (
         re.compile(r"[^<>]*<[^<>]*>[;,]?|.*\([^()]*@[^()]*\)"),
-        "is a name and an address, as mail programs write them. Leave the address alone",
+        "is a name and an address, as mail programs write them. Leave only the address",
     ),
     (
         re.compile(rf"[{_QUOTES}].*[{_QUOTES}]"),
@@ -128,7 +128,7 @@ _NO_NAMES = (
     (re.compile(r".*:"), "ends with a colon, as a heading does. Remove that line"),
     (
         re.compile(r"(?:user_?(?:name|id)?|e?-?mail|login|name)\s*=.*", re.IGNORECASE),
-        "is a word and its value. Leave the value alone",
+        "is a word and its value. Leave only the value",
     ),
     (
         re.compile(r"(?:CN|OU|DC|UID|O)=.*", re.IGNORECASE),
@@ -136,19 +136,19 @@ _NO_NAMES = (
     ),
     (
         re.compile(r"[+\-–—*>!&^~%:,/\\].*|.*[*…=,:!?/\\]"),
-        "begins or ends with a sign that is no part of a name. Remove it",
+        "begins or ends with a sign that is not part of a name. Remove it",
     ),
     (
         re.compile(r"[\w.\-]{1,40}=.*"),
-        "is a word and its value. Leave the value alone",
+        "is a word and its value. Leave only the value",
     ),
     (
         re.compile(r".*\S\s*[(\[][^()\[\]]*[)\]]|.*\s[-–—]\s.*"),
-        "is a name and a remark. Leave the name alone",
+        "is a name and a remark. Leave only the name",
     ),
     (
         re.compile(r"(?:delete|del|remove|disable|löschen|supprimer|eliminar) \S+", re.IGNORECASE),
-        "is an order and a name. Leave the name alone",
+        "is an order and a name. Leave only the name",
     ),
     (
         re.compile(r"[\[{(<].*"),
@@ -165,7 +165,7 @@ _CHANGED = (
     " separators. Export it again as text."
 )
 _SENTENCE = 4  # blanks and more
-_TWO_NAMES = "has two names in one cell. Put each into a line of its own"
+_TWO_NAMES = "has two names in one cell. Put each on its own line"
 
 
 def is_nothing(value: str) -> bool:
@@ -185,8 +185,8 @@ def is_total(value: str) -> bool:
 def read_entry(line: int, values: Mapping[str, str], where: str) -> Entry:
     """Make an entry of the cells of one row, by column; empty ones do not count.
 
-    A sign-in name counts where there is neither username nor e-mail, an id that is not called
-    `user_id` where there is a name beside it.
+    A sign-in name counts if there is neither username nor e-mail, an id that is not called
+    `user_id` if there is a name next to it.
 
     Raises:
         RequestRefused: all are empty, or one is not what its column says.
@@ -216,7 +216,7 @@ def read_entry(line: int, values: Mapping[str, str], where: str) -> Entry:
         fields.pop(EMAIL, None)  # the same address, called the username
     if not fields:
         is_said = any(text.strip() for column, text in values.items() if column != OTHER_ID)
-        are = "says that there is nothing, as NULL does" if is_said else "is empty"
+        are = "says that there is no value, as NULL does" if is_said else "is empty"
         named = ", ".join(sorted(column for column in values if column != OTHER_ID))
         raise RequestRefused(f"{_capital(where)} names nobody: {named} {are}.")
     if set(fields) == {USER_ID} and OTHER_ID in given:
@@ -232,7 +232,7 @@ def read_user_id(value: str, where: str) -> str:
     """Return a user id, trimmed.
 
     Raises:
-        RequestRefused: it is none.
+        RequestRefused: it is not one.
     """
     value = value.strip()
     if is_user_id(value):
@@ -259,11 +259,11 @@ def read_username(value: str, where: str) -> str:
     """Return a username, trimmed.
 
     Raises:
-        RequestRefused: nobody can be called so.
+        RequestRefused: it cannot be a username.
     """
     value = _read_name(value, where)
     if column_called(value):
-        raise RequestRefused(f"The value in {where} is a header, and nobody's name. Remove it.")
+        raise RequestRefused(f"The value in {where} is a header, not a name. Remove it.")
     return value
 
 
@@ -271,30 +271,30 @@ def read_email(value: str, where: str) -> str:
     """Return an e-mail address, trimmed.
 
     Raises:
-        RequestRefused: it is none.
+        RequestRefused: it is not one.
     """
     if _PLAIN_EMAIL.fullmatch(value):
         return value
     if "@" not in value and _TOTAL.fullmatch(value):
         raise RequestRefused(
-            f"The value in {where} is no e-mail address, and may be a total. Remove that line."
+            f"The value in {where} is not an e-mail address, and may be a total. Remove that line."
         )
     value = _read_name(value, where)
     if "@" not in value.strip("@"):
         raise RequestRefused(
-            f"The value in {where} is no e-mail address: it has no @. If the column holds"
+            f"The value in {where} is not an e-mail address: it has no @. If the column holds"
             " usernames, call it username."
         )
     if re.search(r"[\s,()<>]|[.:!?/]$", value):
         raise RequestRefused(
-            f"The value in {where} is more than an e-mail address. Leave the address alone."
+            f"The value in {where} is more than an e-mail address. Leave only the address."
         )
     return value
 
 
 def _read_sign_in(value: str, where: str) -> str:
-    if is_user_id(value):  # bare, it would be taken for the portal's id
-        raise RequestRefused(f"The value in {where} is a number, and no name to sign in with.")
+    if is_user_id(value):  # bare, it would count as the portal's id
+        raise RequestRefused(f"The value in {where} is a number, not a sign-in name.")
     return read_username(value, where)
 
 
@@ -307,8 +307,7 @@ def read_bare(value: str, where: str) -> str:
     value = value.strip()
     if value and is_nothing(value):
         raise RequestRefused(
-            f"The value in {where} is a word for nothing, such as NULL, and nobody's name. Remove"
-            " it."
+            f"The value in {where} is a word for nothing, such as NULL, not a name. Remove it."
         )
     return _read_name(value, where)
 
@@ -323,8 +322,8 @@ def _read_name(value: str, where: str) -> str:
         return value
     if value.isdecimal() and not _MAY_BE_A_NAME.fullmatch(value):
         raise RequestRefused(
-            f"The value in {where} {_NEITHER}: it has more than 19 digits, or others than 0 to 9."
-            " Correct it."
+            f"The value in {where} {_NEITHER}: it has more than 19 digits, or digits other than 0"
+            " to 9. Correct it."
         )
     if _CHANGED_NUMBER.fullmatch(value):
         raise RequestRefused(f"The value in {where} {_NEITHER}: {_CHANGED}")
@@ -336,9 +335,7 @@ def _read_name(value: str, where: str) -> str:
 
 def _refuse_total(what: str, value: str, where: str) -> None:
     if _TOTAL.fullmatch(value) and not value.isdecimal():
-        raise RequestRefused(
-            f"The {what} in {where} may be a total, and is nobody's name. Remove that line."
-        )
+        raise RequestRefused(f"The {what} in {where} may be a total, not a name. Remove that line.")
 
 
 def _refuse_no_name(value: str, where: str) -> None:
@@ -347,8 +344,8 @@ def _refuse_no_name(value: str, where: str) -> None:
         if letter in "\r\n":
             raise RequestRefused(f"The value in {where} {_TWO_NAMES}: it has a line break.")
         raise RequestRefused(
-            f"The value in {where} has an invisible character: {character(letter)}, as number"
-            f" {position} of {len(value)}. Remove it."
+            f"The value in {where} has an invisible character: {character(letter)}, at"
+            f" position {position} of {len(value)}. Remove it."
         )
     for kind, said in _NO_NAMES:
         if kind.fullmatch(value):
@@ -359,15 +356,15 @@ def _refuse_no_name(value: str, where: str) -> None:
         raise RequestRefused(f"The value in {where} {_TWO_NAMES}.")
     if "@" in value.strip("@") and not re.search(r"\s", value) and not _ADDRESS.fullmatch(value):
         raise RequestRefused(
-            f"The value in {where} is more than an e-mail address. Leave the address alone."
+            f"The value in {where} is more than an e-mail address. Leave only the address."
         )
     if ("@" in value.strip("@") and re.search(r"\s", value)) or value.count(" ") >= _SENTENCE:
         raise RequestRefused(
-            f"The value in {where} is a text of several words, and no name. Leave the name alone."
+            f"The value in {where} is a text of several words, not a name. Leave only the name."
         )
 
 
-# What nobody's name has inside.
+# What no name contains.
 _BETWEEN_NAMES = re.compile(
     r"[;|、，；•]|<br */?>|(?<=\S)\s+(?:[/&+]|[-=]>|and|und|et|och|og|oder|or|ou)\s+(?=\S)",
     re.IGNORECASE,
@@ -375,7 +372,7 @@ _BETWEEN_NAMES = re.compile(
 
 
 def _two_names(value: str) -> bool:
-    """Tell whether there are two names: `Doe, Jane` is one, though hardly anybody's here."""
+    """Tell whether there are two names: `Doe, Jane` is one, though hardly a portal's."""
     if _BETWEEN_NAMES.search(value):
         return True
     parts = [part for part in re.split(r"[\s,/&+:·]+|->|=>", value) if part]

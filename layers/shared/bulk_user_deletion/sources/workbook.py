@@ -55,14 +55,14 @@ _OTHERS = (
 def entries_from_workbook(content: bytes, hints: Hints) -> Iterator[Entry]:
     """Read the one sheet that has people in it, as `entries_from_rows` reads rows.
 
-    What is shown must be all that there is: hidden or filtered rows and columns, merged name cells
+    What is shown must be everything: hidden or filtered rows and columns, merged name cells
     and formulas without a stored value refuse the file.
 
     Raises:
         RequestRefused: naming the row.
     """
     if content.count(b"PK\x01\x02") > _MOST_MEMBERS:
-        raise RequestRefused(f"The file has over {_MOST_MEMBERS} parts, and is no list. {_SAVE}")
+        raise RequestRefused(f"The file has over {_MOST_MEMBERS} parts, and is not a list. {_SAVE}")
     sheet = _sheet_with_people(_Parts(content))
     yield from entries_from_rows(iter(sheet.rows), hints)
 
@@ -85,7 +85,7 @@ class _Sheet:
         return {}
 
     def has_addresses(self) -> bool:
-        """Tell whether an e-mail address stands anywhere."""
+        """Tell whether there is an e-mail address anywhere."""
         return any("@" in cell.strip("@") for _, cells in self.rows for cell in cells)
 
 
@@ -102,14 +102,14 @@ def _sheet_with_people(parts: "_Parts") -> _Sheet:
         with_people = sheets
     if len(with_people) > 1:
         raise RequestRefused(
-            f"The workbook has {len(with_people)} sheets with people in them, hidden ones counted:"
-            f" which is meant cannot be told. {_SAVE}"
+            f"The workbook has {len(with_people)} sheets with people in them, including hidden"
+            f" ones: it is not clear which one is meant. {_SAVE}"
         )
     if not with_people and not sheets:
         return _Sheet()
     if not with_people:
         raise RequestRefused(
-            f"The workbook has {len(sheets)} sheets, and none has a column that is known. {_SAVE}"
+            f"The workbook has {len(sheets)} sheets, and none has a known column. {_SAVE}"
         )
     [sheet] = with_people
     if sheet.is_hidden:
@@ -126,8 +126,8 @@ def _refuse_hidden_columns(sheet: _Sheet) -> None:
         for line, cells in sheet.rows:
             if any(cells[start : end + 1]):
                 raise RequestRefused(
-                    f"Column {_column_name(start)} or one up to {_column_name(end)} is hidden, and"
-                    f" something stands there (line {line}): the file holds more than it shows."
+                    f"Column {_column_name(start)} or one up to {_column_name(end)} is hidden, but"
+                    f" not empty (line {line}): the file holds more than it shows."
                     " Copy what is shown into a new workbook."
                 )
 
@@ -135,7 +135,7 @@ def _refuse_hidden_columns(sheet: _Sheet) -> None:
 def _refuse_merged_names(sheet: _Sheet) -> None:
     columns = sheet.columns()
     named = set(columns.values()) or {0}
-    # A title above the header may be merged: that it stands there is told as any title is.
+    # A title above the header may be merged: it is reported like any other title.
     first = next(
         (line for line, cells in sheet.rows if columns and columns_of(cells, f"Line {line}")),
         sheet.rows[0][0],
@@ -143,8 +143,8 @@ def _refuse_merged_names(sheet: _Sheet) -> None:
     for row, column, to_row, to_column in sheet.merged:
         if to_row >= first and any(column <= index <= to_column for index in named):
             raise RequestRefused(
-                f"Cells are merged in line {row}, where names stand: whom they are about cannot be"
-                " told. Unmerge them, and fill each."
+                f"Cells are merged in line {row}, where names are: it is not clear whom they are"
+                " about. Unmerge them, and fill each."
             )
 
 
@@ -152,14 +152,14 @@ def _refuse_merged_names(sheet: _Sheet) -> None:
 
 
 class _Parts:
-    """The parts of the package, read with bounds: on each, and on all together."""
+    """The parts of the package, read with limits on each and on all together."""
 
     def __init__(self, content: bytes) -> None:
         try:
             self._zip = ZipFile(BytesIO(content))
         except _BROKEN:
             raise RequestRefused(
-                f"The file is an Excel workbook or a ZIP archive, and damaged. {_SAVE}"
+                f"The file is a damaged Excel workbook or ZIP archive. {_SAVE}"
             ) from None
         self.names = set(self._zip.namelist())
         self._left = _MOST_BYTES
@@ -230,14 +230,14 @@ class _Parts:
 
 
 def _refuse_document_type(*_: object) -> NoReturn:
-    raise RequestRefused(f"The workbook declares a document type, as none of Excel's does. {_SAVE}")
+    raise RequestRefused(f"The workbook declares a document type, which Excel never does. {_SAVE}")
 
 
 def _sheets(parts: _Parts) -> Iterator[tuple[bool, str]]:
-    """Yield of each sheet whether it is hidden, and its path."""
+    """Yield for each sheet whether it is hidden, and its path."""
     book = _target(parts, "_rels/.rels", "officeDocument", "") or "xl/workbook.xml"
     if book not in parts.names:
-        raise RequestRefused("The file is a ZIP archive, and no workbook. Send the list itself.")
+        raise RequestRefused("The file is a ZIP archive, not a workbook. Send the list itself.")
     found: list[tuple[bool, str]] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
@@ -284,7 +284,7 @@ def _target(parts: _Parts, path: str, kind: str, folder: str) -> str:
 
 
 def _shared_strings(parts: _Parts) -> list[str]:
-    """Return the texts that cells refer to by number, without what is read aloud of them."""
+    """Return the texts that cells refer to by number, without their phonetic hints."""
     path = next((name for name in parts.names if name.lower() == "xl/sharedstrings.xml"), "")
     strings: list[str] = []
     pieces: list[str] = []
@@ -426,7 +426,7 @@ class _SheetReader:
     def _end_row(self) -> None:
         if self._is_hidden:
             self._refuse(
-                f"Line {self._row} is hidden or filtered out, and something stands there: the file"
+                f"Line {self._row} is hidden or filtered out, but not empty: the file"
                 " holds more than it shows. Copy what is shown into a new workbook."
             )
         if len(self.sheet.rows) > MOST_ROWS:
@@ -495,7 +495,7 @@ def _is_true(text: str | None) -> bool:
 
 
 def _is_zero(size: str | None) -> bool:
-    """Return whether a row's height or a column's width leaves nothing to see."""
+    """Return whether a row's height or a column's width hides it."""
     return size is not None and float(size) < 1
 
 
@@ -505,9 +505,9 @@ def _unescaped(text: str) -> str:
 
 
 def _as_shown(text: str) -> str:
-    """Return a number as text: a whole one with its digits, as far as Excel keeps them.
+    """Return a number as text: a whole one with its digits, if Excel keeps them.
 
-    A longer one stays in scientific notation, which is nobody's id: its last digits are lost.
+    A longer one stays in scientific notation, which is not an id: its last digits are lost.
     """
     try:
         number = Decimal(text)

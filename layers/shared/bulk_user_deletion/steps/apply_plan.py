@@ -38,7 +38,7 @@ class ApplyPlan:
 
         Raises:
             RequestRefused: it is not the plan with this hash, or may no longer be applied; or the
-                guard cannot be relied on.
+                guard is not reliable.
             TokenRejected: renew the token, then call again.
             PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
@@ -107,11 +107,11 @@ def check_sealed(
     plan, digest = found
     if digest != sealed.sha256:
         raise RequestRefused(
-            f"The plan of run {sealed.run_id} is not the one of this sha256: it was edited, or"
-            " the hash is another plan's. Start a new preview, and apply that one."
+            f"The plan of run {sealed.run_id} does not have this sha256: it was edited, or the"
+            " hash is another plan's. Start a new preview, and apply that one."
         )
     if plan.mode is not Mode.PREVIEW or plan.refusal:
-        raise RequestRefused(f"The plan of run {sealed.run_id} is not one that may be applied.")
+        raise RequestRefused(f"The plan of run {sealed.run_id} may not be applied.")
     check_portal_url(plan, settings.portal_url)
     hours = settings.plan_max_age_hours
     if int(approved_at) - plan.created_at > hours * 3600:
@@ -121,7 +121,7 @@ def check_sealed(
         )
     if plan.action is not action:
         raise RequestRefused(
-            f"The plan of run {sealed.run_id} is one to {plan.action}, and the ledger says"
+            f"The plan of run {sealed.run_id} is a plan to {plan.action}, and the ledger says"
             f" {action}. Nobody was touched. Start a new preview."
         )
     check_newest(plan, ledger.rosters.newest(settings.portal_url))
@@ -131,7 +131,7 @@ def check_sealed(
 def narrowed_since(
     plan: Plan, *, settings: Settings, ledger: Ledger, bucket: Bucket, guard: Guard = NO_GUARD
 ) -> tuple[PlannedEntry, ...]:
-    """Return a plan's entries without whoever must stay by what happened since it was made."""
+    """Return a plan's entries without users who must stay because of what happened since."""
     if plan.action is Action.ENABLE:
         return plan.entries
     leavers = ledger.leavers.read_all(settings.portal_url)

@@ -57,7 +57,7 @@ from bulk_user_deletion.steps.endings import Endings
 
 _NO_ANSWER = {Verdict.TRY_AGAIN, Verdict.REFUSE}
 
-# Several users at a time may write the same row; a lost observation is soon made again.
+# Several invocations may write the same row at a time; a lost observation is soon repeated.
 _TRIES_TO_RECORD = 3
 
 
@@ -110,11 +110,11 @@ class ChangeUser(ABC):
     def decide(
         self, run: RunRow, row: UserRow | None, found: PortalUser, keep: Why | None, answer: Answer
     ) -> Decision:
-        """Decide about a user whom a look shows, and whom nothing else speaks for than `keep`."""
+        """Decide about a user whom a look shows; only `keep` may speak for the user."""
 
     @abstractmethod
     def after_gone(self, row: UserRow) -> End:
-        """Decide about a user who was sent a request, and of whom looks say nobody holds the id."""
+        """Decide about a user who was sent a request, and whose id nobody has, as looks show."""
 
     @abstractmethod
     def reason_to_leave(self, run: RunRow, found: PortalUser) -> Why | None:
@@ -141,11 +141,11 @@ class ChangeUser(ABC):
         return 0
 
     def refused_kind(self, run: RunRow) -> ReasonKind:  # noqa: ARG002
-        """Return the kind of an outcome of a user whose request the portal refused to the end."""
+        """Return the kind of outcome of a user whose request the portal kept refusing."""
         return ReasonKind.NONE
 
     def must_wait(self) -> int:
-        """Return for how many seconds another run must have its way with the user first."""
+        """Return for how many seconds another run must be allowed to finish with the user."""
         return 0
 
     @cached_property
@@ -195,7 +195,7 @@ class ChangeUser(ABC):
             return Progress(finished=False, wait_seconds=row.lease_until - self.now() + 1)
         quiet = run.pace.quiet_until - self.now()
         if quiet > 0 and not self.tries:
-            # The portal asked another user's function to wait. A user that has waited goes on.
+            # The portal asked another user's function to wait. A user that has waited continues.
             return Progress(finished=False, wait_seconds=min(quiet, LONGEST_PATIENCE), tries=1)
         try:
             return self._look(run, row)
@@ -282,7 +282,7 @@ class ChangeUser(ABC):
     def _holds(self, run: RunRow, row: UserRow | None, found: PortalUser) -> bool:
         """Record that a look saw a leaver enabled, before anything else; return whether it is new.
 
-        Whatever keeps this run from going on, the user is not due any more.
+        Whatever keeps this run from continuing, the user is no longer due.
         """
         leaver = self._leaver_now(row)
         if leaver is None or not found.is_enabled or run.action is Action.ENABLE:
@@ -298,7 +298,7 @@ class ChangeUser(ABC):
         if seconds := self.must_wait():
             return Progress(finished=False, wait_seconds=seconds)
         if self._pauses(run):
-            if row and row.is_in_flight:  # a PUT may still take effect: it is looked at to the end
+            if row and row.is_in_flight:  # a PUT may still take effect: it is followed to the end
                 return self._settle(run, row, seen="not changed, and the change window has ended")
             return Progress(finished=True)
         is_first = row is None or not row.attempts_this_round
@@ -315,7 +315,7 @@ class ChangeUser(ABC):
             is_first=is_first,
             leaver=self._leaver_on_intent(run),
         ):
-            # Stopped, or another invocation was faster: the next one reads in the ledger which.
+            # Stopped, or another invocation was faster: the next one finds out from the ledger.
             return Progress(finished=False, wait_seconds=1)
         if not self.windows_for(run.action).is_open(self.clock()):
             return self._too_late(run)
@@ -420,7 +420,7 @@ class ChangeUser(ABC):
         return self._ask_again(answer, f"looks at user {self.user_id}")
 
     def _ask_again(self, answer: Answer, what: str) -> Progress:
-        """Wait before the portal is asked again for what it did not answer, or stop the run."""
+        """Wait before repeating a request that the portal did not answer, or stop the run."""
         if problem := patience_problem(answer.retry_after):
             self._stop(problem)
             return Progress(finished=True)
@@ -509,11 +509,11 @@ class ChangeUser(ABC):
         if found.action is not run.action:
             raise PlanEdited(
                 f"User {self.user_id} in {self.batch_key} is to be changed by {found.action}, and"
-                f" run {self.run_id} is one to {run.action}. Nobody else is touched."
+                f" run {self.run_id} is a run to {run.action}. Nobody else is touched."
             )
         if found.action.deletes is not deletes:
             raise PlanEdited(
-                f"Run {self.run_id} is one to {run.action}, and its execution was started before"
+                f"Run {self.run_id} is a run to {run.action}, and its execution was started before"
                 " the stack was updated: it cannot do that. Nobody was touched. Resume the run."
             )
         return found

@@ -61,7 +61,7 @@ class CheckLosses:
             self._stop(str(error))
             raise
         if found.list_is_short:
-            logger.warning("The portal's list of users is short: it claims nobody")
+            logger.warning("The portal's list of users is incomplete: it claims nobody")
         problem = loss_problem(found.user_ids, after_canaries=self.is_canary, most=self.most_losses)
         if problem:
             self._stop(problem)

@@ -39,7 +39,7 @@ class DeleteUser(ChangeUser):
         keep: Why | None,
         answer: Answer,  # noqa: ARG002
     ) -> Decision:
-        """Decide about a user whom a look shows. Whoever is due must be disabled still."""
+        """Decide about a user whom a look shows. A user who is due must still be disabled."""
         if run.action is Action.DELETE_DUE and (problem := access_problem(found)):
             raise PortalAnswerUnusable(problem)
         return deletion.decide(row, keep=keep)

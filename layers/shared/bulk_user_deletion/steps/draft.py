@@ -50,10 +50,10 @@ class Draft:
             self.bucket.write_users(users_before_key(self.run_id), users)
 
     def guard(self, portal: Portal) -> Guard:
-        """Return whom the guard keeps from this run: nobody is kept from losing or having access.
+        """Return whom the guard keeps from this run; it only keeps users from being deleted.
 
         Raises:
-            RequestRefused: it cannot be relied on.
+            RequestRefused: it is not reliable.
             TokenRejected, UserManagementDenied, PortalUnavailable, PortalAnswerUnusable
         """
         if not self.action.deletes:
@@ -139,8 +139,8 @@ class Draft:
             )
             check_entries(plan.entries, self.request, plan.limits)
             if plan.applies:
-                # Last, so that what else is refused leaves the plan to be applied; and before it is
-                # sealed, so that a run that came too late has nothing to be resumed.
+                # Last, so that the plan can still be applied after any other refusal; and before it
+                # is sealed, so that a run that came too late has nothing to resume.
                 self._use_up(plan.applies)
         except RequestRefused as error:
             return replace(plan, refusal=str(error))
@@ -158,7 +158,7 @@ class Draft:
 
 
 def plan_fingerprint(digest: str) -> str:
-    """Return what the ledger knows the use of a plan by: a plan is applied once."""
+    """Return the key for the use of a plan in the ledger: a plan is applied once."""
     return f"plan {digest}"
 
 

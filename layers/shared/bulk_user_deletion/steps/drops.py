@@ -28,7 +28,7 @@ class DropLook:
         """Return what to do instead of reading a dropped file, or None to read it.
 
         Raises:
-            RequestRefused: its key is too long for an answer beside it, it was deleted, or it is
+            RequestRefused: its key is too long for an answer, it was deleted, or it is
                 too large.
             StoreUnavailable: S3 or DynamoDB does not respond.
         """
@@ -39,8 +39,8 @@ class DropLook:
         length = len(result_key(dropped.key).encode())
         if length > LONGEST_KEY:
             raise RequestRefused(
-                "The name of the dropped file is too long for an answer beside it: that would have"
-                f" {length} bytes, and S3 allows {LONGEST_KEY}. Drop it again under a shorter name."
+                "The name of the dropped file is too long for an answer: that would have"
+                f" {length} bytes, and S3 allows {LONGEST_KEY}. Drop it again with a shorter name."
             )
         if not dropped.version_id:
             return None  # without versioning there is no previous version, and none is pinned
@@ -54,7 +54,7 @@ class DropLook:
         if before and self._counts(before, digest, dropped):
             return Nothing(
                 "The file was copied onto itself: it has the content of the version before it, and"
-                f" run {before.run_id} of that one counts."
+                f" run {before.run_id} for that version counts."
             )
         self.ledger.triggers.note_drop(
             dropped, digest=digest, run_id=self.run_id, now=int(self.now)
@@ -79,5 +79,5 @@ class DropLook:
         )
         runs = self.ledger.runs
         if isinstance(decided, Wait) and not runs.start_waiting_for_content(self.run_id):
-            return None  # waited for already
+            return None  # already waited for
         return decided

@@ -16,7 +16,7 @@ from bulk_user_deletion.rules.leavers import (
     withdrawn,
 )
 
-# A person may withdraw somebody between a read and a write; more than once is no coincidence.
+# A person may withdraw somebody between a read and a write; more than once is not a coincidence.
 TRIES_TO_RECORD = 3
 
 
@@ -41,7 +41,7 @@ class Endings:
         attempts: int | None = None,
         is_enabled: bool = False,
     ) -> bool:
-        """Record an outcome, and change the user's row as a leaver where it has to change.
+        """Record an outcome, and change the user's row as a leaver if necessary.
 
         `is_enabled` says that the look before it saw the user enabled. Returns False if another
         invocation was faster, or the leaver has changed since it was read.
@@ -81,9 +81,9 @@ class Endings:
     def take_back(
         self, user: PortalUser, row: UserRow, why: Why, *, leaver: Leaver | None, now: int
     ) -> bool:
-        """Replace an outcome by `unknown`; then a person must decide about the leaver.
+        """Replace an outcome with `unknown`; then a person must decide about the leaver.
 
-        Whoever is withdrawn stays so.
+        A withdrawn leaver stays withdrawn.
         """
         changing = None
         if leaver and leaver.state is not LeaverState.WITHDRAWN:

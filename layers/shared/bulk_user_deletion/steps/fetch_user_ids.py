@@ -1,4 +1,4 @@
-"""Routes each request to the code that carries it out. No user is touched, nothing decided."""
+"""Routes each request to the code that carries it out. Nothing is decided or touched here."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -219,8 +219,8 @@ class LastLook:
     ) -> dict[str, str]:
         """Return the evidence about users whose access is not as their outcome says, by id.
 
-        Looks decide about those whom the list shows so, or about all if there is no list or a short
-        one. Whom the list shows so and no look shows is added to `uncertain`.
+        Looks decide about those whom the list contradicts, or about all if there is no list or a
+        short one. Users whom the list contradicts and no look shows are added to `uncertain`.
         """
         action = self.plan.action
         undone = {}
@@ -241,7 +241,7 @@ class LastLook:
         return undone
 
     def _take_back(self, doubts: dict[str, str], kind: ReasonKind) -> None:
-        """Change outcomes that are not true to `unknown`; `doubts` has the evidence by id."""
+        """Change outcomes that are untrue to `unknown`; `doubts` has the evidence by id."""
         if not doubts:
             return
         planned = self._planned()
@@ -264,7 +264,7 @@ class LastLook:
         self.plan = with_doubts(self.plan, doubts)
 
     def _open_again(self, user_id: str, why: Why) -> None:
-        """Hold a leaver whom the plan found gone, and who is not."""
+        """Hold a leaver whom the plan found gone, but who is not."""
         leaver = self.ledger.leavers.read(self.plan.portal_url, user_id)
         if leaver and leaver.state is LeaverState.DONE and leaver.changed_by == self.run.run_id:
             after = held(leaver, why, run_id=self.run.run_id, now=int(self.clock()))

@@ -44,7 +44,7 @@ class MakePlan:
         """Read the source, and decide for every entry; return the plan and the control looks.
 
         Raises:
-            RequestRefused: the source is malformed, or the guard cannot be relied on.
+            RequestRefused: the source is malformed, or the guard is not reliable.
             TokenRejected: renew the token, then call again.
             PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
@@ -109,10 +109,10 @@ class MakePlan:
                 case Verdict.OK:
                     return replace(
                         plan,
-                        refusal="The portal's list of users is not whole: it lacks user"
-                        f" {user_id}, and a look shows that this user is there. Nobody was deleted."
-                        " Check what stands between the portal and this stack, and that the user in"
-                        " the credentials secret may list everybody.",
+                        refusal="The portal's list of users is incomplete: it lacks"
+                        f" user {user_id}, and a look shows that this user exists. Nobody was"
+                        " deleted. Check whatever is between the portal and this stack, and that"
+                        " the user in the credentials secret may list everybody.",
                     )
                 case _ if seen.is_this_users and looks.api_user_answers():
                     refused[user_id] = seen.describe()
@@ -133,7 +133,7 @@ class MakePlan:
 
 
 def _insist_on_access(planned: Iterable[PlannedEntry]) -> None:
-    """Insist that the portal says of everybody whose access is switched whether there is any."""
+    """Require that the portal says for every user to be switched whether they are enabled."""
     for row in planned:
         is_switched = row.outcome in {Outcome.WOULD_DISABLE, Outcome.WOULD_ENABLE}
         if is_switched and row.user and (problem := access_problem(row.user)):
@@ -141,7 +141,7 @@ def _insist_on_access(planned: Iterable[PlannedEntry]) -> None:
 
 
 def _seen_at_last(looks: Looks, user_id: str) -> Seen:
-    """Look at a user, and again at once where the portal has an error of its own that may pass."""
+    """Look at a user, and again at once if the portal has a temporary error of its own."""
     seen = looks.at(user_id)
     for _ in range(_MORE_LOOKS):
         if seen.verdict is not Verdict.TRY_AGAIN:

@@ -99,7 +99,7 @@ class NextBatch:
             if number > singles + 1 and self._stopped_without_progress(users, singles=singles):
                 return nothing
             pause = self._pause(run)
-        # Also before a pause: no person decides whether the run goes on after that.
+        # Also before a pause: nobody decides whether the run continues after that.
         if self.number > run.checked_batch and (pause or number > singles):
             return Batch(self.number, 0, "", check_losses=True, is_canary=self.number <= singles)
         if pause:
@@ -133,7 +133,7 @@ class NextBatch:
         first = users[: min(self.number, wanted + MOST_REPLACEMENTS + 1, able)]
         rows = self.ledger.users.read(self.run_id, [user.user_id for user in first])
         started = [rows.get(user.user_id) for user in first]
-        if run.pause:  # whoever it kept from being started or sent again proves nothing
+        if run.pause:  # users whom it kept from being started or sent again prove nothing
             started = [row for row in started if row and row.state is UserState.DONE]
         judged = canaries(
             started,

@@ -60,7 +60,7 @@ def carry_out_stop(
     if run.pause:
         return (
             f"Run {run_id} is paused, and left {counted(left, 'user')} open. The stop is set: it"
-            " does not go on when the next change window opens."
+            " does not continue when the next change window opens."
         )
     return (
         f"Run {run_id} has ended already, and left {counted(left, 'user')} open. The stop is set: a"
@@ -82,7 +82,7 @@ def _lift(run_id: str, run: RunRow | None, ledger: Ledger) -> str:
     if not ledger.runs.lift_stop(run_id):
         raise RequestRefused(f"There is no stop to lift for run {run_id}.")
     lifted = f"The stop for run {run_id} is lifted."
-    return lifted if run and run.is_open else f"{lifted} The run has ended, and stays so."
+    return lifted if run and run.is_open else f"{lifted} The run has ended and is not resumed."
 
 
 def _left_open(run: RunRow, *, ledger: Ledger, bucket: Bucket) -> int:
@@ -107,8 +107,8 @@ def carry_out_withdrawal(
 ) -> str:
     """Withdraw leavers, so that they are not deleted; return what was done, by id.
 
-    A run that is in progress is stopped as well: nobody of it is disabled any more, and whoever is
-    being disabled is withdrawn too.
+    A run that is in progress is stopped as well: it disables nobody else, and users who are being
+    disabled are withdrawn too.
 
     Raises:
         RequestRefused: there is nobody to withdraw.
@@ -122,11 +122,11 @@ def carry_out_withdrawal(
         if run.mode is not Mode.APPLY or (run.plan_sha256 and run.action not in _DISABLE):
             raise RequestRefused(
                 f"Run {run_id} disables nobody: nobody was withdrawn. To stop a run, press its stop"
-                " button. Whoever must not be deleted is withdrawn by id."
+                " button. To keep users from being deleted, withdraw them by id."
             )
         ledger.runs.withdraw(run_id, reason=order.reason, by=order.by, now=now)
         if run.is_open:
-            # Before it has a plan, nobody knows what it does.
+            # Before it has a plan, it is not known what it does.
             ledger.runs.press_stop(
                 run_id,
                 reason=order.reason,
@@ -139,7 +139,8 @@ def carry_out_withdrawal(
     said: dict[str, list[str]] = {}
     for leaver in asked:
         if leaver.state is not LeaverState.DONE:
-            # Whoever is withdrawn already is again: a later run may have them, named by id.
+            # Users who are already withdrawn are withdrawn again: a later run may have them, named
+            # by id.
             after = withdrawn(leaver, by=order.by, reason=order.reason, now=int(now))
             if not ledger.leavers.change(after, before=leaver):
                 raise StoreUnavailable(f"Leaver {leaver.user_id} is being changed. Send it again.")
@@ -151,7 +152,7 @@ def carry_out_withdrawal(
         raise RequestRefused(
             f"No leaver of this portal has the id {', '.join(missing[:20])}: nobody was withdrawn."
             " `bulk-user-deletion due` lists the leavers. To keep users who are in no list yet, put"
-            " them into the protected list."
+            " them on the protected list."
         )
     lists = ". ".join(f"{what}: {', '.join(user_ids)}" for what, user_ids in said.items())
     kept = not {*said} <= {"Deleted before", "No leavers"}
@@ -212,7 +213,7 @@ def take_over_ended(
         ended = f"{execution_arn.rpartition(':')[0]}:{name}"
     status = executions.status(ended)
     if status.is_running:
-        return Nothing(f"Run {run_id} is going on: there is nothing to close.")
+        return Nothing(f"Run {run_id} is in progress: there is nothing to close.")
     reason = f"Its execution ended {status} before it could report."
     stopper = Stopper.PERSON if status is ExecutionStatus.ABORTED else Stopper.RUN
     ledger.runs.take_over_stopped(
@@ -271,4 +272,4 @@ def check_portal(
         clock_ahead_seconds=round(answer.served_at - now) if answer.served_at else None,
     )
     bucket.write_check(run_id, found)
-    return f"The portal answers as it should, and lists {counted(len(users), 'user')}."
+    return f"The portal works as expected, and lists {counted(len(users), 'user')}."

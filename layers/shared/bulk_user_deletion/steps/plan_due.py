@@ -49,7 +49,7 @@ _SECONDS_FOR_LOOKS = 240
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The leavers who are due and wait on, by what they wait for."""
+    """The leavers who are due but keep waiting, by what they wait for."""
 
     over_caps: Sequence[Leaver]
     unseen: Sequence[Leaver]
@@ -68,8 +68,8 @@ class Left:
             f" that. Ids: {ids}."
         )
         said = (
-            (self.over_caps, "due, and the caps leave them for the next run."),
-            (self.unseen, "due, and this run had no time to look: the next one does."),
+            (self.over_caps, "due, but the caps leave them for the next run."),
+            (self.unseen, "due, but this run had no time to look at them: the next one will."),
             (
                 self.unapproved,
                 unapproved,
@@ -96,7 +96,7 @@ class PlanDue:
         Returns the plan and the control looks, or that there is nothing to do today.
 
         Raises:
-            RequestRefused: the guard cannot be relied on.
+            RequestRefused: the guard is not reliable.
             TokenRejected: renew the token, then call again.
             PortalAnswerUnusable, UserManagementDenied: users cannot be identified reliably.
             PortalUnavailable, StoreUnavailable: call again.
@@ -171,9 +171,9 @@ class PlanDue:
         return sorted(waiting, key=lambda row: (row.due_at, int(row.user_id)))
 
     def _without_named(self, leavers: Sequence[Leaver]) -> list[Leaver]:
-        """Hold whomever the newest roster names that was accepted while they were being disabled.
+        """Hold leavers whom the newest roster names, if they were being disabled at that time.
 
-        Whoever waited at that time was held by the roster itself.
+        The roster itself has held those who were already waiting.
         """
         roster = self.draft.ledger.rosters.newest(self.draft.settings.portal_url)
         if roster is None:
@@ -200,7 +200,7 @@ class PlanDue:
     def _look_at(
         self, leavers: Sequence[Leaver], directory: Directory, looks: Looks
     ) -> tuple[list[Found], list[Leaver]]:
-        """Return what is found of each leaver, and those whom there was no time to look at.
+        """Return what is found for each leaver, and those whom there was no time to look at.
 
         A list says whom to look at; looks decide.
         """
@@ -247,7 +247,7 @@ class PlanDue:
                 self._change(one.leaver, Outcome.ALREADY_ABSENT, Why(one.kind, "gone"))
 
     def _held_at_once(self, leaver: Leaver) -> Leaver:
-        """Hold a leaver whom a look saw enabled, whatever becomes of this run, even a preview."""
+        """Hold a leaver whom a look saw enabled, whatever happens to this run, even a preview."""
         after = seen_enabled(leaver, run_id=self.draft.run_id, now=self._now())
         self.draft.ledger.leavers.must_change(after, before=leaver)
         return after
@@ -276,7 +276,7 @@ class PlanDue:
 def keep_plans(
     leavers: Iterable[Leaver], *, bucket: Bucket, retention_days: int, now: float
 ) -> None:
-    """Keep the plans that open leavers rest on from expiring before they are decided about."""
+    """Keep the plans of open leavers from expiring before these are decided about."""
     is_open = {LeaverState.WAITING, LeaverState.DELETING, LeaverState.HELD}
     run_ids = (run for leaver in leavers if leaver.state in is_open for run in leaver.runs)
     for run_id in dict.fromkeys(run_ids):

@@ -42,8 +42,8 @@ from bulk_user_deletion.steps.reading import read_at_hand, read_roster
 def stop_if_replaced(run_id: str, *, portal_url: str, ledger: Ledger, now: float) -> None:
     """Stop an open run whose plan comes from a roster that a newer one has replaced.
 
-    Whoever accepts a roster calls this, and whoever has sealed or resumed a plan of one: whichever
-    comes last sees the other.
+    This is called after a roster is accepted, and after the plan of one is sealed or resumed:
+    whichever comes last sees the other.
     """
     run, newest = ledger.runs.read(run_id), ledger.rosters.newest(portal_url)
     if run is None or newest is None or not run.is_open or run.mode is not Mode.APPLY:
@@ -51,7 +51,7 @@ def stop_if_replaced(run_id: str, *, portal_url: str, ledger: Ledger, now: float
     if is_replaced(run.roster_run, newest):
         reason = (
             f"The roster of run {newest.run_id} was accepted, and replaces that of run"
-            f" {run.roster_run}, whose plan this is. Apply the plan of the newer one."
+            f" {run.roster_run}, on which this plan is based. Apply the plan of the newer one."
         )
         ledger.runs.press_stop(
             run_id, reason=reason, by="FetchUserIds", now=now, stopper=Stopper.ROSTER
@@ -61,7 +61,7 @@ def stop_if_replaced(run_id: str, *, portal_url: str, ledger: Ledger, now: float
 def named_since(
     plan: Plan, *, portal_url: str, ledger: Ledger, bucket: Bucket
 ) -> Mapping[str, Why]:
-    """Return why users stay, by id, whom a roster names that was accepted since a list's plan."""
+    """Return why users stay, by id, whom a roster names that is newer than their list's plan."""
     roster = ledger.rosters.newest(portal_url)
     if roster is None or roster.accepted_at < plan.created_at:
         return {}
@@ -171,7 +171,7 @@ class PlanRoster:
             action=self.draft.action,
             leavers=leavers,
         )
-        # The ids are ours, not a person's: whoever was withdrawn or is held is left alone.
+        # We chose the ids, not a person: users who were withdrawn or are held are left alone.
         return narrowed(planned, leavers, since=0)
 
     def _plan(self, planned: tuple[PlannedEntry, ...], people: "_People", portal: Portal) -> Plan:
@@ -199,7 +199,7 @@ class PlanRoster:
     def _accept(self, reading: Reading, people: "_People") -> None:
         """Hold the leavers whom the roster names, and record that it was accepted.
 
-        In this order: when it counts, nobody whom it names is due. A run that applies the plan of
+        In this order, nobody whom it names is due once it counts. A run that applies the plan of
         an older one is stopped.
         """
         found = self.draft.ledger.leavers.read_all(self.draft.settings.portal_url)
@@ -241,7 +241,7 @@ class PlanRoster:
 
 @dataclass(frozen=True, slots=True)
 class _People:
-    """The portal's users beside a roster: `asked` are the enabled and unprotected ones.
+    """The portal's users compared with a roster: `asked` are the enabled and unprotected ones.
 
     `named` are the ids of all users whom the roster names, `stay` also those whom another of its
     columns mentions, `earlier` those of rosters before it;

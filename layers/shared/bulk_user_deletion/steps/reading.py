@@ -1,4 +1,4 @@
-"""Reads whom a source names: at hand, in a request or a file, or from the portal."""
+"""Reads whom a source names: in the request, from a file, or from the portal."""
 
 from bulk_user_deletion.bucket import Bucket
 from bulk_user_deletion.models.plans import Entry

@@ -59,9 +59,9 @@ class RefreshToken:
     def _renew(self) -> str:
         if self.renewals >= MAX_RENEWALS:
             raise CredentialsRefused(
-                f"{MAX_RENEWALS} new tokens in a row were rejected or had ended before they were"
-                " used. Check that API_TOKEN_LIFE_TIME in the portal is 15 minutes or more, and its"
-                " clock."
+                f"{MAX_RENEWALS} new tokens in a row were rejected or had expired before they"
+                " were used. Check that API_TOKEN_LIFE_TIME in the portal is 15 minutes or more,"
+                " and its clock."
             )
         if stored := self._good_enough():
             return stored.version_id

@@ -171,7 +171,7 @@ class ReportRun:
     def _run(self) -> RunRow | None:
         """Return the run to report; one that this execution was to resume, and cannot, is stopped.
 
-        Such a run was reported as paused, and that it goes on by itself is not true any more.
+        Such a run was reported as paused, but it no longer resumes automatically.
         """
         run = self.ledger.runs.read(self.run_id)
         if run or not self.failure:
@@ -186,7 +186,7 @@ class ReportRun:
         return self.ledger.runs.read(paused.run_id)
 
     def _held(self) -> list[str]:
-        """Return the ids of the leavers whom this run has left to a person's decision."""
+        """Return the ids of the leavers whom this run has left for a person to decide."""
         return [
             leaver.user_id
             for leaver in self.ledger.leavers.read_all(self.portal_url)
@@ -310,7 +310,7 @@ class ReportRun:
 
     @property
     def _is_order(self) -> bool:
-        """Whether this is about an order: it says all itself, and has nobody to delete."""
+        """Whether this is about an order: it says everything itself, and has nobody to delete."""
         return bool(self.failure and self.failure.get("Error") == OrderRefused.__name__)
 
     def _stop(self, run: RunRow | None) -> Stop | None:
@@ -324,7 +324,7 @@ class ReportRun:
         return is_replaced(plan.roster_run, self.ledger.rosters.newest(self.portal_url))
 
     def _files(self, run: RunRow | None) -> dict[str, str]:
-        """Return the sha256 of each file that the report rests on, by name."""
+        """Return the sha256 of each file that the report is based on, by name."""
         keys = files_before_report(self.run_id, run.round_number if run else 1)
         found = {file_name(key): self.bucket.digest(key) for key in keys}
         return {name: digest for name, digest in found.items() if digest}
@@ -362,16 +362,16 @@ class ReportRun:
         return ""
 
     def _answered(self, report: Report, said: Summary, dropped_key: str) -> Report:
-        """Write the answer beside a drop; if that fails, the report says so."""
+        """Write the answer to a drop; if that fails, the report says so."""
         try:
             self.bucket.write_answer(dropped_key, asdict(said), answer_page(report))
         except StoreUnavailable as error:
-            warning = f"The answer beside the dropped file could not be written: {error}"
+            warning = f"The answer to the dropped file could not be written: {error}"
             return replace(report, warnings=[*report.warnings, warning])
         return report
 
     def _publish(self, report: Report) -> str:
-        """Write the report and tell of it; return the sha256 of report.json."""
+        """Write the report and notify people; return the sha256 of report.json."""
         written = {
             file_name(key): self.bucket.write_text(key, text, content_type)
             for key, text, content_type in (
@@ -379,7 +379,7 @@ class ReportRun:
                 (report_key(self.run_id, "html"), report_page(report), "text/html"),
             )
         }
-        # Last: whoever sees it sees the others too, and it names their hashes.
+        # Last: when it exists the others exist too, and it has their hashes.
         whole = replace(report, files={**report.files, **written})
         digest = self.bucket.write_json(report_key(self.run_id, "json"), report_json(whole))
         link = object_link(
@@ -454,14 +454,14 @@ def _loss_warnings(last: LastLook) -> Iterator[str]:
         )
     if last.list_is_short:
         yield (
-            "The portal's last list of users is short: it lacks users whom a look shows. This"
-            f" report cannot say whether {others} left the portal during this run. Check what"
-            " stands between the portal and this stack."
+            "The portal's last list of users is incomplete: it lacks users whom a look shows. This"
+            f" report cannot say whether {others} left the portal during this run. Check whatever"
+            " is between the portal and this stack."
         )
     if not last.losses:
         return
     yield (
         f"{counted(len(last.losses), 'user')} left the portal during this run that it did not"
-        f" delete: {some(last.losses)}. Find out who did; users-before.json beside this report says"
-        " who they were."
+        f" delete: {some(last.losses)}. Find out who did; users-before.json next to this report"
+        " says who they were."
     )

@@ -80,7 +80,7 @@ class ResumeRun:
             self._check_stop(run, started_at)
         action = run.action if run else Action.DELETE
         # An earlier attempt of this step may have taken the run over, and has the lock. If the
-        # window has ended since, the run is paused: its checks say nothing of the next window.
+        # window has ended since, the run is paused: its checks say nothing about the next window.
         is_ours = run is not None and run.execution_arn == self.execution_arn
         if not is_ours and (instead := self.turn.instead(run_id, self.request, action)):
             return instead
@@ -122,7 +122,9 @@ class ResumeRun:
                 is_roster=bool(plan.roster_run),
             )
             if run.is_open and self.executions.status(run.execution_arn).is_running:
-                raise RequestRefused(f"Run {run_id} is going on. To end it, press its stop button.")
+                raise RequestRefused(
+                    f"Run {run_id} is in progress. To end it, press its stop button."
+                )
             control = control_looks(portal, users)
             self.bucket.write_users(users_before_key(run_id, run.round_number + 1), users)
             self.bucket.write_open_users(run_id, run.round_number + 1, still_open)
@@ -144,7 +146,7 @@ class ResumeRun:
             )
         endings = Endings(run, self.settings.portal_url, self.ledger)
         for user in plan.users:
-            # Whoever was sent a request before keeps that outcome.
+            # Users who were sent a request before keep that outcome.
             if user.user_id in kept and user.user_id not in rows:
                 leaver = self.ledger.leavers.read(self.settings.portal_url, user.user_id)
                 why = named[user.user_id]
@@ -155,7 +157,7 @@ class ResumeRun:
         return Resumed(run_id, len(still_open))
 
     def _superseded(self, run: RunRow | None) -> Nothing | None:
-        """Return why a run that was paused is not resumed by itself any more, if it is not."""
+        """Return why a paused run is no longer resumed automatically, if it is not."""
         if not self.resumed.only_not_attempted:
             return None
         if run and run.execution_arn == self.execution_arn:
@@ -173,11 +175,11 @@ class ResumeRun:
             raise RequestRefused(
                 f"The stop button of run {run.run_id} was pressed while this execution was about to"
                 f" resume it. Its stop: {run.stop.by}: {run.stop.reason.rstrip('.')}. Nobody was"
-                " deleted. Resume it again when that is settled."
+                " deleted. Resume it again when that is resolved."
             )
 
     def _leaver_again(self, plan: Plan, user_id: str) -> Write | None:
-        """Let a leaver wait again who is held because this very run could not delete the user."""
+        """Let a leaver wait again if they are held because this very run could not delete them."""
         if plan.action is not Action.DELETE_DUE:
             return None
         leaver = self.ledger.leavers.read(self.settings.portal_url, user_id)

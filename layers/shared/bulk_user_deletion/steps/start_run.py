@@ -110,17 +110,17 @@ class StartRun:
         return plan
 
     def _action(self) -> Action:
-        """Return what this run does: an apply what its plan says, as the ledger noted it."""
+        """Return what this run does: an apply does what its plan says, as noted in the ledger."""
         if isinstance(self.source, SealedPlan):
             previewed = self.ledger.runs.read(self.source.run_id)
             return previewed.action if previewed else Action.DELETE
         action = self.request.action or self.settings.leaver_action
         if self.source.is_roster and action is Action.DELETE:
-            return Action.DISABLE_THEN_DELETE  # whoever a roster lacks is never deleted at once
+            return Action.DISABLE_THEN_DELETE  # users whom a roster lacks are never deleted at once
         return action
 
     def _waiting(self) -> bool:
-        """Return whether any leaver waits, and keep the plans that leavers rest on."""
+        """Return whether any leaver is waiting, and keep the plans of leavers."""
         leavers = list(self.ledger.leavers.read_all(self.settings.portal_url))
         keep_plans(
             leavers,
@@ -136,7 +136,8 @@ class StartRun:
 
     def _open(self) -> Nothing | None:
         """Open the run; if its event has started one before, return why there is nothing to do."""
-        # The run first, then its event: a run that is cut off in between is noticed, and closed.
+        # The run first, then its event: a run that is interrupted in between is noticed, and
+        # closed.
         is_new = self.ledger.runs.open(
             self.run_id, execution_arn=self.execution_arn, request=self.request, now=self._now()
         )

@@ -51,7 +51,7 @@ class SwitchUser(ChangeUser):
         )
 
     def after_gone(self, row: UserRow) -> End:
-        """No PUT of ours deletes anybody: somebody did, or the portal does what it should not."""
+        """None of our PUTs deletes anybody: somebody did, or the portal does what it should not."""
         if row.attempts_this_round:
             return End(Outcome.UNKNOWN, "a look after the PUT found nobody under this id")
         return End(Outcome.ALREADY_ABSENT, "gone since an earlier PUT")
@@ -65,7 +65,7 @@ class SwitchUser(ChangeUser):
     def on_intent(self, run: RunRow, leaver: Leaver) -> Leaver:
         """Return the row of a leaver whom a look has just seen with the access to be changed.
 
-        Whoever was seen enabled is no longer due. Whoever gets access back is not deleted.
+        A user who was seen enabled is no longer due. A user who gets access back is not deleted.
         """
         now, run_id = self.now(), run.run_id
         if run.action is Action.ENABLE:
@@ -95,9 +95,9 @@ class SwitchUser(ChangeUser):
         return switching.still(run.action)
 
     def must_wait(self) -> int:
-        """Return for how many seconds a run that deletes the user must have its way first.
+        """Return for how many seconds a run that deletes the user must be allowed to finish.
 
-        Once that run is closed, nothing of it is under way.
+        Once that run is closed, nothing of it is in progress.
         """
         if self.leaver is None or self.leaver.state is not LeaverState.DELETING:
             return 0

@@ -1,4 +1,4 @@
-"""When a run may begin: in a change window, and one at a time while the others wait.
+"""When a run may start: in a change window, and one at a time while the others wait.
 
 Runs that switch access take turns as well, but do not wait for those that delete.
 """
@@ -27,7 +27,7 @@ LOOK_AGAIN_SECONDS = 300
 _LOOK_AGAIN_SOON_SECONDS = 30
 _SOON_SECONDS = 3600
 
-# A run that waits for a change window checks now and then whether it was stopped, or the stack's
+# A run that waits for a change window regularly checks whether it was stopped, or the stack's
 # windows were changed.
 _LOOK_FOR_WINDOWS_SECONDS = 3600
 
@@ -57,7 +57,7 @@ class Turn:
         Raises:
             RequestRefused: the run was stopped while it waited, its file was deleted, or the change
                 windows cannot be read.
-            PortalBusy: it has waited for `MaxWaitHours` in which windows were open.
+            PortalBusy: it has waited for `MaxWaitHours` during which windows were open.
         """
         has_waited = self.ledger.turns.read(self.run_id) is not None
         if has_waited and self._is_replaced(request):
@@ -87,7 +87,7 @@ class Turn:
         return Wait(wait_seconds or seconds_between_looks(action, waited=waited))
 
     def _until_opening(self, windows: Windows) -> Wait | None:
-        """Return how long to wait until a change window opens; no lock is held meanwhile."""
+        """Return how long to wait until a change window opens; meanwhile it holds no lock."""
         now = self.clock()
         opens_at = windows.next_opening(now)
         if opens_at <= now:
@@ -114,7 +114,7 @@ class Turn:
         return not self.bucket.is_current(source.s3)
 
     def _lock(self, run_id: str, action: Action) -> tuple[Lock, int]:
-        """Return who holds the portal's lock, and how long a dead holder must be outlasted."""
+        """Return who holds the portal's lock, and how long to wait if the holder is dead."""
         portal = self.ledger.portal
         lock = portal.take_lock(action, run_id, self.execution_arn)
         holder = lock.execution_arn
@@ -168,6 +168,6 @@ def check_may_apply(*, is_sealed: bool, apply_only_plans: bool, ledger: Ledger) 
     if stop := ledger.portal.stop():
         raise RequestRefused(
             f"{stop.by} stopped every run on this portal: {stop.reason}. Nobody was deleted."
-            " When that is settled, lift it: bulk-user-deletion stop --lift --reason WHY, or start"
+            " When that is resolved, lift it: bulk-user-deletion stop --lift --reason WHY, or start"
             ' {"lift": {"reason", "by"}}. Then send this again.'
         )

@@ -1,4 +1,4 @@
-"""Watches the portal's users: who is back whom a run deleted or disabled. No user is touched."""
+"""Watches for users who are back after a run deleted or disabled them. No user is touched."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ _KEPT = {ReasonKind.PROTECTED, ReasonKind.SELF}
 
 @dataclass(frozen=True, slots=True)
 class WatchPopulation:
-    """One watch. Called again, it starts over and finds the same."""
+    """One watch. If called again, it starts over and finds the same."""
 
     run_id: str
     settings: Settings
@@ -90,7 +90,7 @@ class WatchPopulation:
         known = {seen.user_id: seen for seen in self.ledger.watch.read_all(self._portal_url)}
         candidates = sorted(
             self._candidates(users, disabled),
-            # First those who may be deleted by mistake, then those of whom nobody knows.
+            # First those who may be deleted by mistake, then those nobody knows about.
             key=lambda user_id: (not disabled.waits(user_id), user_id in known, int(user_id)),
         )
         found = _Found(
