@@ -27,7 +27,7 @@ from bulk_user_deletion.rules.leavers import Grace
 from bulk_user_deletion.settings import Settings
 from bulk_user_deletion.store import CONFIG, error_code
 
-# What the functions know beside the stack's parameters. No command asks for it.
+# What the functions know in addition to the stack's parameters. No command needs it.
 NO_PARAMETERS = (
     "LEDGER_TABLE",
     "DATA_BUCKET",
@@ -155,7 +155,7 @@ class Deployment:
 
     @property
     def grace(self) -> Grace:
-        """Return what the stack demands today of a leaver who is due."""
+        """Return what the stack requires today of a leaver who is due."""
         return Grace(
             self.days("GraceDays"),
             only_previewed=self.parameters.get("ApplyOnlyPlans") == "true",
@@ -191,7 +191,7 @@ class Deployment:
         return behind if execution and execution.is_running else None
 
     def execution(self, arn: str) -> Execution | None:
-        """Return an execution, or None if Step Functions has no record of it (or none any more)."""
+        """Return an execution, or None if Step Functions has no record of it (any more)."""
         try:
             found = self._sfn.describe_execution(executionArn=arn)
         except ClientError as error:
@@ -255,9 +255,9 @@ class Deployment:
         return str(client.describe_rule(Name=name)["State"])
 
     def stacks_of_this_application(self) -> Iterator[tuple[str, str]]:
-        """Yield the name and PortalUrl of each stack of this application, here: this one too.
+        """Yield the name and PortalUrl of each stack of this application here, including this one.
 
-        Here is this account and region: an operator sees no others with these credentials.
+        Here means this account and region: an operator sees no others with these credentials.
         """
         client = boto3.client("cloudformation", config=CONFIG)
         for page in client.get_paginator("describe_stacks").paginate():

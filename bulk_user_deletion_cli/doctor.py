@@ -33,7 +33,7 @@ from bulk_user_deletion_cli.target import Target
 
 _CLOCK_SECONDS = 60
 
-# The daily run deletes whoever is due; the alarm DueBacklog goes off after as many days.
+# The daily run deletes leavers who are due; the alarm DueBacklog goes off after this many days.
 _OVERDUE_DAYS = 3
 
 _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
@@ -122,7 +122,7 @@ def findings(target: Target, watch: Watch) -> Iterator[Finding]:
 
 
 def _signed_in(target: Target) -> Finding | None:
-    """Return what keeps AWS from being asked at all, or None."""
+    """Return what prevents all calls to AWS, or None."""
     try:
         target.sign_in()
         region = boto3.Session(target.profile).region_name or target.region
@@ -301,7 +301,7 @@ def _leavers(what: str, deployment: Deployment) -> Finding:
 
 
 def leavers_finding(what: str, leavers: Sequence[Leaver], *, grace: Grace, now: int) -> Finding:
-    """Return how many leavers wait or are held, and since when the oldest has been due."""
+    """Return how many leavers are waiting or held, and since when the oldest has been due."""
     overdue = [leaver for leaver in leavers if is_due(leaver, now=now, grace=grace)]
     late = overdue_days(overdue, now=now, grace=grace)
     held = sum(leaver.state is LeaverState.HELD for leaver in leavers)
@@ -371,7 +371,7 @@ def other_stacks_finding(
 
 
 def _portal_of(url: str) -> tuple[str, int | None, str]:
-    """Return what tells a portal from others in its address: host, port and path."""
+    """Return what identifies a portal in its address: host, port and path."""
     parts = urlsplit(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     return (parts.hostname or "").rstrip("."), port, parts.path.rstrip("/")

@@ -1,6 +1,6 @@
 """Whether what is kept of a run agrees: its report, plan, rows in the ledger, and execution.
 
-Nothing here reads anything: `verify` has gathered it.
+Nothing here reads anything: `verify` has collected it.
 """
 
 import json
@@ -32,8 +32,8 @@ class Verdict(StrEnum):
     """What a comparison found."""
 
     AGREES = "agrees"
-    EXPIRED = "expired"  # it was kept for as long as it is to be kept
-    UNSEALED = "unsealed"  # an earlier version did not record what it would be compared with
+    EXPIRED = "expired"  # its retention is over
+    UNSEALED = "unsealed"  # an earlier version did not record what to compare it with
     MISSING = "missing"  # it should still be there
     DIFFERS = "differs"
 
@@ -54,10 +54,10 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What is kept of a run; None or nothing for what is not there.
+    """What is kept of a run; None or nothing for what does not exist.
 
-    `report` is report.json as it was read, with its sha256; `plan` likewise, None also if nobody
-    can read it. `files` are the sha256 of all files that exist, by name; `batches` the users in
+    `report` is report.json as it was read, with its sha256; `plan` likewise, also None if it
+    cannot be read. `files` are the sha256 of all files that exist, by name; `batches` the users in
     each batch, None for one that is not what its name says. `departures` are the records of
     deletions by the keys of the plan's users, `intents` and `leavers` the ids of users whose rows
     name this run. `now` is in epoch seconds.
@@ -78,14 +78,14 @@ class Kept:
     now: float
 
     def gone(self, since: str, *, days: int | None = None) -> Verdict:
-        """Return whether something of that time has expired, or is missing."""
+        """Return whether something from that time has expired, or is missing."""
         kept = self.retention_days if days is None else days
         is_over = self.now >= datetime.fromisoformat(since).timestamp() + kept * _DAY
         return Verdict.EXPIRED if is_over else Verdict.MISSING
 
 
 def compare(kept: Kept) -> Iterator[Finding]:
-    """Compare everything with everything else that says the same."""
+    """Compare everything with everything else that should say the same."""
     report = _parsed(kept.report)
     yield from _seal(kept, report)
     if not report:
@@ -185,7 +185,7 @@ def _plan(what: str, kept: Kept, report: Mapping[str, Any]) -> Iterator[Finding]
 
 
 def _entries(what: str, kept: Kept, report: Mapping[str, Any]) -> Iterator[Finding]:
-    """Compare each row of the report with what the plan and the ledger say of the entry."""
+    """Compare each row of the report with what the plan and the ledger say about the entry."""
     if kept.plan is None:
         return
     mode = Mode(report["mode"]) if report["mode"] else Mode.PREVIEW
@@ -219,7 +219,7 @@ def _entries(what: str, kept: Kept, report: Mapping[str, Any]) -> Iterator[Findi
 
 
 def _was_started(planned: PlannedEntry, row: Mapping[str, Any]) -> bool:
-    """Return whether a report's row rests on a row of the ledger."""
+    """Return whether a report's row is based on a row of the ledger."""
     return planned.outcome.is_planned and Outcome(row["outcome"]) not in {
         planned.outcome,
         Outcome.NOT_ATTEMPTED,
@@ -227,7 +227,7 @@ def _was_started(planned: PlannedEntry, row: Mapping[str, Any]) -> bool:
 
 
 def _is_doubt(planned: PlannedEntry, row: Mapping[str, Any]) -> bool:
-    """Return whether the last look doubted what the plan had found: no row of the ledger has it."""
+    """Return whether the last look doubted what the plan had found, without a row in the ledger."""
     return (
         planned.reason_kind is ReasonKind.NOBODY_HOLDS_ID
         and row["outcome"] == Outcome.UNKNOWN
@@ -309,7 +309,7 @@ def _ledger(what: str, kept: Kept, report: Mapping[str, Any]) -> Iterator[Findin
 
 
 def _deletions(what: str, kept: Kept, report: Mapping[str, Any]) -> Iterator[Finding]:
-    """Compare who is reported deleted with the records of deletions, which outlive the run."""
+    """Compare who is reported as deleted with the records of deletions, which outlive the run."""
     if kept.plan is None:
         return
     deleted = {row["user_id"] for row in report["rows"] if row["outcome"] == Outcome.DELETED}

@@ -10,8 +10,8 @@ from bulk_user_deletion.store import error_code
 from bulk_user_deletion_cli.target import told
 
 SUCCEEDED = 0
-ENDED_OTHERWISE = 1  # a run, or what was asked for, did not end well: its report says more
-REFUSED = 2  # nobody was touched: by this command it was not started, or the stack said no
+ENDED_OTHERWISE = 1  # a run, or what was requested, did not end well: its report says more
+REFUSED = 2  # nobody was touched: this command did not start it, or the stack refused
 FAILED = 3  # this command could not do its work: AWS, the network, the disk, a closed pipe
 USAGE = 64  # the command line itself is wrong; EX_USAGE of sysexits.h
 INTERRUPTED = 130  # Ctrl-C, as shells count it
@@ -25,7 +25,7 @@ class _Told(click.ClickException):
 
 
 class Refusal(_Told):
-    """It is not done, and nobody was touched."""
+    """The request is not carried out, and nobody was touched."""
 
     exit_code = REFUSED
 
@@ -47,7 +47,7 @@ class EndedOtherwise(Failure):
 
 
 class OutputClosed(click.ClickException):
-    """Whoever read our output has stopped reading: there is nobody to tell."""
+    """The reader of our output has stopped reading: there is nobody to tell."""
 
     exit_code = FAILED
 
@@ -68,7 +68,7 @@ def refuse(why: str) -> NoReturn:
 
 
 def sentence_of(error: Exception) -> str:
-    """Return what to tell of an error from outside."""
+    """Return what to say about an error from outside."""
     if isinstance(error, ClientError):
         return (
             f"AWS refused {error.operation_name}: {error_code(error)}. Check what works:"

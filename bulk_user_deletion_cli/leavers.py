@@ -48,8 +48,8 @@ _NO_DATE = "never due: there is no date"
 def due(stack_name: str, states: tuple[str, ...], as_json: bool) -> None:
     """List whom a run disabled: who is to be deleted when, who is held, who was withdrawn.
 
-    Nobody is named: the ledger has ids alone. The date is the one that counts today: the later one,
-    if GraceDays was changed.
+    Nobody is named: the ledger has only ids. The date is the one that applies today: the later
+    one, if GraceDays was changed.
     """
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     grace, now = deployment.grace, int(time.time())
@@ -94,8 +94,9 @@ def withdraw(
 ) -> None:
     """Do not delete users whom a run disabled. They stay disabled.
 
-    It holds before the next user. A run that is still disabling users is stopped. The exit status
-    is 1 if one of them is no leaver, is deleted already, or is being deleted right now.
+    This takes effect before the next user. A run that is still disabling users is stopped. The
+    exit status is 1 if one of them is not a leaver, is already deleted, or is being deleted right
+    now.
     """
     if bool(users) == bool(run_id):
         raise click.UsageError("Name user ids, or --run.")
@@ -161,7 +162,7 @@ def enable(
 
 
 def disabled_by(leavers: Sequence[Leaver], run_id: str) -> tuple[str, ...]:
-    """Return the ids of a run's leavers whose access a PUT of ours took, and who are not gone."""
+    """Return the ids of a run's leavers whose access one of our PUTs took, and who are not gone."""
     return tuple(
         leaver.user_id
         for leaver in leavers
@@ -178,7 +179,7 @@ def by_date(leavers: Sequence[Leaver], grace: Grace) -> list[Leaver]:
 
 
 def line_of(leaver: Leaver, *, grace: Grace, now: int) -> dict[str, Any]:
-    """Return what is told of a leaver; `why` is for people."""
+    """Return what is shown about a leaver; `why` is for people."""
     due = _due(leaver, grace)
     return {
         "user_id": leaver.user_id,

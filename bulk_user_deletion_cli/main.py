@@ -58,11 +58,11 @@ def main() -> None:
     \b
     Exit status:
       0    it succeeded
-      1    it ended otherwise: the report of the run, or what is printed, says how
+      1    it ended in another way: the report of the run, or the output, says how
       2    it was refused, and nobody was touched
       3    this command could not do its work: AWS, the network or the disk failed
       64   the command line is wrong
-      130  interrupted with Ctrl-C: what was started goes on
+      130  interrupted with Ctrl-C: what was started continues
     """
 
 
@@ -95,7 +95,7 @@ def preview(
 ) -> None:
     """Say who would be deleted, disabled or enabled. Nobody is touched.
 
-    FILE is a list of leavers, as it may be dropped into the inbox.
+    FILE is a list of leavers, in any format that may be dropped into the inbox.
     """
     if sum(map(bool, (file, dataset, users))) != 1:
         raise click.UsageError("Name exactly one of FILE, --dataset and --user.")
@@ -152,7 +152,7 @@ def check(file: Path, as_json: bool) -> None:
 @as_json_option
 @click.pass_obj
 def plan(stack_name: str, run_id: str, as_json: bool) -> None:
-    """Show a run's plan: its figures, and what is to become of each entry."""
+    """Show a run's plan: its figures, and what would happen to each entry."""
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     found, digest, _ = sealed_plan(deployment, run_id)
     show_plan(found, console=console)
@@ -180,8 +180,8 @@ def apply(
 ) -> None:
     """Delete, disable or enable exactly the users of a preview's plan, once.
 
-    What it would do today is shown, and the number of users has to be typed. What would be refused
-    is refused before that.
+    The command shows what it would do today, and asks for the number of users. What the stack
+    would refuse is refused before that.
     """
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     found, digest, run = sealed_plan(deployment, run_id)
@@ -228,8 +228,8 @@ def resume(
 ) -> None:
     """Do what a run left open: its failed, unknown and not attempted users.
 
-    What it would do today is shown, and the number of users has to be typed. What would be refused
-    is refused before that.
+    The command shows what it would do today, and asks for the number of users. What the stack
+    would refuse is refused before that.
     """
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     run_id = run_of(deployment, run_id).run_id
@@ -250,7 +250,7 @@ def _cells(planned: PlannedEntry) -> tuple[str, ...]:
 
 
 def _plan_as_json(plan: Plan, digest: str) -> dict[str, Any]:
-    """Return a plan with all its entries, as scripts are told."""
+    """Return a plan with all its entries, for scripts."""
     return {
         "run_id": plan.run_id,
         "sha256": digest,

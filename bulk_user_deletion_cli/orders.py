@@ -27,7 +27,7 @@ def stop(
 ) -> None:
     """Stop a run before its next user, or every run on the portal.
 
-    A run that has ended is stopped only if it left users open, whom a resume is waiting for.
+    A run that has ended is stopped only if it left users open for whom a resume is waiting.
     """
     if bool(run_id) == portal and not (lift and not run_id):
         raise click.UsageError("Name a run, or --portal.")
@@ -66,7 +66,7 @@ def end_quiet(stack_name: str, reason: str, by: str, as_json: bool) -> None:
 def accept_guard(stack_name: str, users: int, reason: str, by: str, as_json: bool) -> None:
     """Accept that the guard keeps only USERS users now.
 
-    USERS is the number in the refusal: check first that these really are all.
+    USERS is the number in the refusal: first check that these really are all.
     """
     order = {"accept_guard": {"users": users, "reason": reason, "by": by}}
     done = give_order(Deployment(stack_name), order, kind="accept-guard", as_json=as_json)

@@ -51,9 +51,9 @@ def who_and_why(command: _Command) -> _Command:
 
 
 def yes_options(*actions: Action) -> Callable[[_Command], _Command]:
-    """Add an option for each action that stands for typing the number of users.
+    """Add an option for each action that replaces typing the number of users.
 
-    They are told apart so that no script ever does to its users what it was not written for.
+    They are separate so that no script ever does to its users what it was not written for.
     """
 
     def add(command: _Command) -> _Command:
@@ -89,18 +89,18 @@ def print_next_steps(end: Ended, console: Console) -> None:
 
 
 def wait(deployment: Deployment, arn: str) -> Execution:
-    """Wait for an execution that is no run to end, without printing anything."""
+    """Wait for an execution that is not a run to end, without printing anything."""
     return watch(deployment, arn, Console(quiet=True), is_run=False)
 
 
 def give_order(
     deployment: Deployment, order: dict[str, Any], *, kind: str, as_json: bool
 ) -> dict[str, Any]:
-    """Send an order and print what was done; return it as scripts are told.
+    """Send an order and print what was done; return it for scripts.
 
     Raises:
         Refusal: it was refused, and nothing was changed.
-        EndedOtherwise: nobody can say; the message says how to look.
+        EndedOtherwise: this is not known; the message says how to look.
     """
     execution = wait(deployment, deployment.start(order, kind=kind))
     if execution.succeeded:
@@ -129,7 +129,7 @@ def run_of(deployment: Deployment, name: str) -> RunRow:
 
 
 def no_run(name: str) -> Refusal:
-    """Return the error about a run that nobody knows."""
+    """Return the error about an unknown run."""
     return Refusal(f"There is no run {name}. List them: bulk-user-deletion runs")
 
 
@@ -143,7 +143,7 @@ def sealed_plan(deployment: Deployment, run_id: str) -> tuple[Plan, str, RunRow]
 
 
 def show_today(today: Today, console: Console) -> None:
-    """Print what a person decides by: what the plan is, and what it would do today."""
+    """Print what a person needs to decide: what the plan is, and what it would do today."""
     show_rows(about_plan(today.plan), console)
     show_doubts(today.plan, console)
     console.print()
@@ -182,7 +182,7 @@ def confirm(
         try:
             typed = click.prompt(f"Type the number of users to {what}", type=int, err=True)
         except click.Abort:
-            click.echo(err=True)  # the prompt stands in an open line
+            click.echo(err=True)  # the prompt is on an unfinished line
             refuse(f"The number was not typed: nothing was started. In scripts: {option} {users}")
     if typed != users:
         refuse(

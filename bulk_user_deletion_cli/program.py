@@ -1,4 +1,4 @@
-"""The program around its commands: their shared options, and what each error is told as."""
+"""The program around its commands: their shared options, and how each error is reported."""
 
 import json
 import os
@@ -77,7 +77,7 @@ class Program(click.Group):
 
 
 def _status(carry_out: Callable[[], Any], *, as_json: bool) -> int:
-    """Return the status of a command line, after its error is told."""
+    """Return the status of a command line, after reporting its error."""
     try:
         try:
             result = carry_out()
@@ -120,6 +120,6 @@ def _tell(message: str, status: int, about: dict[str, Any], *, as_json: bool) ->
 
 
 def _silence() -> None:
-    """Let nothing more be written to an output that cannot be written to."""
+    """Write nothing more to an output that cannot be written to."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

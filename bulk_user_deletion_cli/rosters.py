@@ -42,8 +42,8 @@ def roster(
 
     Nobody is touched.
 
-    FILE is a list of everybody who stays, as it may be dropped under roster/. The first one is the
-    baseline. Applying the plan disables those who have left.
+    FILE is a list of everybody who stays, in any format that may be dropped under roster/. The
+    first one is the baseline. Applying the plan disables those who have left.
     """
     if bool(file) == bool(dataset):
         raise click.UsageError("Name exactly one of FILE and --dataset.")

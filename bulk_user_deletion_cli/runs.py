@@ -39,7 +39,7 @@ def watch(deployment: Deployment, arn: str, console: Console, *, is_run: bool = 
     """Show the progress of an execution until it ends; return it then.
 
     Raises:
-        Failure, Interrupted: we do not see it any more; it goes on, and the message says so.
+        Failure, Interrupted: we can no longer see it; it continues, and the message says so.
     """
     name = arn.rpartition(":")[2]
     poll = _FIRST_POLL_SECONDS
@@ -98,7 +98,7 @@ class Ended:
         return SUCCEEDED if is_success else ENDED_OTHERWISE
 
     def as_json(self) -> dict[str, Any]:
-        """Return what scripts are told; the rows are in report.json."""
+        """Return what scripts get; the rows are in report.json."""
         return {
             "run_id": self.run_id,
             "status": self.status,
@@ -214,7 +214,7 @@ def show_plan(plan: Plan, *, console: Console) -> None:
 
 
 def about_plan(plan: Plan) -> dict[str, str]:
-    """Return what a plan is of, in words."""
+    """Return what a plan is about, in words."""
     later = {}
     if plan.action is Action.DISABLE_THEN_DELETE:
         later["Later"] = (
@@ -234,7 +234,7 @@ def about_plan(plan: Plan) -> dict[str, str]:
 
 
 def pace_of(limits: Limits) -> str:
-    """Return how carefully a run goes on, in words."""
+    """Return how carefully a run proceeds, in words."""
     return f"{limits.canary_users} first, one by one; {limits.wait_seconds} s after each"
 
 

@@ -1,4 +1,4 @@
-"""The commands about runs on record: how one stands or ended, its report, the last ones."""
+"""The commands about runs on record: their state, their reports, the latest ones."""
 
 import time
 from collections.abc import Iterator
@@ -36,15 +36,15 @@ _NO_REPORT = "ENDED WITHOUT A REPORT"
 @as_json_option
 @click.pass_obj
 def status(stack_name: str, run_id: str, watching: bool, as_json: bool) -> None:
-    """Say how a run stands, or how it ended.
+    """Show the state of a run, or how it ended.
 
-    RUN_ID may also be an order's, such as stop-…: then what came of it is said.
+    RUN_ID may also be an order's, such as stop-…: then its result is shown.
     """
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     if quiet := quiet_sentence(deployment.ledger.portal.pace(), now=time.time()):
         say(console, quiet)
     run = deployment.ledger.runs.read(deployment.ledger.runs.id_of(run_id))
-    behind = deployment.waits_for(run_id)  # also an execution that waits to resume a run
+    behind = deployment.waits_for(run_id)  # also an execution that is waiting to resume a run
     arn = run.execution_arn if run and not behind else deployment.execution_arn(run_id)
     execution = deployment.execution(arn)
     is_running = bool(execution and execution.is_running)
@@ -152,9 +152,9 @@ _STANDINGS = [*RunStatus, "RUNNING", "ABORTED", "TIMED_OUT"]
 @as_json_option
 @click.pass_obj
 def runs(stack_name: str, limit: int, statuses: tuple[str, ...], as_json: bool) -> None:
-    """List the last runs, the newest first.
+    """List the latest runs, the newest first.
 
-    In a pipe each run is one line, its cells separated by tabs.
+    In a pipe each run is one line, with cells separated by tabs.
     """
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     lines: list[dict[str, str]] = []

@@ -14,7 +14,7 @@ from rich.text import Text
 from bulk_user_deletion.rules.text import showable
 from bulk_user_deletion_cli.target import told
 
-# What is to be copied in one piece: a command up to the end of its sentence, a request, a word.
+# What must be copied in one piece: a command up to the end of its sentence, a request, a word.
 _PIECE = re.compile(
     r"`[^`]*`\S*"
     r"|\(?(?:bulk-user-deletion|aws|export) (?:(?!\. [A-Z]|\)|, or |$).)+\S*"
@@ -30,7 +30,7 @@ class _Console(Console):
 
 
 def make_console(*, as_json: bool) -> Console:
-    """Return the console for people: standard error where a script reads standard output."""
+    """Return the console for people: standard error if a script reads standard output."""
     return _Console(stderr=as_json, highlight=False)
 
 
@@ -72,7 +72,7 @@ def breaks(plain: str, width: int, indent: int = 0) -> list[int]:
 def make_table(*names: str, whole: int = 1) -> Table:
     """Return a table whose first columns are never cut, because other commands take them as input.
 
-    `whole` is how many these are.
+    `whole` is their number.
     """
     table = Table(box=None)
     for number, name in enumerate(names):
@@ -95,7 +95,7 @@ def print_rows(
 
 
 def tab_separated(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield lines of cells that are separated by tabs, the first of them the names."""
+    """Yield lines of cells that are separated by tabs; the first one has the names."""
     for row in (names, *rows):
         yield "\t".join(map(showable, row))
 

@@ -1,7 +1,7 @@
 """What applying or resuming a plan would do today, by the rules that the stack itself applies.
 
-It is checked before anybody types a number. The stack checks it all again, and more: what only the
-portal shows, such as who is in the guard.
+This is checked before anybody types a number. The stack checks it all again, and more: what only
+the portal shows, such as who is in the guard.
 """
 
 import time
@@ -32,8 +32,8 @@ from bulk_user_deletion_cli.runs import estimate_of, pace_of
 class Today:
     """A plan that may be applied or resumed today.
 
-    `users` are left to change, of whom the plan has `planned`. The caps count `counted`, which is
-    also what is requested and not to be changed; `portal_users` is how many the shares are of.
+    `users` are left to change, out of `planned` in the plan. The caps count `counted`, which
+    includes requested users who are not changed; `portal_users` is what the percentages refer to.
     """
 
     plan: Plan
@@ -174,7 +174,7 @@ def _estimate(
 
 
 def _portal_users_left(plan: Plan, rows: Iterable[UserRow]) -> int:
-    """Return whom the shares are of: those of the plan, without those who are gone by this run."""
+    """Return how many users the percentages refer to: the plan's, without those already deleted."""
     outcomes = Counter(row.outcome for row in rows)
     if plan.action.deletes:
         return plan.portal_users - outcomes[Outcome.DELETED]

@@ -1,4 +1,4 @@
-"""`doctor --try-disabling`: whether the portal's PUT does what is assumed, shown on a test account.
+"""`doctor --try-disabling`: whether the portal's PUT does what we assume, shown on a test account.
 
 It is a real run that disables one user, then a real one that enables the user again: each the plan
 of a preview, with its ledger, its checks and its report.
@@ -40,7 +40,7 @@ class Trial:
     deployment: Deployment
     user_id: str
     watch: Callable[[str], Execution]
-    is_disabled: bool = field(default=False, init=False)  # as far as we know: may be
+    is_disabled: bool = field(default=False, init=False)  # as far as we know: it may be
 
     def findings(self) -> Iterator[Finding]:
         """Disable the user and enable them again; say of each assumption whether it holds.
@@ -99,7 +99,7 @@ class Trial:
         )
 
     def _state_now(self) -> Finding:
-        """Return a finding about a user whom no run has enabled again, by the portal's own list."""
+        """Return a finding about a user whom no run has enabled again, as the portal lists them."""
         entry = self._planned(self._preview(Action.DISABLE))
         user = entry.user if entry else None
         if user and user.is_enabled:
@@ -139,7 +139,7 @@ class Trial:
 
 
 def account_problem(leaver: Leaver | None) -> str:
-    """Return why a user is no test account, by their row in the ledger, or an empty string.
+    """Return why a user is not a test account, by their row in the ledger, or an empty string.
 
     An account on which this was tried before has a row too: enabling has withdrawn it.
     """
@@ -151,7 +151,7 @@ def account_problem(leaver: Leaver | None) -> str:
 
 
 def put_findings(action: Action, end: Ended, record: str) -> Iterator[Finding]:
-    """Yield what a run of one user shows about a PUT. `record` is where the record before lies."""
+    """Yield what a run of one user shows about a PUT. `record` is where the previous record is."""
     row = _row(end)
     what, rest = _PUT[action], _FIELDS[action]
     reason = row.get("reason") or end.sentence

@@ -30,7 +30,7 @@ _MARKS = {
 def verify(stack_name: str, run_id: str, as_json: bool) -> None:
     """Check a run's report, plan, ledger and execution against each other.
 
-    It tells what has expired from what is missing. Nothing is changed.
+    It distinguishes what has expired from what is missing. Nothing is changed.
     """
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     run_id = deployment.ledger.runs.id_of(run_id)

@@ -1,4 +1,4 @@
-"""The command `watch`: who is back whom a run deleted or disabled. Ids and dates, never names."""
+"""The command `watch`: which deleted or disabled users are back. Ids and dates, never names."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,10 @@ _ACCESS = {True: "enabled", False: "disabled", None: "not known"}
 @as_json_option
 @click.pass_obj
 def watch(stack_name: str, as_json: bool) -> None:
-    """Say who is back in the portal whom a run deleted or disabled.
+    """Say which users that a run deleted or disabled are back in the portal.
 
-    Nobody is changed there, and nobody is named: the ledger has ids alone. A leaver who waits to be
-    deleted, and is enabled again, is held.
+    Nobody is changed there, and nobody is named: the ledger has only ids. A waiting leaver who is
+    enabled again is held.
     """
     console, deployment = make_console(as_json=as_json), Deployment(stack_name)
     execution = wait(deployment, deployment.start({"check": Check.POPULATION}, kind="watch"))
@@ -51,7 +51,7 @@ def watch(stack_name: str, as_json: bool) -> None:
 
 
 def cells(user: Mapping[str, Any]) -> Sequence[str]:
-    """Return what is told of somebody who is back, column by column."""
+    """Return what is shown about somebody who is back, column by column."""
     was = f"{user['was']} {moment(user['was_at'])}".strip()
     if user["was_user_id"] not in {"", user["user_id"]}:
         was = f"{was} as {user['was_user_id']}"

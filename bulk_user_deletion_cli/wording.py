@@ -5,7 +5,7 @@ from bulk_user_deletion.models.runs import Waiting
 from bulk_user_deletion.rules.reporting import iso
 from bulk_user_deletion.rules.text import counted
 
-# A person who asks for an action names one of these.
+# A person who requests an action names one of these.
 REQUESTED = (Action.DISABLE, Action.DISABLE_THEN_DELETE, Action.DELETE, Action.ENABLE)
 
 _VERBS = {
@@ -49,7 +49,7 @@ def moment(iso_time: str) -> str:
 
 
 def yes_option(action: Action) -> str:
-    """Return the option that stands for typing the number of users."""
+    """Return the option that replaces typing the number of users."""
     name = Action.DELETE if action is Action.DELETE_DUE else action
     return f"--yes-{name.value.replace('_', '-')}"
 

@@ -17,7 +17,8 @@ _SAMCONFIG = Path(__file__).resolve().parents[1] / "samconfig.toml"
 def check(argv: Sequence[str], samconfig: Path = _SAMCONFIG) -> str:
     """Return why the stack cannot be deployed, or nothing.
 
-    With --guided the SAM CLI may ask for another name, which CloudFormation refuses if it is long.
+    With --guided the SAM CLI may ask for another name, which CloudFormation refuses if it is too
+    long.
     """
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("environment")

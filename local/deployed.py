@@ -90,7 +90,7 @@ def deployed(
             portal = PortalAccess.to(simulator)
             console.print(
                 f"Simulated portal: {portal.url}, {len(simulator.user_ids())} users. A DELETE"
-                f" takes {simulator.knobs.seconds_per_delete:g} s, a token lives"
+                f" takes {simulator.knobs.seconds_per_delete:g} s, a token lasts"
                 f" {simulator.knobs.token_life_seconds:g} s.",
                 soft_wrap=True,
             )
@@ -117,8 +117,8 @@ def deployed(
 def scaled_seconds(wait_scale: float) -> str:
     """Return the simulated portal's WaitSeconds, whose times are all scaled.
 
-    With this and the pace of the simulator, a plan is estimated in the same time as its tokens
-    live: otherwise it warns of renewals that are only too many for the scaled clock.
+    With this and the pace of the simulator, a plan is estimated on the same time scale as its
+    tokens: otherwise it warns about renewals that are only too many on the scaled clock.
     """
     return str(max(1, round(60 * wait_scale)))
 

@@ -43,12 +43,13 @@ def announced(aws: Engine) -> Iterator[None]:
     "--endpoint",
     envvar="AWS_ENDPOINT_URL",
     metavar="URL",
-    help="Whose time, if several are up; AWS_ENDPOINT_URL if absent.",
+    help="Which one jumps, if several are up; AWS_ENDPOINT_URL by default.",
 )
 def jump_command(days: float, endpoint: str | None) -> None:
     """Let days pass at once for what `python -m local up` keeps running in this folder.
 
-    Emulated AWS, the functions and the simulated portal jump together. Not while an execution runs.
+    Emulated AWS, the functions and the simulated portal jump together. Not while an execution is
+    running.
     """
     time = _find(endpoint)
     try:

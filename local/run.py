@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.3
 
 
 @click.command("run")
-@click.option("--portal-url", metavar="URL", help="A portal to use; the simulator if absent.")
+@click.option("--portal-url", metavar="URL", help="A portal to use; the simulator by default.")
 @click.option(
     "--credentials",
     type=click.File(encoding="utf-8"),
@@ -41,7 +41,7 @@ _POLL_SECONDS = 0.3
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("out"),
     show_default=True,
-    help="Where reports are copied.",
+    help="Where to copy reports.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line last.")
 def run_command(
@@ -73,7 +73,7 @@ def run_command(
     portal = None
     if portal_url and credentials:
         portal = _access(portal_url, credentials)
-        console.print(f"Portal: {portal.url}. Waits take {wait_scale:g} of their time.")
+        console.print(f"Portal: {portal.url}. Waits are scaled by {wait_scale:g}.")
     with deployed(portal, parameters, wait_scale=wait_scale, console=console) as (
         _,
         deployment,

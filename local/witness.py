@@ -1,7 +1,7 @@
-"""What a portal's log shows of leavers: whether each was deleted when that was right.
+"""What a portal's log shows about leavers: whether each was deleted when that was right.
 
-It judges by the requests alone: what each look showed, what each PUT asked for. What a person
-decides, and how long the grace time is, it is told.
+It judges only by the requests: what each look showed, what each PUT asked for. It is told
+what a person decides, and how long the grace time is.
 """
 
 from collections.abc import Iterable
@@ -31,10 +31,10 @@ Person = tuple[int, str, str]  # id, username and e-mail
 
 @dataclass
 class _Seen:
-    """What looks have shown of a person.
+    """What looks have shown about a person.
 
-    `disabled_at` is since when each look shows them disabled. `put_sent` and `is_ours` say that a
-    PUT of ours to disable them was sent, and that a look after it showed the effect. `rehired` says
+    `disabled_at` is since when each look shows them disabled. `put_sent` and `is_ours` say that
+    we sent a PUT to disable them, and that a look after it showed the effect. `rehired` says
     that a look has shown them enabled since they were disabled.
     """
 
@@ -47,14 +47,14 @@ class _Seen:
 
 @dataclass
 class Witness:
-    """Follows the log in its order. What must not happen is found by user id."""
+    """Follows the log in order. Violations are recorded by user id."""
 
     grace_days: float
     before_due: set[int] = field(default_factory=set)  # sent a DELETE before it was due
     taken_back: set[int] = field(default_factory=set)  # or after a withdrawal, or a rehire
     disabled_though_withdrawn: set[int] = field(default_factory=set)
     enabled_not_ours: set[int] = field(default_factory=set)  # by a PUT, though we did not disable
-    put_unseen: set[int] = field(default_factory=set)  # no look right before showed it was needed
+    put_unseen: set[int] = field(default_factory=set)  # no look before showed that it was needed
     _people: dict[Person, _Seen] = field(default_factory=dict)
     _last: dict[int, tuple[Person, str]] = field(default_factory=dict)  # who, and Y or N
     _withdrawn: set[int] = field(default_factory=set)
@@ -64,8 +64,8 @@ class Witness:
     ) -> None:
         """Take note of the next requests.
 
-        `direct` says that a DELETE is not one of a leaver who is due. Without `heard`, the function
-        was killed with what it saw, so that nobody knows who was seen enabled.
+        `direct` says that a DELETE is not for a leaver who is due. Without `heard`, the function
+        was killed with what it saw, so it is not known who was seen enabled.
         """
         for request in requests:
             if request.user_id is None:
@@ -79,7 +79,7 @@ class Witness:
                     self._delete(request, request.user_id)
 
     def changed_grace(self, days: float) -> None:
-        """Take note of another `GraceDays`: whoever waits already has the longer one."""
+        """Take note of another `GraceDays`: leavers who are already waiting keep the longer one."""
         self.grace_days = days
         for seen in self._people.values():
             seen.grace_days = min(seen.grace_days, days)
@@ -96,7 +96,7 @@ class Witness:
             seen.rehired = seen.rehired and person[0] not in named
 
     def access(self, user_id: int) -> str:
-        """Return what the last look at a user showed of their access: Y, N, or nothing."""
+        """Return what the last look at a user showed about their access: Y, N, or nothing."""
         return self._last[user_id][1] if user_id in self._last else ""
 
     def _look(self, request: Request, user_id: int, told: Any, *, heard: bool) -> None:

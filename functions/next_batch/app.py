@@ -12,7 +12,7 @@ from bulk_user_deletion.steps.next_batch import NextBatch
 
 @observed
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`event`: run_id, execution_arn, batch (with the number of the batch before), can_pause."""
+    """`event`: run_id, execution_arn, batch (with the number of the previous batch), can_pause."""
     ours = adapters()
     batch = NextBatch(
         run_id=event["run_id"],

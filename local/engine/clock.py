@@ -1,7 +1,7 @@
 """The time of emulated AWS: the real time, and every jump (`Engine.jump`).
 
-The processes that have this time read from one file how far it has jumped: ministack when it is
-told so by a signal, a function before each invocation, an operator's command when it starts. Their
+The processes that have this time read from one file how far it has jumped: ministack when it
+gets a signal, a function before each invocation, an operator's command when it starts. Their
 monotonic clocks, and so their timeouts, stay real.
 
 Run as a script it runs a module, as `python -m` does, with this time: ministack. It is also copied
@@ -27,7 +27,7 @@ JUMPED = signal.SIGUSR1
 
 
 class Clock:
-    """The shift of this process's clock, as a file tells it; without the file there is none."""
+    """The shift of this process's clock, as given in a file; without the file there is none."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -58,7 +58,7 @@ def read(file: Path) -> float:
 
 
 def write(file: Path, jumped: float) -> None:
-    """Write such a file, which nobody reads half-written."""
+    """Write such a file atomically, so that nobody reads it half-written."""
     new = file.with_suffix(".new")
     new.write_text(repr(jumped))
     new.replace(file)

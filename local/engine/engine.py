@@ -70,7 +70,7 @@ class Engine:
         return self.folder / "refusals"
 
     def __enter__(self) -> Self:
-        # Nothing of the caller's environment is passed on: no profile, no credentials, no proxy.
+        # Nothing from the caller's environment is passed on: no profile, no credentials, no proxy.
         environment = {
             **self.environment,
             "PATH": os.defpath,
@@ -87,7 +87,7 @@ class Engine:
         self._refusals.mkdir()
         self._log = (Path(self._folder.name) / "ministack.log").open("wb")
         self._process = subprocess.Popen(  # noqa: S603
-            # -P: the names of our modules are not for ministack to import.
+            # -P: ministack must not import our modules by their names.
             [str(_PYTHON), "-P", clock.__file__, "ministack"],
             env=environment,
             cwd=self._folder.name,

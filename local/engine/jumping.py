@@ -32,7 +32,7 @@ class EngineTime:
         return time.time() + clock.read(Path(self.file))
 
     def jump(self, seconds: float) -> datetime:
-        """Let time pass at once; return the new time, as emulated AWS tells it.
+        """Let time pass at once; return the new time of emulated AWS.
 
         Raises:
             JumpError: an execution does more than wait, or time would not go forward.
@@ -46,7 +46,7 @@ class EngineTime:
         return self.let_pass(seconds)
 
     def let_pass(self, seconds: float) -> datetime:
-        """Let time pass at once, whatever runs; return the new time, as emulated AWS tells it."""
+        """Let time pass at once, whatever is running; return the new time of emulated AWS."""
         file = Path(self.file)
         jumped = clock.read(file) + seconds
         clock.write(file, jumped)
@@ -66,6 +66,6 @@ class EngineTime:
         return [event["type"] for event in history["events"]] == ["WaitStateEntered"]
 
     def _ask(self) -> dict[str, Any]:
-        """Return what runs. Without a machine, ministack tells of all, and of a Map's items."""
+        """Return what is running. Without a machine, ministack lists all, also a Map's items."""
         answer = client(self.endpoint, "stepfunctions").list_executions(statusFilter="RUNNING")
         return dict(answer)

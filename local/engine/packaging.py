@@ -142,14 +142,14 @@ def _build_layer(project: Path, template: dict[str, Any]) -> Path:
             except OSError:
                 if not built.exists():
                     raise
-                # Another process has built the same in the meantime.
+                # Another process has built the same thing in the meantime.
     return built / "python"
 
 
 def bootstrap(layer: Path) -> dict[str, bytes]:
-    """Return the files that a function is run by: of this project only what they need.
+    """Return the files that run a function: only what they need of this project.
 
-    It imports the `layer` from its folder. What that keeps of it as byte code is there for every
+    It imports the `layer` from its folder. The byte code that this leaves there serves every
     function that starts later.
     """
     # Lambda starts it in the package's folder, where this `local` is found before ours.

@@ -32,7 +32,7 @@ def error_answer(status: int, message: str, *headers: tuple[str, str]) -> Answer
 
 
 def page(status: int, title: str) -> Answer:
-    """Return a page, such as a front proxy sends."""
+    """Return a page, as a front proxy sends it."""
     return Answer(status, _PAGE.format(title).encode(), "text/html")
 
 

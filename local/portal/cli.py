@@ -14,7 +14,7 @@ from local.portal.simulator import PortalSimulator
 @click.command("portal")
 @click.option("--port", default=8765, show_default=True, help="Port on the loopback address.")
 @click.option("--users", default=400, show_default=True, help="How many users it has.")
-@click.option("--token-life", default=900.0, show_default=True, help="Seconds a token lives.")
+@click.option("--token-life", default=900.0, show_default=True, help="Seconds a token lasts.")
 @click.option(
     "--seconds-per-delete", default=60.0, show_default=True, help="Seconds a DELETE takes."
 )
@@ -25,7 +25,7 @@ from local.portal.simulator import PortalSimulator
     show_default=True,
     help="When a DELETE is answered, and whether it does anything.",
 )
-@click.option("--seed", default=0, show_default=True, help="Another seed makes other users.")
+@click.option("--seed", default=0, show_default=True, help="Another seed makes different users.")
 @click.option(
     "--log",
     type=click.Path(dir_okay=False, path_type=Path),

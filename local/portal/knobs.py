@@ -30,10 +30,10 @@ class Knobs:
     `{"user": null}`, `[]` or an error. `every_look` answers as for nobody (`gone`), or with the
     portal's first user (`there`). `odd_records` replace fields of a record; a field whose value is
     `...` is left out. `extra_fields` come with each look at any user, beyond the known ones; with
-    `touches_records` a record tells when it was last changed, in `last_modified`.
+    `touches_records` a record says when it was last changed, in `last_modified`.
 
-    `clock_ahead_seconds`: what the portal tells of time (Date, Retry-After, when a token expires,
-    `last_modified`) is this far ahead of ours. Tokens live as long as before.
+    `clock_ahead_seconds`: the times that the portal sends (Date, Retry-After, when a token
+    expires, `last_modified`) are this far ahead of ours. Tokens last as long as before.
     """
 
     # Tokens
@@ -64,7 +64,7 @@ class Knobs:
     page_limit: int | None = None
     dataset_ids_as: Literal["number", "string", "mixed"] = "number"
     null_rows: int = 0
-    shuffled_rows: bool = False  # every page in another order: no order is guaranteed
+    shuffled_rows: bool = False  # every page in a different order: no order is guaranteed
     dataset_access: bool = True
     unknown_dataset_status: int = 404
     dataset_busy: Literal[429, 500, 503] | None = None  # the portal's own answer instead of rows

@@ -24,7 +24,7 @@ from local.portal.users import Database
 
 _USER_FIELDS = ("username", "first_name", "last_name", "type", "email", "enabled", "ldap")
 _FIELDS_WITHOUT_A_DEFAULT = {"first_name": "", "last_name": ""}
-# What a record becomes that is replaced by one without these fields.
+# What a record becomes if it is replaced by one without these fields.
 _REPLACED = {
     **_FIELDS_WITHOUT_A_DEFAULT,
     "type": "regular",
@@ -135,15 +135,15 @@ class PortalSimulator:
         return {row[0] for row in self.database.execute("SELECT user_id FROM user")}
 
     def now(self) -> float:
-        """Return its time in seconds of the epoch: its clock's, and every jump."""
+        """Return its time in epoch seconds: its clock's, plus every jump."""
         return self.clock() + self._jumped
 
     def told(self, moment: float) -> float:
-        """Return how its clock tells a moment."""
+        """Return how its clock shows a moment."""
         return moment + self.knobs.clock_ahead_seconds
 
     def jump(self, seconds: float) -> None:
-        """Let time pass at once: tokens expire, and what is under way in the background ends."""
+        """Let time pass at once: tokens expire, and what is in progress in the background ends."""
         self._jumped += seconds
 
     def edit(self, user_id: int, **fields: Any) -> None:
@@ -606,7 +606,7 @@ class PortalSimulator:
             done = [effect for ends, effect in self._under_way if ends <= now]
             self._under_way = [item for item in self._under_way if item[0] > now]
             for effect in done:
-                with suppress(sqlite3.IntegrityError):  # nobody is left to be told
+                with suppress(sqlite3.IntegrityError):  # nobody is left to tell
                     effect()
 
 

@@ -80,7 +80,7 @@ def test_every_command_and_option_says_what_it_does_in_plain_english(name: str) 
     assert shown.exit_code == 0
     for text in texts(command):
         assert text.strip(), command.params
-        assert text.strip().endswith((".", "goes on")), text
+        assert text.strip().endswith((".", "continues")), text
         for word in NOT_PLAIN:
             assert not re.search(rf"\b{word}\b", text, re.IGNORECASE), (word, text)
 

@@ -203,7 +203,7 @@ def test_a_paused_report_does_not_promise_another_delete_to_whoever_is_unknown(
 
     page = nights.read_bytes("runs/run-1/report.html").decode()
 
-    assert "is resumed by itself" in page
+    assert "resumes automatically" in page
     assert "sends another DELETE" not in page
 
 
