@@ -61,7 +61,7 @@ AWS = {"boto3", "botocore", "s3transfer"}  # and the stubs, which are called myp
 HTTP = {"requests", "urllib3", "urllib.request", "http.client", "http.server", "socket", "ssl"}
 KNOW_AWS = {"bucket", "executions", "ledger.table", "store", "tokens", "topic"}
 KNOW_HTTP = {"portal"}
-# What is installed beside the layer's modules (requirements.in), and what Lambda provides.
+# What is installed with the layer's modules (requirements.in), and what Lambda provides.
 INSTALLED = {"aws_lambda_powertools", "chameleon", "requests", "urllib3", "boto3", "botocore"}
 
 
@@ -141,7 +141,7 @@ def _first(name: str) -> str:
 
 
 def _room(name: str) -> str:
-    """The room of a module of the layer; of any other module, nothing."""
+    """The room of a module of the layer; for any other module, nothing."""
     folder, _, rest = name.partition(".")
     return _first(rest) if folder == LAYER else ""
 

@@ -43,7 +43,7 @@ def test_every_test_that_a_document_names_exists(path: Path) -> None:
 
 def test_every_known_accident_names_its_test() -> None:
     text = (PROJECT / "docs/safety.md").read_text(encoding="utf-8")
-    table, _, lies = text.partition("## Lies that are told in tests")
+    table, _, lies = text.partition("## The lies that tests tell")
     header = "| accident | what happens here | shown by |"
     rows = [line for line in table.splitlines() if line.startswith("| ") and line != header]
 

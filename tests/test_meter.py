@@ -1,4 +1,4 @@
-"""What an invocation has taken, and what of it is recorded already."""
+"""What an invocation has used, and how much of it is already recorded."""
 
 from bulk_user_deletion.meter import Meter
 
@@ -40,7 +40,7 @@ def test_what_could_not_be_recorded_is_recorded_with_the_next_write() -> None:
     meter.start(is_for_user=True)
 
     meter.so_far(writes=8)
-    meter.count("writes", 8)  # its condition was not met, and it is charged all the same
+    meter.count("writes", 8)  # its condition was not met, but it is charged anyway
 
     assert meter.so_far(writes=1) == {"spent_invocations": 1, "spent_writes": 9}
 

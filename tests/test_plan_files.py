@@ -1,4 +1,4 @@
-"""Plans and batches as files: what an earlier version makes of them, and we of an earlier one's."""
+"""Plans and batches as files: how an earlier version reads them, and we read an earlier one's."""
 
 import json
 
@@ -22,7 +22,7 @@ users = st.lists(st.builds(a_user, st.integers(1, 10**6), st.text(max_size=5)), 
 
 
 def as_an_earlier_version_reads_it(body: bytes) -> list[PortalUser]:
-    """The reader of batches of before there were actions."""
+    """The reader of batches from before there were actions."""
 
     def revived(data: dict[str, str]) -> PortalUser | dict[str, str]:
         return PortalUser(**data) if "username" in data else data

@@ -1,4 +1,4 @@
-"""A token is sent in a header: one that no header can carry is refused with the reason."""
+"""A token is sent in a header: one that is not valid there is refused with the reason."""
 
 from collections.abc import Iterator
 

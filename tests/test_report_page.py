@@ -1,4 +1,4 @@
-"""report.html: one complete file, by its source and as a real browser shows it."""
+"""report.html: one complete file, in its source and as a real browser shows it."""
 
 import re
 import time
@@ -228,7 +228,7 @@ def test_what_did_not_happen_is_not_counted() -> None:
     assert "the token was renewed 2 times; 1 DELETE was refused for the moment." in busy
 
 
-# The answer beside a dropped file
+# The answer to a dropped file
 
 
 def test_the_answer_to_a_drop_says_what_happened_and_what_to_do() -> None:

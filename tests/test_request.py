@@ -432,7 +432,7 @@ def test_rule_7_a_schedule_may_ask_for_a_check_once_each_time() -> None:
         (scheduled(None), "request must be object"),
         (scheduled({"source": {"users": []}}), "source.users must contain"),
         ({"scheduled_time": "2026-11-20T20:00:00Z"}, "must contain ['request'] properties"),
-        # Without a time, every later run would be taken for the first one.
+        # Without a time, every later run would count as the first one.
         (scheduled({"source": DATASET}, at=None), "scheduled_time must be string"),
         (scheduled({"source": DATASET}, at=""), "scheduled_time must be longer"),
         # This is meant as a preview.
@@ -533,7 +533,7 @@ def test_whatever_is_sent_it_is_a_request_or_refused(event: Mapping[str, Any]) -
 
 
 def as_read_plainly(event: Mapping[str, Any]) -> tuple[Mode, object, dict[str, Any]]:
-    """Read an accepted event again, trusting it to be in order."""
+    """Read an accepted event again, trusting it to be valid."""
     if "detail-type" in event:
         detail = event["detail"]["object"]
         name = event["detail"]["bucket"]["name"]

@@ -1,4 +1,4 @@
-"""What others wrote is shown, and obeyed by no terminal: in every form of a report."""
+"""What others wrote is shown, but cannot control a terminal: in every form of a report."""
 
 import csv
 import io
@@ -19,14 +19,14 @@ from bulk_user_deletion.rules.text import showable, showable_json
 from bulk_user_deletion_cli.terminal import shown
 from tests.builders import a_report, a_report_row
 
-# Any text, and text full of what a terminal would obey.
+# Any text, and text full of what controls a terminal.
 texts = st.text() | st.text(
     st.characters(categories=["Cc", "Cs", "Cf", "Zl", "Zp"], include_characters="ab,;=\"'<&[")
 )
 
 
 def obeyed(text: str) -> set[str]:
-    """The characters of a text that a terminal would obey, or that cannot be written at all."""
+    """The characters of a text that control a terminal, or that cannot be written at all."""
     orders = {c for c in text if unicodedata.category(c) in {"Cc", "Cs"}}
     turned = {
         c for c in text if unicodedata.bidirectional(c) in {"LRE", "RLE", "LRO", "RLO", "PDF"}

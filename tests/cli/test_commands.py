@@ -64,7 +64,7 @@ def run(*arguments: str) -> Result:
 
 
 def texts(command: click.Command) -> Iterator[str]:
-    """All that a command says of itself."""
+    """Everything that a command says about itself."""
     yield command.help or ""
     for parameter in command.params:
         if isinstance(parameter, click.Option):

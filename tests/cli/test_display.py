@@ -1,4 +1,4 @@
-"""What the terminal shows about a run that waits for its turn, or is in progress."""
+"""What the terminal shows about a run that is waiting for its turn, or is in progress."""
 
 import io
 from types import SimpleNamespace
@@ -81,7 +81,7 @@ def test_progress_is_told_in_the_words_of_the_action(action: Action, doing: str,
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that moves when told to."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000.0
@@ -92,7 +92,7 @@ class Clock:
 def progress(
     monkeypatch: pytest.MonkeyPatch, *seen: tuple[float, int], windows: Windows = ALWAYS
 ) -> list[str]:
-    """The plain lines of a run of 10 users, of whom so many are done so many seconds later."""
+    """The plain lines of a run of 10 users, with so many of them done after so many seconds."""
     clock = Clock(monkeypatch)
     done = 0
     run = SimpleNamespace(mode=Mode.APPLY, action=Action.DELETE, renewals=1)

@@ -1,4 +1,4 @@
-"""What doctor says of leavers, of the grace time and of the daily schedule."""
+"""What doctor says about leavers, the grace time and the daily schedule."""
 
 from types import SimpleNamespace
 from typing import Any, cast

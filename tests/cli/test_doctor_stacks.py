@@ -1,4 +1,4 @@
-"""What doctor says of other stacks on the same portal, and of locked evidence."""
+"""What doctor says about other stacks on the same portal, and about locked evidence."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -42,7 +42,7 @@ def test_another_stack_is_on_the_same_portal_however_its_address_is_written(
 
 @pytest.fixture
 def deployment(monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    """A stack of this name, which is asked for nothing by its name."""
+    """A stack with this name, which makes no call."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -1,4 +1,4 @@
-"""Whether what is kept of a run agrees: any single change of it is found, or claims nothing."""
+"""Whether what is kept of a run agrees: any single change is found, or changes no claim."""
 
 import json
 from collections.abc import Mapping
@@ -178,7 +178,7 @@ def test_any_change_of_the_report_is_found(path: tuple[Any, ...], value: Any) ->
     assert bad(with_report(KEPT, edited))["Report"] is Verdict.DIFFERS
 
 
-# What stands in the report alone, or is compared with the portal's list and not with the ledger.
+# What is only in the report, or is compared with the portal's list and not with the ledger.
 _ONLY_IN_THE_REPORT = {
     "run_id", "execution_arn", "portal", "stack", "sentence", "headline", "rest", "milestones",
     "ended_at", "renewed_at", "refused_at", "cost", "unexplained_losses", "guarded", "warnings",
@@ -187,8 +187,8 @@ _ONLY_IN_THE_REPORT = {
 
 
 def claims() -> list[tuple[Any, ...]]:
-    """The places of the report that something else speaks of too."""
-    # Why somebody was not attempted stands in the report alone.
+    """The places of the report that something else mentions too."""
+    # Why somebody was not attempted is only in the report.
     alone = {("rows", 2, "reason")}
     return [
         place
@@ -236,7 +236,7 @@ def test_any_change_of_the_plan_is_found(path: tuple[Any, ...], value: Any) -> N
     assert {"Files", "Plan"} <= bad(kept).keys()
 
 
-# A report's row says each of these of a user; the others only served while the run went on.
+# A report's row says each of these about a user; the others only served during the run.
 CLAIMED = {
     "outcome": st.sampled_from(list(Outcome)),
     "reason": st.text(max_size=5),
@@ -278,7 +278,7 @@ def test_what_claims_nothing_may_change() -> None:
     assert bad(replace(KEPT, rows={**ROWS, "118": edited})) == {}
 
 
-# Rows that are missing, and rows that nobody accounts for
+# Rows that are missing, and rows that nothing accounts for
 
 
 @pytest.mark.parametrize("user_id", sorted(ROWS))

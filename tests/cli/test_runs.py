@@ -66,7 +66,7 @@ def test_an_execution_that_ended_without_a_report_is_no_success(status: Executio
 
 
 def a_run(error: BaseException) -> Deployment:
-    """A run that this error keeps from being seen."""
+    """A run that cannot be seen because of this error."""
 
     def execution(_: str) -> Execution:
         raise error

@@ -132,7 +132,7 @@ class StubTrial(Trial):
 
 
 def the_account(trial: Trial) -> tuple[State, str]:
-    """What is said of the account at last."""
+    """What is said about the account at the end."""
     last = list(trial.findings())[-1]
     return last.state, last.said
 

@@ -1,4 +1,4 @@
-"""What `verify` says of what it found, and with which exit status."""
+"""What `verify` says about its findings, and with which exit status."""
 
 import json
 from types import SimpleNamespace

@@ -16,7 +16,7 @@ from bulk_user_deletion_cli.watch import cells, next_steps
 
 
 def a_user(user_id: str = "300", **fields: Any) -> dict[str, Any]:
-    """Somebody whom run-1 deleted as user 118, and who is back under another id."""
+    """Somebody whom run-1 deleted as user 118, and who is back with another id."""
     return {
         "user_id": user_id,
         "what": "back",

@@ -1,4 +1,4 @@
-"""docs/deployer-policy.json: whoever deploys may make what the template names, and little else."""
+"""docs/deployer-policy.json: a deployer may create what is in the template, and little else."""
 
 import json
 import re

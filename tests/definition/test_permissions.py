@@ -135,7 +135,7 @@ def test_no_service_acts_on_our_resources_for_another_account() -> None:
 
 
 def test_a_condition_on_keys_is_not_met_without_keys() -> None:
-    # ForAllValues is true of an empty set.
+    # ForAllValues is true for an empty set.
     for statement in STATEMENTS:
         if any(operator.startswith("ForAllValues") for operator in statement.condition):
             assert statement.condition["Null"] == {"dynamodb:LeadingKeys": "false"}

@@ -425,7 +425,7 @@ def test_everything_that_is_kept_is_encrypted_with_one_key_or_with_awss_own() ->
     }
 
     assert keys == dict.fromkeys(keys, own_key)
-    # Without a key of its own, a queue is encrypted only where it says so.
+    # Without its own key, a queue is encrypted only if it says so.
     otherwise = RESOURCES["DeadLetters"]["Properties"]["SqsManagedSseEnabled"]
     assert otherwise == {"Fn::If": ["HasOwnKey", {"Ref": "AWS::NoValue"}, True]}
     assert RESOURCES["Key"]["Properties"]["EnableKeyRotation"]

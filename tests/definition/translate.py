@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-# The translator is in .venv-ministack alone, where no type checker looks.
+# The translator is only in .venv-ministack, where no type checker looks.
 from samtranslator.translator.transform import transform  # type: ignore[import-not-found]
 
 

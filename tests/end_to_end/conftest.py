@@ -25,7 +25,7 @@ _names = count(1)
 
 
 class Run:
-    """An ended run: its execution, its report, and the portal's requests during it."""
+    """A run that has ended: its execution, its report, and the portal's requests during it."""
 
     def __init__(
         self, execution: dict[str, Any], report: dict[str, Any], requests: list[Request]
@@ -58,7 +58,7 @@ class Run:
 
 
 class Application:
-    """A deployed stack with a portal of its own."""
+    """A deployed stack with its own portal."""
 
     def __init__(self, aws: Engine, name: str, portal: PortalSimulator, **parameters: str) -> None:
         self.portal = portal
@@ -84,7 +84,7 @@ class Application:
             scheduler.delete_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
 
     def age_leavers(self, *, days: int) -> None:
-        """Make every leaver one that was disabled so many days before, where time must not jump."""
+        """Make every leaver one who was disabled so many days ago, if time must not jump."""
         table, client = self.outputs["LedgerTableName"], self.aws.client("dynamodb")
         for item in client.scan(TableName=table)["Items"]:
             if item["pk"]["S"] == "leaver":
@@ -96,7 +96,7 @@ class Application:
                 )
 
     def jump(self, *, days: float) -> None:
-        """Let days pass at once, for AWS, the functions and the portal, once nothing runs."""
+        """Let days pass at once, for AWS, the functions and the portal, once nothing is running."""
         for arn in self.executions():
             self.wait(arn)
         self.aws.jump(days * 86_400)

@@ -23,7 +23,7 @@ BY_HAND = {"DeadLettersThere": 1.0, "ScheduleMissed": 0.0}
 
 
 class Watched:
-    """A stack after runs that ended as badly as they can, and the metrics in its log."""
+    """A stack after runs that ended as badly as possible, and the metrics in its log."""
 
     def __init__(self, aws: Engine, portal: PortalSimulator) -> None:
         self.application = Application(

@@ -23,7 +23,7 @@ USERS_AN_EVENING = 4
 
 @pytest.fixture(scope="module")
 def application() -> Iterator[Application]:
-    """A stack that deletes only in the evening, on an engine of its own: its time jumps."""
+    """A stack that deletes only in the evening, on its own engine: its time jumps."""
     with Engine(wait_scale=WAIT_SCALE) as aws, PortalSimulator(users=300) as portal:
         application = Application(
             aws,
@@ -81,7 +81,7 @@ class Evenings:
         self.run_id = self.arn.rpartition(":")[2]
 
     def end_after(self, number: int) -> None:
-        """Let the window be over for new users while another user is being deleted."""
+        """Let the window end for new users while another user is being deleted."""
         wanted = len(self.deletes()) + number
         until(lambda: len(self.deletes()) >= wanted, "nobody was deleted")
         aws = self.application.aws

@@ -1,4 +1,4 @@
-"""Evidence on the real template: locked where the bucket locks, verified afterwards."""
+"""Evidence on the real template: locked if the bucket locks, verified afterwards."""
 
 from collections.abc import Iterator
 from typing import Any

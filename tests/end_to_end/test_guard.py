@@ -1,4 +1,4 @@
-"""The guard on the real template: whoever owns something is disabled, and deleted only after."""
+"""The guard on the real template: owners are disabled, and deleted only after a handover."""
 
 import json
 import re

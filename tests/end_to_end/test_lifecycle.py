@@ -16,7 +16,7 @@ _LEAVERS = 50
 
 @pytest.fixture(scope="module")
 def application() -> Iterator[Application]:
-    """A stack that disables and then deletes, on an engine of its own: its time jumps."""
+    """A stack that disables and then deletes, on its own engine: its time jumps."""
     with Engine(wait_scale=WAIT_SCALE) as aws, PortalSimulator(users=300) as portal:
         for user_id in portal.user_ids():
             portal.edit(user_id, enabled="Y", ldap="N")
@@ -122,7 +122,7 @@ def test_a_daily_run_that_was_aborted_is_closed_and_the_next_one_deletes_the_oth
     report = application.closed(arn)
     application.behave()
 
-    # Whoever was being deleted is known; whoever was not attempted waits for the next day.
+    # Users who were being deleted are known; users who were not attempted wait for the next day.
     assert report["status"] in {"STOPPED", "FAILED", "INCOMPLETE"}
     application.jump(days=1)
     again = daily_run(application, 100)

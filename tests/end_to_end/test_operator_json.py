@@ -119,7 +119,7 @@ def test_each_command_tells_scripts_all_that_it_tells_people(
 
 
 def started(application: Application) -> list[str]:
-    """The runs that commands started; the stack itself closes others meanwhile."""
+    """The runs that commands started; meanwhile the stack itself closes others."""
     return [arn for arn in application.executions() if ":run-" in arn]
 
 

@@ -1,4 +1,4 @@
-"""Four months of rosters on the real template: each report says of everybody what a table says."""
+"""Four months of rosters on the real template: each report says what a table says."""
 
 import json
 import re
@@ -16,8 +16,8 @@ from tests.end_to_end.conftest import WAIT_SCALE, Application, Run
 from tests.end_to_end.test_guard import OWNERS
 from tests.end_to_end.test_lifecycle import daily_run, deletes
 
-# What each month's report says of a person: how their entry ends, that no roster ever named them,
-# or nothing at all, because they stay, are disabled or are gone.
+# What each month's report says about a person: how their entry ends, that no roster ever named
+# them, or nothing at all, because they stay, are disabled or are gone.
 STRANGER = "told, not planned"
 NOTHING = "nothing"
 TABLE = {
@@ -41,7 +41,7 @@ USERS = 150
 
 
 class Portal:
-    """The portal's people by what becomes of them; all others stay."""
+    """The portal's people by what happens to them; all others stay."""
 
     def __init__(self, portal: PortalSimulator) -> None:
         self.simulator = portal
@@ -63,7 +63,7 @@ class Portal:
         return user_id
 
     def column(self, name: str, but: Iterable[str]) -> list[str]:
-        """A column of everybody who is in the company, but for these."""
+        """A column of everybody who is in the company, except these."""
         left = {self.ids[who] for who in but}
         staying = self.colleagues | set(self.ids.values()) - left
         sql = f"SELECT user_id, {name} FROM user ORDER BY user_id"
@@ -73,7 +73,7 @@ class Portal:
 
 @pytest.fixture(scope="module")
 def application() -> Iterator[Application]:
-    """A stack that disables and then deletes, with a guard, on an engine of its own."""
+    """A stack that disables and then deletes, with a guard, on its own engine."""
     with Engine(wait_scale=WAIT_SCALE) as aws, PortalSimulator(users=USERS) as portal:
         portal.clock = aws.now
         for user_id in portal.user_ids():
@@ -90,7 +90,7 @@ def application() -> Iterator[Application]:
 
 
 def drop(application: Application, key: str, content: bytes) -> Run:
-    """Drop a roster; insist that its run only reads, and that it is answered."""
+    """Drop a roster; check that its run only reads, and that it is answered."""
     before, known = len(application.portal.requests), set(application.executions())
     application.put(key, content)
     run = application.ended(application.new_execution(known), before)
@@ -103,7 +103,7 @@ def drop(application: Application, key: str, content: bytes) -> Run:
 
 
 def only_reads(application: Application, before: int) -> bool:
-    """Whether each request since then is a GET, or asks for a token."""
+    """Whether each request since then is a GET, or a request for a token."""
     return all(
         request.method == "GET" or (request.method, request.path) == ("POST", "/api/get_token")
         for request in application.portal.requests[before:]
@@ -194,13 +194,13 @@ def test_rule_12_everybody_in_four_months_of_rosters_is_as_the_table_says(
     assert said_of_everybody(second) == expected(portal, 2)
     assert only_reads(application, 0)
     disabled = apply(application, second)
-    assert disabled.report["counts"] == {"disabled": 4}  # whoever owns a board as well
+    assert disabled.report["counts"] == {"disabled": 4}  # owners of a board as well
     assert {request.user_id for request in disabled.writes} == {
         user_id for user_id, outcome in expected(portal, 2).items() if outcome == "would_disable"
     }
     assert {request.method for request in disabled.writes} == {"PUT"}
 
-    # Month 3, by username, as JSON: somebody was hired again, and somebody has another username.
+    # Month 3, by username, as JSON: somebody was rehired, and somebody has another username.
     application.jump(days=28)
     simulator.edit(ids["renamed in the portal"], username="another.name")
     gone = [who for who in left if who != "leaves in month 2 and is hired again"]
@@ -218,7 +218,7 @@ def test_rule_12_everybody_in_four_months_of_rosters_is_as_the_table_says(
     assert f"that of run {third.id} was accepted after it" in said
     assert apply(application, third).report["counts"] == {"disabled": 3}
 
-    # Their grace time is over: whoever was hired again is held, whoever owns a board is guarded.
+    # Their grace time is over: the one who was rehired is held, the owner of a board is guarded.
     application.jump(days=3)
     simulator.collect(42)
     due = daily_run(application, 61)
@@ -264,7 +264,7 @@ def test_rule_12_everybody_in_four_months_of_rosters_is_as_the_table_says(
     assert said_of_everybody(fourth) == expected(portal, 4)
     assert apply(application, fourth).report["counts"] == {"disabled": 1, "skipped": 1}
 
-    # After another month only those are gone who left, and nobody whom the last roster names.
+    # After another month only those who left are gone, and nobody whom the last roster names.
     application.jump(days=31)
     simulator.collect(42)
     last = daily_run(application, 119)

@@ -108,7 +108,7 @@ def test_if_no_function_can_run_there_is_one_closing_and_one_alarm(
 
     assert set(application.executions()) - known == {run, closing}
     assert application.portal.requests[before:] == []
-    # Both lie in one queue, which has one alarm, and it is on until the queue is emptied.
+    # Both are in one queue, which has one alarm, and it is on until the queue is emptied.
     names = [arn.rpartition(":")[2] for arn in (run, closing)]
     assert dead_letters(application) == [
         {"ended_without_report": name, "status": "FAILED"} for name in names

@@ -84,7 +84,7 @@ class Trouble:
         return struck
 
     def happen(self) -> None:
-        """Do to the call, or beside it, whatever this trouble does."""
+        """Do to the call, or during it, what this trouble does."""
         raise self.strike()
 
 

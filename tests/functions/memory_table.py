@@ -29,7 +29,7 @@ _RESERVED = frozenset(ReservedKeywords.get_reserved_keywords())
 _MISSING = object()
 _MAX_KEYS, _MAX_WRITES = 100, 100
 
-# DynamoDB's pages end after 1 MB. These end so early that every reader has to ask for the next one.
+# DynamoDB's pages end after 1 MB. These end so early that every reader has to request the next one.
 _PAGE = 20
 
 # Whether a sort key is among those that are asked for; all of them sort after the value of `:sk`.
@@ -84,7 +84,7 @@ class _Refused(Exception):
 
 
 class _ConditionFailed(_Refused):
-    """A row is not as a write's condition wants it."""
+    """A row does not meet a write's condition."""
 
     def __init__(self) -> None:
         super().__init__("ConditionalCheckFailedException", "The conditional request failed")
@@ -219,7 +219,7 @@ class Tables:
 
 
 def _written(operation: str, given: Mapping[str, Any], table: _Table) -> tuple[Key, Row | None]:
-    """Return what a write makes of its row; nothing if it deletes the row.
+    """Return a row after a write; nothing if it deletes the row.
 
     Raises:
         _ConditionFailed: the row is not as the condition wants it.

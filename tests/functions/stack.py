@@ -27,7 +27,7 @@ _request_ids = count(1)
 
 @dataclass
 class Context:
-    """What Lambda passes to a handler beside the event; each invocation has its own id."""
+    """What Lambda passes to a handler in addition to the event; each invocation has its own id."""
 
     remaining_seconds: float = 240
     function_name: str = "a-function"
@@ -264,7 +264,7 @@ class Stack:
         )
 
     def cut_off(self, user_id: str, *, for_seconds: int, run_id: str = "run-1") -> None:
-        """Leave a user in the state of a function that was cut off and may still be deleting it."""
+        """Leave a user as a function does that was interrupted and may still be deleting it."""
         now = int(time.time())
         self.ledger.users.record_intent(
             run_id,

@@ -85,7 +85,7 @@ def test_a_condition_of_the_page_ends_as_it_says(datasets: Stack, row: tuple[str
     assert datasets.writes() == []
 
 
-# The answer beside the drop
+# The answer to the drop
 
 
 def notifications(stack: Stack) -> list[str]:

@@ -207,7 +207,7 @@ def test_only_hours_in_which_windows_are_open_count_as_waiting_for_ones_turn(
 def test_a_plan_that_was_approved_in_time_is_applied_however_late_a_window_opens(
     nights: Stack, clock: Clock, set_parameter: SetParameter
 ) -> None:
-    """Its age counts when a person approves it."""
+    """Its age when a person approves it counts."""
     set_parameter("CHANGE_WINDOWS", "SUN 20:00-24:00")
     nights.fetch_user_ids({"source": {"users": LEAVERS}}, "preview")
     sealed = {"plan": {"run_id": "preview", "sha256": nights.plan_sha256("preview")}}
@@ -401,7 +401,7 @@ def test_the_next_window_resumes_the_run_until_all_are_done(
 def test_rule_13_only_those_not_attempted_are_started_when_a_window_opens(
     machine: Machine, clock: Clock, nights: Stack
 ) -> None:
-    """Another DELETE for a user who is failed or unknown takes a person."""
+    """Another DELETE for a failed or unknown user takes a person."""
     clock.go_to(OPENING)
     nights.portal.faults.script(Fault.CONFLICT)
     execute(machine, clock, APPLY, "run-1")
@@ -634,7 +634,7 @@ def a_stack_of_its_own(windows: str, zone: str, seconds_per_request: float) -> I
 def test_rule_13_whatever_the_windows_no_delete_is_outside_of_them_and_each_user_has_one_end(
     windows: str, zone: str, start: int, seconds_per_request: float, refusals: int
 ) -> None:
-    """Also where a window is shorter than one user, and recording an intent outlasts it."""
+    """Also if a window is shorter than one user, and recording an intent outlasts it."""
     read = windows_of(windows, zone)
     leavers = [110, 111, 112, 113]
     with a_stack_of_its_own(windows, zone, seconds_per_request) as stack:

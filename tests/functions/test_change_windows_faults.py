@@ -1,4 +1,4 @@
-"""Change windows on bad days: a pause beside losses, canaries, stops, crashes and rosters."""
+"""Change windows on bad days: a pause with losses, canaries, stops, crashes and rosters."""
 
 import time
 from dataclasses import replace
@@ -37,7 +37,7 @@ __all__ = ["clock", "machine", "nights"]
 def test_losses_are_looked_for_before_a_run_pauses_because_nobody_reads_its_report(
     machine: Machine, clock: Clock, nights: Stack
 ) -> None:
-    """Deleting one user deletes others too: the next window must not go on with that."""
+    """Deleting one user deletes others too: the next window must not continue with that."""
     clock.go_to(OPENING)
     nights.plan(LEAVERS)
     keys = nights.hand_out()
@@ -123,7 +123,7 @@ def test_a_canary_that_the_end_of_its_window_kept_from_its_request_stops_nothing
 def test_a_function_that_outlives_its_execution_pauses_nobody_elses_run(
     clock: Clock, nights: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its run was reported as stopped: that it is to be resumed by itself would not be true."""
+    """Its run was reported as stopped: it would be false that it resumes automatically."""
     clock.go_to(OPENING)
     nights.plan(LEAVERS)
     key = nights.hand_out()["110"]
@@ -172,7 +172,7 @@ def test_a_stop_that_is_lifted_before_the_next_window_leaves_the_run_to_be_resum
 def test_if_the_window_ends_before_a_resuming_step_is_retried_the_run_is_paused_again(
     machine: Machine, clock: Clock, nights: Stack
 ) -> None:
-    """It is not left open for a day: what was checked for this window says nothing of the next."""
+    """It is not left open for a day: the checks for this window say nothing about the next."""
     pause(machine, clock)
     [name] = machine.continuations
     request = machine.continuations.pop(name)
@@ -194,7 +194,7 @@ def test_if_the_window_ends_before_a_resuming_step_is_retried_the_run_is_paused_
 def test_a_paused_report_does_not_promise_another_delete_to_whoever_is_unknown(
     machine: Machine, clock: Clock, nights: Stack
 ) -> None:
-    """What resumes the run by itself leaves them as they are: that takes a person."""
+    """An automatic resume leaves them as they are: another request takes a person."""
     clock.go_to(OPENING)
     nights.portal.knobs = replace(nights.portal.knobs, delete_mode="ignored")
     execute(machine, clock, APPLY, "run-1")

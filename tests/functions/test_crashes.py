@@ -1,4 +1,4 @@
-"""Rule 7: cut off anywhere, run again, nothing is lost or duplicated."""
+"""Rule 7: interrupted anywhere, run again: nothing is lost or duplicated."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What a run reports if looks, lists or tokens are inconclusive, or it is cut off in between."""
+"""What a run reports if looks, lists or tokens are inconclusive, or if it is interrupted."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Leavers who are due: disabled today, deleted after the grace time, unless something speaks up."""
+"""Leavers who are due: disabled today, deleted after the grace time, unless something objects."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ FIRST_DAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 class Calendar:
-    """The days of a test: `turn` goes on to a day, counted from the first."""
+    """The days of a test: `turn` moves on to a day, counted from the first."""
 
     def __init__(self, traveller: time_machine.Traveller) -> None:
         self._traveller = traveller

@@ -1,4 +1,4 @@
-"""Evidence: what S3 keeps unchangeable, and the hashes by which a report names what it rests on."""
+"""Evidence: what S3 keeps immutable, and the hashes of what a report is based on."""
 
 import time
 from collections.abc import Callable

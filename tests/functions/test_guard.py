@@ -27,8 +27,8 @@ from tests.functions.test_switch_user import enabled, run, sent, set_knobs
 
 SetParameter = Callable[[str, str], None]
 
-# Whoever owns an element, as business or as technical owner. The portal's own user stands in it
-# always: a guard is never empty.
+# Everybody who owns an element, as business or technical owner. The portal's own user is always
+# in it: a guard is never empty.
 OWNERS = """
 SELECT business_owner AS user_id, CONCAT('owns ', name) AS reason, UTC_TIMESTAMP() AS collected_at
 FROM element
@@ -247,7 +247,7 @@ def test_after_a_delete_was_sent_the_guard_is_not_asked(
     assert readings(portal) == before
 
 
-# Disabled all the same
+# Disabled anyway
 
 
 @pytest.mark.parametrize("action", ["disable", "disable_then_delete"])
@@ -320,7 +320,7 @@ def test_a_leaver_who_gains_something_after_the_plan_waits(
 
 
 def broken(portal: PortalSimulator, dataset: int, how: str) -> None:
-    """Let the guard be one that cannot be relied on."""
+    """Make the guard unreliable."""
     match how:
         case "empty":
             rows_of(portal, dataset, [])
@@ -453,7 +453,7 @@ def test_a_resume_is_refused_without_a_guard_and_does_the_rest_with_one(
     assert sent(portal, "DELETE") == [110]
 
 
-# A shrink that is right
+# A correct reduction
 
 
 def test_a_shrink_is_accepted_by_a_person_with_its_figure(

@@ -1,4 +1,4 @@
-"""What is kept of leavers and for how long, and what is counted for the alarms."""
+"""What is kept about leavers and for how long, and what is counted for the alarms."""
 
 import pytest
 

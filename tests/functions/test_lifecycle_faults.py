@@ -33,13 +33,13 @@ __all__ = ["calendar", "leaving"]  # fixtures
 
 
 def drop_run(stack: Stack, content: bytes, run_id: str) -> dict[str, int]:
-    """What HR's automation does every night: nobody is there who names anybody."""
+    """What HR's automation does every night: no person names anybody."""
     stack.fetch_user_ids(dropped(stack, content, f"inbox/{run_id}.csv"), run_id)
     stack.work_off(run_id)
     return dict(stack.report_run(run_id)["counts"])
 
 
-# 1. "until a person names it by id": a file of ids is no person
+# 1. "until a person names it by id": a file of ids is not a person
 
 
 def test_a_nightly_file_of_ids_does_not_undo_a_withdrawal(
@@ -318,7 +318,7 @@ def test_whoever_the_check_before_a_delete_holds_is_counted_for_the_alarm(
     assert f'"{Metric.LEAVERS_HELD}":[1.0]' in capsys.readouterr().out
 
 
-# 7. Waiting for one's turn
+# 7. Waiting for a turn
 
 
 def test_the_history_of_a_run_that_waits_to_switch_does_not_fill_up() -> None:
@@ -332,7 +332,7 @@ def test_the_history_of_a_run_that_waits_to_switch_does_not_fill_up() -> None:
     assert looks * events_each_time < 25_000 / 2
 
 
-# 8. The caps of a plan of who is due
+# 8. The caps of a plan of leavers who are due
 
 
 def test_whoever_is_gone_or_held_does_not_count_towards_the_caps_of_an_applied_preview(
@@ -352,7 +352,7 @@ def test_whoever_is_gone_or_held_does_not_count_towards_the_caps_of_an_applied_p
     assert leaving.report_run("run-31")["counts"]["deleted"] == 2
 
 
-# A look that saw a leaver enabled voids the time that has passed, in whatever state the row is
+# A look that saw a leaver enabled voids the time that has passed, in any state of the row
 
 
 def test_a_last_look_that_sees_a_leaver_enabled_keeps_a_resume_from_deleting(

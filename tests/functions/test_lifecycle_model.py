@@ -2,8 +2,8 @@
 
 Lists to disable, to disable and delete later, and to delete come in any order, with plans that are
 applied late, withdrawals, access that is given back, and the daily run. Functions are killed,
-services refuse, executions are aborted; the portal's PUT and DELETE go wrong in each way that they
-may; a sync enables users, and people rename, remove and create them, also in the middle of a run.
+services refuse, executions are aborted; the portal's PUT and DELETE go wrong in every possible
+way; a sync enables users, and people rename, remove and create them, also in the middle of a run.
 Days pass, and the stack's parameters change. What must hold is read from the portal's request log
 and its table.
 """
@@ -81,7 +81,7 @@ troubles = st.one_of(
 
 @dataclass
 class Meddling(Trouble):
-    """Something else happens at the `nth` call, which is carried out as if nothing had."""
+    """Something else happens at the `nth` call, which is carried out as if nothing had happened."""
 
     do: Callable[[], None] = field(default=lambda: None)
 
@@ -126,7 +126,7 @@ class Months(RuleBasedStateMachine):
         self.witness = Witness(self.grace_days)
         self.in_between: list[range] = []  # requests of runs that were carried out in another one
         self.followed = 0  # how much of the request log the witness has seen
-        self.is_direct = False  # whether the run in progress deletes whoever its list names
+        self.is_direct = False  # whether the run in progress deletes everybody on its list
         self.names = 0
         self.nights = 0
         self.runs: list[str] = []  # those that have a plan and a report
@@ -212,7 +212,7 @@ class Months(RuleBasedStateMachine):
     def access_is_given_back(self, users: list[int], trouble: Any) -> None:
         self._execute(self._list(users, True, "enable", 0), trouble)
 
-    # What happens meanwhile
+    # What happens in the meantime
 
     @rule(days=st.sampled_from([0.5, 5]))
     def days_pass(self, days: float) -> None:
@@ -251,7 +251,7 @@ class Months(RuleBasedStateMachine):
 
     @rule(user_id=one_user, anew=st.booleans())
     def somebody_removes(self, user_id: int, anew: bool) -> None:
-        """A person deletes a user, and perhaps creates one of the same names."""
+        """A person deletes a user, and perhaps creates one with the same names."""
         rows = self.portal.database.execute("SELECT * FROM user WHERE user_id = ?", (user_id,))
         if rows:
             self.by_other_hands.add(user_id)
@@ -289,7 +289,7 @@ class Months(RuleBasedStateMachine):
         self._execute({"scheduled_time": f"night {self.nights}", "request": DUE}, trouble)
 
     def _open_runs(self) -> list[str]:
-        """Return the runs that a resume may do more of."""
+        """Return the runs that a resume may continue."""
         reports = {
             run_id: self.stack.read_json(f"runs/{run_id}/report.json") for run_id in self.runs
         }
@@ -307,7 +307,7 @@ class Months(RuleBasedStateMachine):
     def _execute(
         self, request: dict[str, Any], trouble: Any, *, patience: int | None = None
     ) -> dict[str, Any]:
-        """Carry out one execution, and the closing if it is aborted; hold it to the rules.
+        """Carry out one execution, and the closing if it is aborted; check it against the rules.
 
         After `patience` waits it is aborted.
         """
@@ -437,7 +437,7 @@ class Months(RuleBasedStateMachine):
         return bool(request.get("request", request) != DUE)
 
     def _note_who_is_named(self, request: dict[str, Any]) -> None:
-        """Tell the witness whom a person names by id, who is then no longer taken back."""
+        """Tell the witness whom a person names by id, whose withdrawal then no longer applies."""
         if request.get("mode") != "apply" or request.get("action") == "enable":
             return
         if "plan" in request:
@@ -515,7 +515,7 @@ class Months(RuleBasedStateMachine):
         assert self.before - self.portal.user_ids() <= sent | self.by_other_hands
 
     def teardown(self) -> None:
-        """In the end nothing goes wrong any more: nobody is left waiting, or being deleted."""
+        """In the end nothing else goes wrong: nobody is left waiting, or being deleted."""
         try:
             self._finish()
         finally:

@@ -104,7 +104,7 @@ def answer(question: Callable[[], Any]) -> Any:
 
 
 def exact(value: Any) -> Any:
-    """Return a value so that what is equal in Python and different in DynamoDB differs."""
+    """Return a value in which what is equal in Python but different in DynamoDB differs."""
     if isinstance(value, dict):
         return {name: exact(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -170,8 +170,8 @@ TYPED: dict[Any, st.SearchStrategy[Any]] = {
 def argument(name: str, kind: Any) -> st.SearchStrategy[Any]:
     """Draw from few values, so that one is often what another call has stored.
 
-    The fields of a dataclass and the values of a mapping are drawn in the same way: any number at
-    all is more than DynamoDB takes.
+    The fields of a dataclass and the values of a mapping are drawn in the same way: not every
+    number fits into DynamoDB.
     """
     if isinstance(kind, UnionType):
         return st.one_of(*(argument(name, each) for each in get_args(kind)))
@@ -573,7 +573,7 @@ def test_more_rows_than_a_page_or_a_batch_holds_are_all_found_in_order(both: Bot
     assert len(both.ask(lambda: both.table().get_many(wanted))) == len(wanted)
 
 
-# What only the table in memory does
+# What only the in-memory table does
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ class Operation(RuleBasedStateMachine):
         self.wanted: set[int] = set()
         self.runs: list[str] = []
         self.names = 0
-        self.seen = 0  # how much of the request log was checked against the rules
+        self.seen = 0  # how much of the request log has been checked against the rules
         self.seen_gone: set[int] = set()
 
     # What happens

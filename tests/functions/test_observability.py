@@ -128,8 +128,8 @@ def test_a_scheduled_run_is_counted_and_a_preview_counts_nobody(
     started = totals(capsys)
     stack.report_run()
 
-    # Counted when it starts, and once, though the first try found no token: a run that goes on for
-    # a week, or ends without a report, was not missed.
+    # Counted when it starts, and once, though the first try found no token: a run that takes a
+    # week, or ends without a report, was not missed.
     assert started == {Metric.SCHEDULED_RUNS: 1, Metric.TOKEN_RENEWALS: 1}
     assert totals(capsys) == {Metric.RUNS_SUCCEEDED: 1}
 

@@ -28,7 +28,7 @@ ROLES = {
 
 @pytest.fixture
 def dynamodb() -> None:
-    """moto's DynamoDB, so that every function makes each kind of its calls to that one too."""
+    """moto's DynamoDB, so that every function makes each kind of its calls to that too."""
 
 
 def drop(stack: Stack, key: str, body: bytes) -> dict[str, object]:

@@ -132,7 +132,7 @@ def test_the_report_of_an_applied_plan_says_who_previewed_it_and_who_approved_it
     "request_",
     [
         {"mode": "modus", "source": {"users": ["118"]}},  # not a request
-        {"mode": "apply", "resume": "run-0"},  # of a run that there is not
+        {"mode": "apply", "resume": "run-0"},  # of a run that does not exist
         {"mode": "apply", "source": {"dataset_id": 4711}},  # that the portal does not have
     ],
 )

@@ -77,7 +77,7 @@ def test_a_resumed_run_does_what_is_open_and_reports_the_whole(half_done: Stack)
 
 
 def happened(stack: Stack) -> list[str]:
-    """What happened to the run, as its report says it in words."""
+    """What happened to the run, in the words of its report."""
     report = stack.read_json("runs/run-1/report.json")
     return [milestone_text(Milestone(**one)) for one in report["milestones"]]
 

@@ -1,4 +1,4 @@
-"""Rosters: whoever an earlier one named and a later one does not has left."""
+"""Rosters: users whom an earlier one named and a later one does not have left."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -38,7 +38,7 @@ def test_a_file_under_roster_is_no_list_of_leavers_in_a_request_either(
     assert not leaving.writes()
 
 
-# A roster holds everybody whom it names, whatever an earlier list has made of them
+# A roster holds everybody whom it names, whatever an earlier list did with them
 
 
 def test_a_resume_does_not_delete_whom_a_roster_has_named_since(
@@ -222,7 +222,7 @@ def test_a_name_without_a_number_of_rows_states_none(
     assert drop(leaving, people(portal), "roster-1", key=f"roster/{name}")["counts"] == {}
 
 
-# Users of whom the portal does not say whether they are enabled
+# Users for whom the portal does not say whether they are enabled
 
 
 @pytest.mark.parametrize("value", ["", "maybe", "1"])

@@ -68,7 +68,7 @@ def written(roster: Sent, portal: PortalSimulator) -> bytes:
     if roster.odd_case:
         lines = [f" {line.upper()} " for line in lines]
     header = "user" if roster.column == "name" else roster.column
-    if roster.column == "second":  # some of them stand beside an address that the portal lacks
+    if roster.column == "second":  # some of them are next to an address that the portal lacks
         header = "email,private e-mail"
         lines = [
             f"nobody{number}@x.example.com,{line}" if number % 3 == 1 else f"{line},"

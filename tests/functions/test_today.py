@@ -1,6 +1,6 @@
 """What a command refuses before anybody types is what the stack refuses, in the same words.
 
-And the figures above the prompt are those that the stack decides by.
+And the figures above the prompt are those by which the stack decides.
 """
 
 import time

@@ -4,8 +4,8 @@ A portal draws its lists, looks and answers from the table of lies in docs/safet
 draws, users that the report calls deleted or already absent are not in the portal's own table; all
 others were not deleted by us, or are unknown; and no run goes on forever.
 
-One lie is left out, because it cannot be detected: a consistent one, that every look and every list
-tells about an id from its DELETE on.
+One lie is left out, because it cannot be detected: a consistent one, which every look and every
+list repeats about an id from its DELETE on.
 """
 
 import csv
@@ -63,7 +63,7 @@ DELETE_LIES = (
 class Lies:
     """What a portal draws: for each of its lists in turn, and by user for each look and DELETE.
 
-    None is the truth, which the portal also tells once its lies are used up.
+    None is the truth, which the portal tells once its lies are used up.
     """
 
     lists: tuple[str | None, ...]

@@ -1,4 +1,4 @@
-"""`verify` on what runs really leave behind, and on what somebody made of it."""
+"""`verify` on what runs really leave behind, and on what somebody changed."""
 
 import json
 import time
@@ -115,7 +115,7 @@ def test_an_absent_user_who_turns_out_to_be_there_agrees(stack: Stack) -> None:
     assert verified(stack, succeeded=False) == {}
 
 
-# What somebody made of it
+# What somebody changed
 
 
 def test_an_edited_report_is_found(stack: Stack) -> None:

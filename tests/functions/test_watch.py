@@ -1,4 +1,4 @@
-"""The watch, on the real steps: who is back whom a run deleted or disabled."""
+"""The watch, on the real steps: which users that a run deleted or disabled are back."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ CHECK = {"check": "population"}
 
 
 def watch(stack: Stack, run_id: str = "watch-1", event: dict[str, Any] = CHECK) -> dict[str, Any]:
-    """A watch: what it stored, whose sentence is what it returned."""
+    """A watch: what it stored, with the sentence that it returned."""
     done = stack.fetch_user_ids(event, run_id)
     assert (done["next_step"], done["users"]) == ("nothing", 0)
     found: dict[str, Any] = stack.read_json(f"runs/{run_id}/watch.json")
@@ -64,7 +64,7 @@ def names(portal: PortalSimulator, user_id: int) -> tuple[str, str]:
 
 
 def restore(portal: PortalSimulator, user_id: int, username: str, email: str) -> None:
-    """Create a user under an id that was somebody's before, as a backup does."""
+    """Create a user with an id that was somebody's before, as restoring a backup does."""
     portal.add(user_id=user_id, username=username, email=email)
 
 
@@ -406,7 +406,7 @@ def test_whoever_is_protected_is_told_apart_and_is_not_in_the_list(
     found = watch(stack)
 
     assert found["kept"] == [str(recreated[110])]
-    # Nobody lists a leaver as an administrator: that is for a person to look into.
+    # A leaver who is an administrator is not listed: a person must look into that.
     assert list(how(found)) == [str(recreated[111]), str(chief)]
     assert listed(found) == [str(recreated[111]), str(chief)]
 

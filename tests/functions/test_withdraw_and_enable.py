@@ -1,4 +1,4 @@
-"""Taking back: leavers who are withdrawn are not deleted, and access is given back on request."""
+"""Undoing: leavers who are withdrawn are not deleted, and access is given back on request."""
 
 import time
 from typing import Any

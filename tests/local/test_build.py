@@ -38,7 +38,7 @@ def sam(*arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output of `sam build`, which warns of nothing."""
+    """The output of `sam build`, which has no warnings."""
     folder = tmp_path_factory.mktemp("build")
     said = sam("build", "--build-dir", str(folder))
     assert not re.search(r"(?i)warn|not found", said), said

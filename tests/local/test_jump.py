@@ -97,7 +97,7 @@ def test_a_plan_of_before_a_jump_is_too_old_to_be_applied(application: Applicati
 
 
 class Up:
-    """`python -m local up` in a process of its own, and what it tells the operator to type."""
+    """`python -m local up` in its own process, and what it tells the operator to type."""
 
     def __init__(self, folder: Path) -> None:
         self.output = folder / "output"
@@ -181,7 +181,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @contextmanager
 def announcement(folder: Path, time: EngineTime, *, name: str = "up-1") -> Iterator[Path]:
-    """An announcement, of a process that still runs."""
+    """An announcement of a process that is still running."""
     file = folder / f"{name}.json"
     file.write_text(json.dumps(asdict(time)))
     with file.open() as held:

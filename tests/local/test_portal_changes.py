@@ -1,4 +1,4 @@
-"""The simulated portal changes users in each way that a portal may, and its time can be driven."""
+"""The simulated portal changes users in every way that a portal might, and its time can be set."""
 
 import time
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def client(portal: PortalSimulator) -> Client:
 
 
 def enabled(portal: PortalSimulator, user_id: int = USER) -> object:
-    """What the portal's table says, whatever its answers say."""
+    """What the portal's table says, regardless of its answers."""
     [row] = portal.database.execute("SELECT enabled FROM user WHERE user_id = ?", (user_id,))
     return row["enabled"]
 

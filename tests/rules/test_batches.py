@@ -13,7 +13,7 @@ from tests.builders import a_row
 
 
 def handed_out(*, singles: int, users: int) -> list[range]:
-    """Ask for one batch after another, until an empty one ends the loop."""
+    """Request one batch after another, until an empty one ends the loop."""
     batches = (batch_range(n, singles=singles, users=users) for n in count(1))
     return list(takewhile(len, batches))
 

@@ -1,4 +1,4 @@
-"""Whom the guard keeps from being deleted, and when it cannot be relied on."""
+"""Whom the guard keeps from being deleted, and when it is not reliable."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -194,7 +194,7 @@ def test_the_hand_over_list_has_everybody_under_each_reason_and_nobody_else(
     assert sizes == sorted(sizes, reverse=True)
 
 
-# When it cannot be relied on
+# When it is not reliable
 
 
 @pytest.mark.parametrize(

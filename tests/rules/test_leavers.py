@@ -51,7 +51,7 @@ def a_leaver(**fields: object) -> Leaver:
 
 @dataclass
 class History:
-    """What our looks have seen of one user, beside the row that the rules make of it."""
+    """What our looks have seen of one user, and the row that the rules make from it."""
 
     leaver: Leaver | None = None
     disabled_since: int | None = None  # by our looks, with no look in between that saw Y
@@ -63,7 +63,7 @@ class History:
 
     def disable(self, action: Action, grace: int, *, was_enabled: bool) -> None:
         if self.leaver and self.leaver.state in {LeaverState.HELD, LeaverState.WITHDRAWN}:
-            return  # the plan skips whoever a person must decide about
+            return  # the plan skips users about whom a person must decide
         if was_enabled or self.disabled_since is None:
             self.disabled_since = self.now
             self.approved = False

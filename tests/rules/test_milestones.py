@@ -142,7 +142,7 @@ def test_whatever_happens_is_told_once_and_in_its_order(happenings: list[str]) -
                     rounds[-1], end=RoundEnd(at, RunStatus.STOPPED, {"deleted": number}, flag)
                 )
                 expected.append((MilestoneKind.ENDED, iso(at)))
-            case "resume":  # with an end before, or after a round that was cut off
+            case "resume":  # with an end before, or after a round that was interrupted
                 number += 1
                 rounds.append(Round(number, f"execution-{number}", at, "platform team", ""))
                 expected.append((MilestoneKind.RESUMED, iso(at)))

@@ -39,7 +39,7 @@ JDOE = a_user(118, "jdoe")
         (a_row(UserState.DONE, Outcome.SKIPPED), False, Outcome.SKIPPED),
         (a_row(UserState.DONE, Outcome.FAILED), False, Outcome.FAILED),
         (a_row(UserState.DONE, Outcome.ALREADY_ABSENT), None, Outcome.ALREADY_ABSENT),
-        # A DELETE of ours and no user left: deleted, also after a crash or a timeout.
+        # We sent a DELETE and the user is gone: deleted, also after a crash or a timeout.
         (a_row(UserState.DONE, Outcome.UNKNOWN), False, Outcome.DELETED),
         (a_row(UserState.INTENT), False, Outcome.DELETED),
         (a_row(UserState.SETTLING), False, Outcome.DELETED),
@@ -240,7 +240,7 @@ def test_a_preview_says_who_would_be_deleted() -> None:
 def test_rule_3_what_the_plan_decided_is_kept_whatever_happened_to_the_user(
     outcome: Outcome, reason: str, row: UserRow | None
 ) -> None:
-    """A duplicate's user has a row in the ledger: it belongs to the first entry alone."""
+    """A duplicate's user has a row in the ledger: it belongs only to the first entry."""
     said = folded(planned(2, JDOE, outcome, reason), row)
 
     assert (said.outcome, said.reason) == (outcome, reason)

@@ -1,4 +1,4 @@
-"""Whoever is named by a roster is never due, whatever runs of before make of their row."""
+"""A user whom a roster names is never due, whatever earlier runs do to their row."""
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -40,7 +40,7 @@ endings = st.lists(
 
 
 def resumed(leaver: Leaver) -> Leaver:
-    """What a resume makes of a row, whichever run is resumed."""
+    """A row after a resume, whichever run is resumed."""
     if is_held_by(leaver, leaver.changed_by):
         return waiting_again(leaver, run_id=leaver.changed_by, now=LATER)
     return leaver

@@ -50,7 +50,7 @@ def deletion(user: PortalUser, run_id: str = "run-1", *, at: int = NOW) -> Depar
 
 
 def records(*deleted: PortalUser) -> dict[str, Departure]:
-    """What the ledger has on record after these users were deleted, one after the other."""
+    """What the ledger has on record after these users were deleted, one after another."""
     found: dict[str, Departure] = {}
     for number, user in enumerate(deleted):
         found |= dict.fromkeys(user_keys(user), deletion(user, at=NOW + number))
@@ -156,7 +156,7 @@ def test_a_name_that_is_only_loosely_equal_is_a_possibility() -> None:
         (ANN, None, (What.ENABLED_AGAIN, "id username email", "118")),
         (replace(ANN, enabled="N"), None, None),
         (replace(ANN, enabled=""), None, (What.ENABLED_AGAIN, "id username email", "118")),
-        # The same person under another id, whether or not the first account is there.
+        # The same person with another id, whether or not the first account exists.
         (replace(ANN, user_id="300"), None, (What.BACK, "username email", "118")),
         (replace(ANN, user_id="300", enabled="N"), None, (What.BACK, "username email", "118")),
         (replace(ANN, user_id="300", username="x"), None, (What.POSSIBLY, "email", "118")),

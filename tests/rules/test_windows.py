@@ -23,7 +23,7 @@ MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 ZONES = ["Europe/Paris", "America/New_York", "Asia/Beirut", "Australia/Lord_Howe", "UTC"]
 
 times = st.integers(0, 1439).map(lambda m: f"{m // 60:02}:{m % 60:02}")
-# Near to when clocks change, and to each other.
+# Close to when clocks change, and to each other.
 small_hours = st.sampled_from(["00:00", "01:15", "01:59", "02:00", "02:30", "03:00", "23:30"])
 any_time = times | small_hours
 
@@ -141,7 +141,7 @@ def test_open_seconds_are_the_minutes_that_are_open(
 def test_the_end_is_that_of_users_who_are_started_one_after_the_other_in_windows(
     drawn: tuple[str, str, float], users: int, seconds_per_user: float
 ) -> None:
-    """Also where a window is shorter than one user: who was started in it ends after it."""
+    """Also if a window is shorter than one user: a user who was started in it ends after it."""
     text, zone, at = drawn
     windows = windows_of(text, zone)
 

@@ -52,7 +52,7 @@ class Path:
     setup: Setup = as_it_is
     error: str = ""
     deleted: list[int] = field(default_factory=list)
-    lost: list[int] = field(default_factory=list)  # beside those deleted
+    lost: list[int] = field(default_factory=list)  # in addition to those deleted
     disabled: list[int] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     waits: list[float] | None = None
@@ -135,7 +135,7 @@ def disable_after_a_moment(engine: SecondEngine) -> None:
 
 
 def already_disabled(engine: SecondEngine) -> None:
-    """Disable a user by a run of before."""
+    """Disable a user with an earlier run."""
     engine.execute({**DISABLE, "source": {"users": ["120"]}}, "run-0")
 
 

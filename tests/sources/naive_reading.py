@@ -1,6 +1,6 @@
-"""A second reading of a file, as slow and as plain as can be: no csv module, no streaming.
+"""A second reading of a file, as slow and as plain as possible: no csv module, no streaming.
 
-It says whom a file names when the file is in order, and is not asked to refuse anything.
+It says whom a valid file names, and does not have to refuse anything.
 """
 
 import json
@@ -30,7 +30,7 @@ _WORDS = {
 
 
 def whom(content: bytes) -> list[Named]:
-    """Everybody that a file names, in its order."""
+    """Everybody whom a file names, in order."""
     text = content.decode()
     if text.startswith("\ufeff"):
         text = text[1:]
@@ -48,7 +48,7 @@ def _kind(name: str) -> int | None:
 
 
 def _named(cells: dict[int, str]) -> Named:
-    """Whom a row names: a sign-in name counts where there is neither username nor e-mail."""
+    """Whom a row names: a sign-in name counts if there is neither username nor e-mail."""
     text = [cells.get(kind, "").strip() for kind in range(5)]
     bare, user_id, username, email, other = [
         "" if cell.lower() in _NOTHING else cell for cell in text
@@ -99,7 +99,7 @@ def _of_columns(table: list[list[str]]) -> list[Named]:
 
 
 def _table(text: str, delimiter: str) -> list[list[str]] | None:
-    """Rows that are not blank, letter by letter; None when the quotes make no sense."""
+    """Rows that are not blank, letter by letter; None if the quotes make no sense."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     rows: list[list[str]] = []
     row: list[str] = []

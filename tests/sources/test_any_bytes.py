@@ -29,7 +29,7 @@ cells = st.sampled_from(VALUES) | st.sampled_from(["118", "119", "120", "jdoe", 
 
 @st.composite
 def csv_files(draw: st.DrawFn) -> bytes:
-    """What a spreadsheet may write, and a little beside it."""
+    """What a spreadsheet may write, and a little more."""
     delimiter = draw(st.sampled_from([",", ",", ";", "\t"]))
     header = draw(st.lists(words, min_size=1, max_size=4))
     rows = draw(st.lists(st.lists(cells, min_size=len(header), max_size=len(header)), max_size=5))
@@ -64,7 +64,7 @@ json_files = st.one_of(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A file that lost, gained or changed a few bytes on its way."""
+    """A file that lost, gained or changed a few bytes in transit."""
     content = draw(csv_files() | json_files)
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(content)))

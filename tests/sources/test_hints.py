@@ -1,4 +1,4 @@
-"""Columns beside the names that say of somebody that they stay."""
+"""Columns next to the names that say that somebody stays."""
 
 import json
 import re

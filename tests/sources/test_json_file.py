@@ -1,4 +1,4 @@
-"""JSON as programs write it; whatever is no list of users is refused, cheaply."""
+"""JSON as programs write it; what is not a list of users is refused, cheaply."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a header, a title, a total and a mark mean, whatever the words they are made of."""
+"""What a header, a title, a total and a mark mean, whatever words they are made of."""
 
 import csv
 import io
@@ -447,7 +447,7 @@ def test_in_json_null_is_no_last_day() -> None:
     assert against == ["A key of the file holds last days, and some have none (line 2)."]
 
 
-# What is no list, and no name
+# What is not a list, and not a name
 
 
 @pytest.mark.parametrize(

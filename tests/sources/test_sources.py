@@ -90,7 +90,7 @@ def test_an_exported_file_is_accepted_as_it_is_and_other_columns_are_ignored() -
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b" ,\n,,\n", BOM.encode(), b"user_id\n\n"])
 def test_a_file_without_entries_has_none(content: bytes) -> None:
-    """That an empty source is refused is for `check_size`, which knows of every source."""
+    """`check_size`, which sees every source, refuses an empty one."""
     assert entries_from_file(content) == []
 
 
@@ -149,7 +149,7 @@ def test_a_quoted_line_break_does_not_hide_a_second_name(text: str, line: int) -
 
 
 def test_of_several_mistakes_in_a_line_the_first_column_is_named() -> None:
-    """A step that is tried again says the same."""
+    """A step that is retried says the same."""
     said = refusal(lambda: entries_from_file(b'user_id,username,email\nx,"a\tb","c\td"\n'))
 
     assert "column user_id" in said
@@ -246,7 +246,7 @@ def test_a_bare_column_is_read_as_it_was_written(numbers: list[str], words: list
     except RequestRefused as error:
         refused = str(error)
 
-    # Such as LEFT: nobody is named by what may be a title.
+    # Such as LEFT: what may be a title names nobody.
     assert "may be a header that is not known" in refused or [e.bare for e in entries] == values
 
 

@@ -1,4 +1,4 @@
-"""What stands in a cell that is no name is told as what it is; what is a name is read."""
+"""What is in a cell but not a name is reported as what it is; what is a name is read."""
 
 import pytest
 

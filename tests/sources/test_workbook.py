@@ -1,4 +1,4 @@
-"""Excel workbooks: what is shown is all there is, or the file is refused; and nothing blows up."""
+"""Excel workbooks: what is shown is everything, or the file is refused; and nothing blows up."""
 
 import io
 import re

@@ -55,7 +55,7 @@ def cell(column: str, user_id: str) -> str:
 
 @st.composite
 def headers(draw: st.DrawFn, column: str) -> str:
-    """One of the table's names for a column, in the letters that somebody may have used."""
+    """One of the table's names for a column, in letters that somebody may have used."""
     name = "user_id" if column == "user_id" else draw(st.sampled_from(sorted(NAMES[column])))
     if column == "user_id":
         return name
@@ -90,7 +90,7 @@ def written(table: Sequence[Sequence[str]], delimiter: str, **style: Any) -> str
 
 
 def whom(content: bytes) -> list[str | None] | None:
-    """The ids of those who are named; None when the file is refused."""
+    """The ids of those who are named; None if the file is refused."""
     try:
         entries = entries_from_file(content)
     except RequestRefused as refusal:
@@ -152,7 +152,7 @@ def test_one_known_column_is_always_read(
     delimiter: str,
     encode: Callable[[str], bytes],
 ) -> None:
-    """The tests beside this one would not see it if everything were refused."""
+    """The other tests would not notice if everything were refused."""
     rows = [[data.draw(headers(column)), "Department"]]
     rows += [[cell(column, user_id), "x"] for user_id in who]
 
@@ -184,7 +184,7 @@ def test_titles_totals_and_blank_lines_are_nobody(
 
     draw = data.draw
     above = [padded([title]) for title in draw(titles)] if draw(st.booleans()) else []
-    # A number below nothing but numbers may be anything, a user's id too.
+    # A number below only numbers may be anything, even a user's id.
     below = [padded(draw(totals))] if width > 1 and draw(st.booleans()) else []
     blank = [[""] * width] if draw(st.booleans()) else []
     if draw(st.booleans()):
@@ -292,7 +292,7 @@ def test_a_page_of_several_is_refused(
 
 
 def workbook(rows: list[list[Any]]) -> bytes:
-    """The same bytes for the same rows: without the time at which they were written."""
+    """The same bytes for the same rows: without the time of writing."""
     book, file = Workbook(), io.BytesIO()
     for row in rows:
         book.worksheets[0].append(row)

@@ -73,7 +73,7 @@ def invoke(aws: Engine, name: str) -> Any:
 
 
 def waiting_for_an_answer(queue: str) -> dict[str, Any]:
-    """A state in which an execution does more than wait: it has asked something of somebody."""
+    """A state in which an execution does more than wait: it has called something."""
     return {
         "Type": "Task",
         "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
@@ -89,7 +89,7 @@ def create_machine(aws: Engine, name: str, state: dict[str, Any]) -> str:
 
 
 def is_now(aws: Engine, moment: float) -> bool:
-    """Whether a moment is the time of emulated AWS, which may be told in whole seconds."""
+    """Whether a moment is the time of emulated AWS, which may be in whole seconds."""
     return bool(moment == pytest.approx(aws.now(), abs=30))
 
 
@@ -228,7 +228,7 @@ def test_time_does_not_jump_while_an_execution_runs(aws: Engine) -> None:
 
 
 def test_time_jumps_while_executions_only_wait(aws: Engine) -> None:
-    """As for a change window: nothing of theirs is in progress."""
+    """As for a change window: none of their requests is in progress."""
     machine = create_machine(aws, "waits", {"Type": "Wait", "Seconds": 600})
     sfn = aws.client("stepfunctions")
     arn = sfn.start_execution(stateMachineArn=machine, name="run-8")["executionArn"]
