@@ -68,12 +68,12 @@ rehearse: setup build validate  ## Deploy the build on emulated AWS, run, update
 check-iac: .venv-security/installed  ## Check the template with checkov
 	.venv-security/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
 
-audit: .venv-security/installed  ## Look up what is locked among the known vulnerabilities (needs the Internet)
+audit: .venv-security/installed  ## Check the locked versions against known vulnerabilities (needs the Internet)
 	for lock in layers/shared/requirements.txt requirements/*.txt; do \
 		.venv-security/bin/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; \
 	done
 
-sbom: .venv-security/installed  ## Write what the functions are made of to out/sbom.json
+sbom: .venv-security/installed  ## Write the functions' bill of materials to out/sbom.json
 	@mkdir -p out
 	.venv-security/bin/cyclonedx-py requirements layers/shared/requirements.txt --output-reproducible -o out/sbom.json
 
@@ -103,7 +103,7 @@ setup: .venv/installed .venv-ministack/installed  ## Install what run and test n
 	@touch $@
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
-lock:  ## Pin every requirement anew, with hashes (needs uv)
+lock:  ## Pin every requirement again, with hashes (needs uv)
 	$(LOCK) layers/shared/requirements.in --output-file layers/shared/requirements.txt
 	$(LOCK) requirements/dev.in --constraint layers/shared/requirements.txt --output-file requirements/dev.txt
 	$(LOCK) requirements/ministack.in --output-file requirements/ministack.txt

@@ -278,7 +278,7 @@ def _run(what: str, kept: Kept, report: Mapping[str, Any]) -> Iterator[Finding]:
     different = list(_same(what, said, report, "the ledger"))
     yield from different
     if not different:
-        yield Finding(what, Verdict.AGREES, "the report says of it what the ledger says")
+        yield Finding(what, Verdict.AGREES, "the report says the same about it as the ledger")
 
 
 def _same(
@@ -370,7 +370,7 @@ def _gone(what: str, kept: Kept, since: str, name: str, *, days: int | None = No
     verdict = kept.gone(since, days=days)
     if verdict is Verdict.EXPIRED:
         number = kept.retention_days if days is None else days
-        return Finding(what, verdict, f"{name} had {number} days to stay")
+        return Finding(what, verdict, f"{name} had a retention of {number} days")
     return Finding(what, verdict, f"{name} should still be there")
 
 

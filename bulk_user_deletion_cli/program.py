@@ -32,7 +32,7 @@ _EXPECTED = (BotoCoreError, BulkUserDeletionError, ClientError, NoStackError, OS
 class Program(click.Group):
     """Adds the options that name the stack to every command, and ends with one status per meaning.
 
-    An error is one sentence, and with --json one JSON document; a traceback is a bug of ours.
+    An error is one sentence, and with --json one JSON document; a traceback is a bug.
     """
 
     def add_command(

@@ -27,7 +27,7 @@ class Target:
 
     @property
     def options(self) -> str:
-        """Return what a command of ours needs to reach this stack from the same shell."""
+        """Return what one of our commands needs to reach this stack from the same shell."""
         stack = {} if self.stack_name == default_stack() else {"--stack-name": self.stack_name}
         return _written(stack) + self.options_of_aws
 

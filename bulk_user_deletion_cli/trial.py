@@ -43,7 +43,7 @@ class Trial:
     is_disabled: bool = field(default=False, init=False)  # as far as we know: it may be
 
     def findings(self) -> Iterator[Finding]:
-        """Disable the user and enable them again; say of each assumption whether it holds.
+        """Disable the user and enable them again; say for each assumption whether it holds.
 
         Whatever interrupts it, the state of the user is said.
         """

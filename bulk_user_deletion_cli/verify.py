@@ -69,8 +69,8 @@ def gather(deployment: Deployment, run_id: str) -> Kept:
     body = bucket.read_report(run_id, "json")
     if run is None and not body:
         raise Refusal(
-            f"Nothing is kept of run {run_id}: there was none, or it is older than the"
-            f" {deployment.days('RetentionDays')} days of RetentionDays."
+            f"Nothing is kept of run {run_id}: it never existed, or it is older than RetentionDays"
+            f" ({deployment.days('RetentionDays')} days)."
         )
     if run and run.is_open:
         raise Refusal(

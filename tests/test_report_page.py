@@ -223,9 +223,9 @@ def test_what_did_not_happen_is_not_counted() -> None:
     quiet = Page(report_page(a_report(a_report_row()))).text
     busy = Page(report_page(incomplete())).text
 
-    assert "worked 58 s on 1 DELETE; 2 s went by until its outcome was known." in quiet
+    assert "spent 58 s on 1 DELETE; 2 s passed until its outcome was known." in quiet
     assert "renewed" not in quiet
-    assert "the token was renewed 2 times; 1 DELETE was refused for the moment." in busy
+    assert "the token was renewed 2 times; 1 DELETE was temporarily refused." in busy
 
 
 # The answer to a dropped file

@@ -27,7 +27,7 @@ def said(result: Result) -> dict[str, Any]:
 
 
 AGREES = Finding("Plan", Verdict.AGREES, "plan.json is as sealed")
-EXPIRED = Finding("Execution", Verdict.EXPIRED, "its execution had 90 days to stay")
+EXPIRED = Finding("Execution", Verdict.EXPIRED, "its execution had a retention of 90 days")
 DIFFERS = Finding("Report", Verdict.DIFFERS, "report.json is not the one that was written")
 
 

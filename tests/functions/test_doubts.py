@@ -228,7 +228,7 @@ def test_known_losses_are_reported_even_if_the_portal_is_down_at_the_end(
 
     report = stack.read_json("runs/run-1/report.json")
     assert report["unexplained_losses"] == ["130"]
-    assert any("any more than those named below" in warning for warning in report["warnings"])
+    assert any("users other than those named below" in warning for warning in report["warnings"])
 
 
 def test_losses_at_the_end_of_a_round_are_in_the_report_of_the_next_round_too(stack: Stack) -> None:

@@ -297,7 +297,7 @@ def test_a_change_is_large_above_a_share_and_a_number(changed: int, before: int)
                 )
             ],
         ),
-        (0, 11, ["11 users have joined the 100 of 2027-01-15T08:00:00Z."]),
+        (0, 11, ["11 users have joined since 2027-01-15T08:00:00Z, when there were 100."]),
     ],
 )
 def test_large_losses_and_gains_are_said(left: int, joined: int, said: list[str]) -> None:

@@ -38,6 +38,7 @@ def test_the_names_of_the_page_are_known_as_what_it_says() -> None:
 
 
 def test_the_page_names_the_limits() -> None:
-    assert f"{MOST_ENTRIES:,} entries, a workbook at most {MOST_ROWS:,} rows" in PAGE
+    assert f"at most 50 MB and {MOST_ENTRIES:,} entries" in PAGE
+    assert f"a workbook at most {MOST_ROWS:,} rows" in PAGE
     assert f"longer than {LONGEST_LINE:,} characters" in PAGE
     assert LONGEST_LINE == LONGEST_VALUE

@@ -21,7 +21,7 @@ def refusal(content: str) -> str:
         ("SMTP:user0018@example.com", "prefix such as mailto:"),
         ("Doe <user0018@example.com>", "a name and an address"),
         ("Jo Doe (user0018@example.com)", "a name and an address"),
-        ("“user0018”", "stands in quotes"),
+        ("“user0018”", "is in quotes"),
         ("'user0018", "begins with an apostrophe"),
         ("- user0018", "a bullet or a number of a list"),
         ("•user0018", "a bullet or a number of a list"),

@@ -96,18 +96,18 @@ def _times(report: Report, drawn: Timeline) -> str:
     longest = f"{drawn.longest_delete_seconds} s"
     each = f" (the median took {drawn.median_delete_seconds:g} s, the longest {longest})"
     said = (
-        f"In {_duration(drawn.seconds)} the portal worked {_duration(drawn.delete_seconds)} on"
+        f"In {_duration(drawn.seconds)} the portal spent {_duration(drawn.delete_seconds)} on"
         f" {counted(sent, request)}{each if sent > 1 else ''}"
     )
     clauses = []
     if drawn.look_seconds:
         outcomes = "its outcome was" if sent == 1 else "their outcomes were"
-        clauses.append(f"{_duration(drawn.look_seconds)} went by until {outcomes} known")
+        clauses.append(f"{_duration(drawn.look_seconds)} passed until {outcomes} known")
     if report.renewals:
         clauses.append(f"the token was renewed {counted(report.renewals, 'time')}")
     if report.refused_at:
         refused = counted(len(report.refused_at), f"{request} was", f"{request}s were")
-        clauses.append(f"{refused} refused for the moment")
+        clauses.append(f"{refused} temporarily refused")
     return f"{'; '.join([said, *clauses])}."
 
 

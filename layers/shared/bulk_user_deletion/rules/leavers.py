@@ -109,7 +109,7 @@ def not_disabled_by_us(leaver: Leaver | None, found: PortalUser) -> Why | None:
         return None
     return Why(
         ReasonKind.NOT_DISABLED_BY_US,
-        "not_disabled_by_us: no PUT of ours took this user's access away",
+        "not_disabled_by_us: none of our PUTs took this user's access away",
     )
 
 

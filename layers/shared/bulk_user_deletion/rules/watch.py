@@ -178,8 +178,8 @@ def large_changes(change: Change | None) -> list[str]:
         )
     if is_large(len(change.joined), change.before):
         said.append(
-            f"{counted(len(change.joined), 'user')} have joined the {change.before} of"
-            f" {iso(change.since)}."
+            f"{counted(len(change.joined), 'user')} have joined since {iso(change.since)}, when"
+            f" there were {change.before}."
         )
     return said
 

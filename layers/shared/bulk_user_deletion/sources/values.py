@@ -98,7 +98,7 @@ _NO_NAMES = (
     ),
     (
         re.compile(rf"[{_QUOTES}].*[{_QUOTES}]"),
-        "stands in quotes. Remove them",
+        "is in quotes. Remove them",
     ),
     (
         re.compile(r"['’`].*"),

@@ -156,7 +156,7 @@ class NextBatch:
         if self.ledger.users.read(self.run_id, last):
             return False
         self._stop(
-            f"Nobody was started at the end of batch {self.number}, users {', '.join(last)}: the"
+            f"None of the last users of batch {self.number} was started ({', '.join(last)}): the"
             " logs of RefreshToken and DeleteUser say why.",
             by="NextBatch",
         )

@@ -446,7 +446,7 @@ def _measure(report: Report) -> None:
 
 
 def _loss_warnings(last: LastLook) -> Iterator[str]:
-    others = "others" if not last.losses else "any more than those named below"
+    others = "others" if not last.losses else "users other than those named below"
     if not last.compared:
         yield (
             f"The portal did not answer the last look: this report cannot say whether {others} left"

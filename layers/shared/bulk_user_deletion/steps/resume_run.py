@@ -174,7 +174,7 @@ class ResumeRun:
         if run.stop and run.stopped_at >= started_at and run.execution_arn != self.execution_arn:
             raise RequestRefused(
                 f"The stop button of run {run.run_id} was pressed while this execution was about to"
-                f" resume it. Its stop: {run.stop.by}: {run.stop.reason.rstrip('.')}. Nobody was"
+                f" resume it. Stopped by {run.stop.by}: {run.stop.reason.rstrip('.')}. Nobody was"
                 " deleted. Resume it again when that is resolved."
             )
 
