@@ -126,7 +126,7 @@ def test_an_id_that_the_list_lacks_and_a_look_shows_refuses_the_run(
 ) -> None:
     stack.portal.knobs = Knobs(hidden_users=(120,))
 
-    with pytest.raises(RequestRefused, match="list of users is not whole: it lacks user 120"):
+    with pytest.raises(RequestRefused, match="list of users is incomplete: it lacks user 120"):
         stack.plan(["118", "120"], mode=mode)
 
     assert stack.writes() == []

@@ -316,5 +316,5 @@ def test_two_users_under_one_id_refuse_whatever_reads_the_list(stack: Stack, how
     }
     stack.portal.knobs = Knobs(odd_records={130: {"id": "131"}})
 
-    with pytest.raises(PortalAnswerUnusable, match="two different users under the id 131"):
+    with pytest.raises(PortalAnswerUnusable, match="two different users with the id 131"):
         stack.fetch_user_ids(requests[how], "run-2")

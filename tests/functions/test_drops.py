@@ -236,7 +236,7 @@ MIXED = b"username,Status\nuser0118,left\nuser0119,Active\n"
 def test_a_drop_whose_columns_say_that_a_user_stays_deletes_nobody_unattended(stack: Stack) -> None:
     ended = Machine(stack).execute(dropped(stack, MIXED), "run-1")
 
-    assert "some are staying by it (line 3)" in ended["sentence"]
+    assert "by which some are staying (line 3)" in ended["sentence"]
     assert stack.portal.requests == []
 
 
@@ -247,7 +247,7 @@ def test_in_a_preview_it_is_a_note(stack: Stack, set_parameter: Callable[[str, s
 
     assert ended["status"] == "PREVIEWED"
     warnings = stack.read_json("runs/run-1/report.json")["warnings"]
-    assert [w for w in warnings if "some are staying by it (line 3)" in w]
+    assert [w for w in warnings if "by which some are staying (line 3)" in w]
 
 
 def test_columns_that_disagree_refuse_by_whom_each_of_them_names(stack: Stack) -> None:

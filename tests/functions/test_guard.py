@@ -360,7 +360,7 @@ BROKEN = {
     "of tomorrow": ("2.0 hours from now", "in UTC"),
     "of no time": ("Row 1 of the guard", "collected_at that cannot be read"),
     "shrunk": ("keeps 17 users, and kept 20", "accept-guard 17 --reason WHY"),
-    "too large": ("The guard cannot be read", "6 MiB at most"),
+    "too large": ("The guard cannot be read", "at most 6 MiB"),
 }
 PERMANENT = (RequestRefused, PortalAnswerUnusable)
 

@@ -619,7 +619,7 @@ def test_a_running_run_is_not_closed(stack: Stack, monkeypatch: pytest.MonkeyPat
         "bulk_user_deletion.executions.Executions.status", lambda *_: ExecutionStatus.RUNNING
     )
 
-    assert close(stack)["nothing_because"].startswith("Run run-1 is going on")
+    assert close(stack)["nothing_because"].startswith("Run run-1 is in progress")
 
 
 # Other losses

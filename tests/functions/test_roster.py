@@ -1,4 +1,4 @@
-"""Rosters: users whom an earlier one named and a later one does not have left."""
+"""Rosters: users whom an earlier one named and a later one omits have left."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -107,7 +107,7 @@ def test_users_whom_no_roster_ever_named_are_told_in_groups_and_not_planned(
     assert report["counts"] == {}
     said = " ".join(report["warnings"])
     assert f"look like service or shared accounts: {everybody[0]}." in said
-    assert f"by its domain alone: {everybody[1]}." in said
+    assert f"only by its domain: {everybody[1]}." in said
     assert f"match nothing in it: {everybody[2]}." in said
 
 

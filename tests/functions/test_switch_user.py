@@ -368,9 +368,9 @@ def test_a_function_that_deletes_does_not_touch_a_batch_to_be_disabled_nor_the_o
     stack.plan(["110"], "run-1", action="disable")
     stack.plan(["112"], "run-2")
 
-    with pytest.raises(Exception, match="run-1 is one to disable"):
+    with pytest.raises(Exception, match="run-1 is a run to disable"):
         stack.change_user("delete_user", 110, stack.next_batch(run_id="run-1")["key"])
-    with pytest.raises(Exception, match="run-2 is one to delete"):
+    with pytest.raises(Exception, match="run-2 is a run to delete"):
         stack.change_user(
             "switch_user", 112, stack.next_batch(run_id="run-2")["key"], run_id="run-2"
         )
