@@ -30,7 +30,7 @@ def test_what_an_operator_may_not_look_at_is_unknown_and_not_wrong(code: str, st
 
 @pytest.mark.parametrize(
     ("length", "state", "said"),
-    [(LONGEST, State.WELL, "CREATE_COMPLETE"), (LONGEST + 1, State.WRONG, f"{LONGEST} are the")],
+    [(LONGEST, State.WELL, "CREATE_COMPLETE"), (LONGEST + 1, State.WRONG, f"at most {LONGEST}")],
 )
 def test_a_stack_whose_name_is_too_long_is_wrong(length: int, state: State, said: str) -> None:
     finding = _stack("Stack", "n" * length, "CREATE_COMPLETE")
