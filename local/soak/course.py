@@ -135,7 +135,7 @@ class Course:
             if execution.nothing_because:
                 self.console.print(execution.nothing_because)
                 return None
-            if execution.error == "RequestRefused" or execution.error.endswith("Refused"):
+            if execution.error.endswith("Refused"):  # also a resume, which changes no report
                 self.console.print(f"{execution.error}: {execution.cause}")
             run = self._closed(run_id)
             report = json.loads(self.deployment.bucket.read_report(run_id, "json") or b"{}")

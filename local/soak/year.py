@@ -61,6 +61,8 @@ _HAS_WINDOWS = range(211, 271)
 _A_RUN_IS_PAUSED = 228  # in the first night from this day on in which enough people are due
 _MONTH = 30
 
+_UNDECIDED = {LeaverState.WAITING, LeaverState.DELETING, LeaverState.HELD}
+
 # Hours of a day.
 _SWEEP, _NIGHT, _NOON, _EVENING = 0.5, 3, 12, 20.05
 _END_OF_WINDOW = 6
@@ -198,6 +200,7 @@ class _Year:
         self.differing: set[int] = set()
         self.outside_windows: set[int] = set()
         self.executions: dict[str, float] = {}  # by name: when they started
+        self.rested_on: dict[str, float] = {}  # by run: when a leaver's date last came from it
         self.drops: list[float] = []
         self.rosters: list[float] = []
         self.changed: list[float] = []  # when somebody was ordered to be changed
@@ -706,20 +709,20 @@ class _Year:
             if self.aws.now() - self.executions.get(name, 0) > (kept + 2 + _SWEEP_DAYS) * DAY
         }
         month.kept.append(Bound("runs older than 90 days in rows", len(old), 0, "rows expire"))
-        resting = {
-            plan_key(run)
+        open_leavers = [
+            leaver
             for leaver in self.deployment.leavers()
-            if leaver.state is not LeaverState.DONE
-            for run in leaver.runs
-        }
+            if leaver.state in _UNDECIDED
+        ]
+        for leaver in open_leavers:
+            self.rested_on |= dict.fromkeys(leaver.runs, self.aws.now())
         life = (kept + _NONCURRENT_DAYS + 2 + 2 * _SWEEP_DAYS) * DAY
         outlived = [
             one
             for one in versions
             if one["Key"].startswith("runs/")
-            and one["Key"] not in resting
             and not one["IsMarker"]
-            and self.aws.now() - self.executions.get(one["Key"].split("/")[1], 0) > life
+            and self.aws.now() - self._needed_until(one["Key"]) > life
         ]
         month.kept += [
             Bound("versions of older runs", len(outlived), 0, "objects expire"),
@@ -745,20 +748,22 @@ class _Year:
             ),
             Bound("events of an execution", self.most_events, _MOST_EVENTS, "a quota of 25,000"),
         ]
+        # The run that somebody's date comes from; those before a withdrawal are decided.
+        there = {one["Key"] for one in versions if one["IsLatest"] and not one["IsMarker"]}
+        missing = {
+            leaver.user_id for leaver in open_leavers if plan_key(leaver.runs[-1]) not in there
+        }
+        if missing:
+            self.course.console.print(f"Day {self.day}: no plan any more of {sorted(missing)}")
         month.kept.append(
-            Bound("plans missing that leavers rest on", self._missing(versions), 0, "kept alive")
+            Bound("leavers who wait or are held without a plan", len(missing), 0, "plans are kept")
         )
 
-    def _missing(self, versions: list[dict[str, Any]]) -> int:
-        there = {one["Key"] for one in versions if one["IsLatest"] and not one["IsMarker"]}
-        open_states = {LeaverState.WAITING, LeaverState.DELETING, LeaverState.HELD}
-        wanted = {
-            plan_key(run)
-            for leaver in self.deployment.leavers()
-            if leaver.state in open_states
-            for run in leaver.runs
-        }
-        return len(wanted - there)
+    def _needed_until(self, key: str) -> float:
+        """Return when the last thing happened that an object of a run is kept for."""
+        _, run, *rest = key.split("/")
+        started = self.executions.get(run, 0)
+        return max(started, self.rested_on.get(run, 0)) if rest == ["plan.json"] else started
 
     def _wrong(self) -> dict[str, int]:
         requests = self.portal.requests

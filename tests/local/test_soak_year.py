@@ -1,10 +1,12 @@
-"""The year knows what must become of everybody, and counts what is kept beyond its bound."""
+"""The year knows what must become of everybody, and a small one finds nothing."""
 
 from collections import Counter
 
 import pytest
+from rich.console import Console
 
 from local.soak.company import Company, Fate
+from local.soak.year import Rhythm, soak_year
 from local.soak.year_findings import Bound, Month, YearFindings
 
 
@@ -93,3 +95,24 @@ def test_what_was_ever_beyond_its_bound_is_counted_at_the_end() -> None:
     zeros = YearFindings(months, {"deleted before due": 0}, {}).zeros()
 
     assert zeros == {"deleted before due": 0, "kept beyond its bound": 1}
+
+
+@pytest.mark.thorough
+def test_a_year_of_a_small_company_ends_with_zeros() -> None:
+    found = soak_year(
+        users=600,
+        seed=1,
+        minutes=15,
+        console=Console(quiet=True),
+        rhythm=Rhythm(drops=56, rosters=60, samples=60),
+    )
+
+    assert {name: number for name, number in found.zeros().items() if number} == {}
+    happened = sum((month.happened for month in found.months), Counter[str]())
+    assert happened["updates"] == 2
+    assert happened["deleted"] > 20
+    assert happened["keys changed"] == 2
+    assert happened["taken back"] > 0
+    assert happened["rosters"] > 3
+    assert found.figures["runs paused at the end of a change window"] == "1"
+    assert len(found.months) in {12, 13}
