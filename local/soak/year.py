@@ -710,9 +710,7 @@ class _Year:
         }
         month.kept.append(Bound("runs older than 90 days in rows", len(old), 0, "rows expire"))
         open_leavers = [
-            leaver
-            for leaver in self.deployment.leavers()
-            if leaver.state in _UNDECIDED
+            leaver for leaver in self.deployment.leavers() if leaver.state in _UNDECIDED
         ]
         for leaver in open_leavers:
             self.rested_on |= dict.fromkeys(leaver.runs, self.aws.now())
@@ -741,10 +739,12 @@ class _Year:
             Bound(
                 "versions results/",
                 prefixes["results"],
-                self._since(
+                2
+                * self._since(
                     [*self.drops, *self.rosters], kept + _NONCURRENT_DAYS + 2 * _SWEEP_DAYS
                 ),
-                "answers to drops of RetentionDays, and of a month as noncurrent versions",
+                "JSON and a page for each drop of RetentionDays, and of a month as noncurrent"
+                " versions",
             ),
             Bound("events of an execution", self.most_events, _MOST_EVENTS, "a quota of 25,000"),
         ]
