@@ -67,9 +67,10 @@ _UNDECIDED = {LeaverState.WAITING, LeaverState.DELETING, LeaverState.HELD}
 _SWEEP, _NIGHT, _NOON, _EVENING = 0.5, 3, 12, 20.05
 _END_OF_WINDOW = 6
 
-# What an execution's history may hold at most. Step Functions ends one with 25,000 events; a run of
-# this size has some 30, 14 more for each of its batches, and 12 for each hour that it waits.
-_MOST_EVENTS = 500
+# What an execution's history may hold at most, a tenth of its quota of 25,000 events. A run of this
+# size has some 30, and 14 more for each of its batches. Waits are scaled and an update is not, so a
+# run that waits for its turn during an update asks far more often than the 12 events an hour.
+_MOST_EVENTS = 2_500
 
 _CAPS = {
     f"Max{what}{cap}": value
@@ -746,7 +747,7 @@ class _Year:
                 "JSON and a page for each drop of RetentionDays, and of a month as noncurrent"
                 " versions",
             ),
-            Bound("events of an execution", self.most_events, _MOST_EVENTS, "a quota of 25,000"),
+            Bound("events of an execution", self.most_events, _MOST_EVENTS, "a tenth of the quota"),
         ]
         # The run that somebody's date comes from; those before a withdrawal are decided.
         there = {one["Key"] for one in versions if one["IsLatest"] and not one["IsMarker"]}
