@@ -18,8 +18,9 @@ run: setup  ## Delete about 25 of 400 simulated users through the real template,
 	@$(BIN)/python -m local run $(ARGS)
 
 STEPS := $(patsubst functions/%/app.py,%,$(wildcard functions/*/app.py))
-UNIT := tests/rules tests/sources tests/test_*.py $(STEPS:%=tests/functions/test_%.py)
-unit: setup  ## Check what a change is likely to break: rules, sources, portal, each step
+SHARED := due evidence leaver_rows ledger_outcomes roster sealed_plans stop_button withdraw_and_enable
+UNIT := tests/rules tests/sources tests/test_*.py $(patsubst %,tests/functions/test_%.py,$(STEPS) $(SHARED))
+unit: setup  ## Check what a change is likely to break: rules, sources, portal, steps, leavers
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not thorough" $(UNIT)
 
 test: setup .venv-sam/installed lint type  ## Check everything: style, types, all tests

@@ -304,7 +304,8 @@ def measure(tree: Path, tests: Sequence[str]) -> Measured:
 def catch(mutant: Mutant, tree: Path, measured: Measured) -> str:
     """Return which test catches a mutant, or nothing."""
     file = tree / LAYER / mutant.module
-    file.write_bytes(mutant.of(file.read_bytes()))
+    text = file.read_bytes()
+    file.write_bytes(mutant.of(text))
     try:
         return next(
             filter(None, map(partial(_caught, tree, measured), measured.rounds_for(mutant))), ""
@@ -312,7 +313,7 @@ def catch(mutant: Mutant, tree: Path, measured: Measured) -> str:
     except EOFError:
         return "it ends, or takes too long"
     finally:
-        shutil.copy2(PROJECT / LAYER / mutant.module, file)
+        file.write_bytes(text)
 
 
 def _caught(tree: Path, measured: Measured, tests: Sequence[str]) -> str:

@@ -4,7 +4,9 @@ from itertools import product
 
 import pytest
 
-from bulk_user_deletion.models.users import Outcome
+from bulk_user_deletion.models.users import Outcome, ReasonKind
+from bulk_user_deletion.rules.identity import user_keys
+from tests.builders import a_user
 from tests.functions.stack import Stack
 
 ENDS = [outcome for outcome in Outcome if not outcome.startswith("would_")]
@@ -34,3 +36,27 @@ def test_rule_7_an_outcome_is_recorded_only_for_the_deletes_that_its_writer_know
 
     assert not ended("run-1", "118", Outcome.ALREADY_ABSENT, reason="", now=1, attempts=0)
     assert ended("run-1", "118", Outcome.DELETED, reason="", now=1, attempts=1)
+
+
+@pytest.mark.parametrize("recorded_by", ["run-1", "run-2"])
+def test_an_outcome_that_is_taken_back_takes_along_its_own_record_of_the_deletion_alone(
+    stack: Stack, recorded_by: str
+) -> None:
+    user = a_user(118)
+    for run_id in ("run-1", recorded_by):
+        stack.ledger.users.record_outcome(
+            run_id, "118", Outcome.DELETED, reason="", now=1, gone=user, portal_url="x"
+        )
+    row = stack.row(118)
+    assert row
+
+    assert stack.ledger.users.take_back_outcome(
+        "run-1", row, user, reason="seen", kind=ReasonKind.LISTED_AGAIN, now=2
+    )
+
+    row = stack.row(118)
+    assert row
+    assert (row.outcome, row.reason) == (Outcome.UNKNOWN, "seen")
+    assert [past.outcome for past in row.history] == [Outcome.DELETED]
+    on_record = stack.ledger.users.deleted_before(user_keys(user))
+    assert on_record == (set() if recorded_by == "run-1" else set(user_keys(user)))

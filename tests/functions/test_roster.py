@@ -56,6 +56,20 @@ def test_the_first_roster_is_a_baseline_and_plans_nobody(
     assert not leaving.writes()
 
 
+def test_the_first_roster_is_the_baseline_when_its_step_is_retried_too(
+    leaving: Stack, portal: PortalSimulator
+) -> None:
+    content = "user_id\n" + "\n".join(map(str, people(portal)))
+    event = dropped(leaving, content.encode(), key="roster/people.csv")
+    leaving.fetch_user_ids(event, "roster-1")
+
+    leaving.fetch_user_ids(event, "roster-1")
+
+    leaving.report_run("roster-1")
+    report = leaving.read_json("runs/roster-1/report.json")
+    assert "the baseline" in " ".join(report["warnings"])
+
+
 def test_whoever_a_later_roster_lacks_is_disabled_and_deleted_later(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:

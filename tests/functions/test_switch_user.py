@@ -289,6 +289,32 @@ def test_a_user_whom_a_sync_enables_before_the_report_is_not_called_disabled(
     assert disabling.row(111).reason_kind is ReasonKind.STILL_ENABLED  # type: ignore[union-attr]
 
 
+def test_whoever_was_disabled_and_is_gone_at_the_last_look_was_still_disabled(
+    disabling: Stack, portal: PortalSimulator
+) -> None:
+    disabling.plan(LEAVERS)
+    disabling.work_off()
+    portal.remove(111)
+    set_knobs(portal, stale_list=(111,), odd_records={111: {"enabled": "Y"}})
+
+    said = disabling.report_run()
+
+    assert (said["counts"], said["wait_seconds"]) == ({"disabled": 3}, 0)
+
+
+def test_without_a_last_list_a_look_that_is_not_answered_takes_nothing_back(
+    disabling: Stack, portal: PortalSimulator
+) -> None:
+    disabling.plan(LEAVERS)
+    disabling.work_off()
+    set_knobs(portal, odd_records={130: {"id": ...}})
+    portal.faults.rate(Fault.PROXY_404, 1.0, method="GET", user_id=111)
+
+    said = disabling.report_run()
+
+    assert (said["counts"], said["wait_seconds"]) == ({"disabled": 3}, 0)
+
+
 def test_only_a_put_makes_a_canary(
     disabling: Stack, portal: PortalSimulator, set_parameter: SetParameter
 ) -> None:

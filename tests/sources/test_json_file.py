@@ -103,6 +103,17 @@ def test_what_is_no_leaver_beside_a_list_of_people_is_ignored(beside: str) -> No
         assert entries_from_file(f"{{{text}}}".encode()) == [Entry(1, bare="user0019")]
 
 
+@pytest.mark.parametrize("key", ["leaver", "targets", "members", "terminatedUsers", "Person"])
+@pytest.mark.parametrize("others", ["[]", "[7]", '["7"]', '[{"id": 7}]', "{}", '{"id": 7}'])
+def test_whoever_names_others_beside_himself_is_refused_whatever_their_form(
+    key: str, others: str
+) -> None:
+    own = '"username": "hr"'
+    for one in (f'{{{own}, "{key}": {others}}}', f'{{"{key}": {others}, {own}}}'):
+        for text in (one, f"[{one}]"):
+            assert "names somebody and holds other people, too" in refusal(text)
+
+
 def test_a_runs_own_documents_are_told_by_its_id_and_what_they_hold() -> None:
     for word in ("rows", "entries", "counts", "sentence"):
         assert "is the plan, the report or the answer of a run" in refusal(
@@ -159,8 +170,14 @@ def test_an_entry_may_not_be_endless() -> None:
     assert said.endswith(f"entry 2 is not a value, or has more than {LONGEST_VALUE} characters.")
 
 
-def test_the_line_of_a_mistake_is_named() -> None:
-    assert "in line 4: " in refusal('[\n118,\n\n"jdoe" 119]')
+@pytest.mark.parametrize("before", ["", "\n", "\n\n\n"])
+def test_the_line_of_a_mistake_is_named(before: str) -> None:
+    line = len(before) + 4
+    assert f"in line {line}: " in refusal(before + '[\n118,\n\n"jdoe" 119]')
+    assert f"in line {line}: " in refusal(before + '{"a": 1,\n\n"users":\n["jdoe" 119]}')
+    assert f"in line {line}, column user_id" in refusal(
+        before + '{"user_id": 118}\n{"user_id":\n 119}\n{"user_id": 0}'
+    )
 
 
 def test_rule_6_a_refusal_names_the_place_and_not_what_stands_there() -> None:

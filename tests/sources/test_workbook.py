@@ -55,7 +55,8 @@ def with_part(content: bytes, name: str, change: Callable[[bytes], bytes]) -> by
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(target, "w") as new:
         for info in old.infolist():
             body = old.read(info)
-            new.writestr(info.filename, change(body) if info.filename == name else body)
+            body = change(body) if info.filename == name else body
+            new.writestr(info.filename, body, zipfile.ZIP_DEFLATED)
         if name not in old.namelist():
             new.writestr(name, change(b""), zipfile.ZIP_DEFLATED)
     return target.getvalue()
@@ -269,26 +270,42 @@ def test_a_document_type_is_refused_before_its_entities_are_of_any_use() -> None
         assert "declares a document type" in refusal(content)
 
 
+def padded(part: str, size: int) -> bytes:
+    """The workbook with so many blanks at the end of one of its parts."""
+    return with_part(workbook(), part, lambda body: (body or b"<sst/>") + b" " * size)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("part", [SHEET, "xl/sharedStrings.xml"])
 def test_a_zip_bomb_is_refused_by_what_comes_out_of_it(part: str) -> None:
-    content = workbook()
-    bomb = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(bomb, "w") as new:
-        for info in old.infolist():
-            if info.filename != part:
-                new.writestr(info.filename, old.read(info))
-        body = b"<x>" + b" " * (70 * 2**20) + b"</x>"
-        new.writestr(part, body, zipfile.ZIP_DEFLATED)
+    bomb = padded(part, 65 * 2**20)
 
-    assert len(bomb.getvalue()) < 200_000
-    assert "MB when it is unpacked" in refusal(bomb.getvalue())
+    assert len(bomb) < 200_000
+    assert "over 64 MB when it is unpacked" in refusal(bomb)
+
+
+def test_a_workbook_of_60_mb_when_it_is_unpacked_is_read() -> None:
+    assert entries_from_file(padded(SHEET, 60 * 2**20)) == READ
 
 
 def test_elements_in_elements_without_end_are_refused() -> None:
     content = with_part(workbook(), SHEET, lambda _: b"<a>" * 1_000_000)
 
     assert "is damaged" in refusal(content)
+
+
+@pytest.mark.parametrize(("depth", "is_refused"), [(100, False), (101, True)])
+def test_elements_may_be_100_deep_in_elements(depth: int, is_refused: bool) -> None:
+    inside = depth - 1  # in <worksheet>
+    deep = b"<a>" * inside + b"</a>" * inside
+    content = with_part(
+        workbook(), SHEET, lambda body: body.replace(b"</worksheet>", deep + b"</worksheet>")
+    )
+
+    if is_refused:
+        assert "is damaged" in refusal(content)
+    else:
+        assert entries_from_file(content) == READ
 
 
 def test_an_archive_of_very_many_parts_is_refused_unopened() -> None:

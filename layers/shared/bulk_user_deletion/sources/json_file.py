@@ -531,8 +531,6 @@ class _Reader:
 
     def line(self) -> int:
         """Return the line of this place, from 1."""
-        if self._at < self._counted:
-            self._line, self._counted = 1, 0
         self._line += self._text.count("\n", self._counted, self._at)
         self._counted = self._at
         return self._line
