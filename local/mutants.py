@@ -229,7 +229,7 @@ class _Session:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self) -> None:
-        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate)
         hypothesis.settings.register_profile("mutants", hypothesis.settings(phases=phases))
         hypothesis.settings.load_profile("mutants")
 
@@ -317,6 +317,15 @@ def catch(mutant: Mutant, tree: Path, measured: Measured) -> str:
 
 
 def _caught(tree: Path, measured: Measured, tests: Sequence[str]) -> str:
+    """Return the first test that fails, alone too: one that does not fails for its company."""
+    while (test := _failed(tree, measured, tests)) in tests:
+        if len(tests) == 1 or _failed(tree, measured, [test]):
+            return test
+        tests = tests[tests.index(test) + 1 :]
+    return test
+
+
+def _failed(tree: Path, measured: Measured, tests: Sequence[str]) -> str:
     files = sorted({name.partition("::")[0] for name in tests})
     seconds = 30 + 3 * sum(measured.seconds[name] for name in tests)
     work = partial(_run, tree, files, _Only(tests))

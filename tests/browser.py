@@ -3,6 +3,7 @@
 The protocol: https://chromedevtools.github.io/devtools-protocol/, messages ended by a NUL byte.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -44,7 +45,9 @@ class Browser:
 
         def fds_3_and_4() -> None:
             # Move them away first: one of them may already be 3 or 4.
-            commands, answers = os.dup2(read_there, 20), os.dup2(write_there, 21)
+            commands, answers = (
+                fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (read_there, write_there)
+            )
             os.dup2(commands, 3)
             os.dup2(answers, 4)
 

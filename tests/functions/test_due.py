@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
+from bulk_user_deletion.errors import PortalAnswerUnusable
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
 from bulk_user_deletion.models.users import ReasonKind
 from local.portal import PortalSimulator
@@ -128,6 +129,24 @@ def test_a_look_before_the_delete_insists_that_the_user_is_still_disabled(
     assert leaving.report_run("due-31")["counts"] == {"deleted": 2, "skipped": 1}
     assert 111 in portal.user_ids()
     assert leaver(leaving, "111").state is LeaverState.HELD
+
+
+@pytest.mark.parametrize("value", ["", "maybe", "1", "no"])
+def test_rule_4_before_the_delete_only_y_or_n_says_whether_a_leaver_is_enabled(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, value: str
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    leaving.fetch_user_ids(DUE, "due-31")
+    portal.edit(110, enabled=value)
+
+    with pytest.raises(PortalAnswerUnusable, match="does not say whether user 110 is enabled"):
+        leaving.work_off("due-31")
+
+    assert not sent(portal, "DELETE")
+    stopped = leaving.ledger.runs.read("due-31")
+    assert stopped
+    assert stopped.stop
 
 
 @pytest.mark.parametrize("field", ["username", "email"])

@@ -1,8 +1,12 @@
 """Which mutants there are, which are drawn, and which tests are run for one."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
-from local.mutants import LAYER, PROJECT, Measured, Mutant, mutants_of, sample
+from local import mutants
+from local.mutants import LAYER, PROJECT, Measured, Mutant, catch, mutants_of, sample
 
 
 def changed(code: str) -> set[str]:
@@ -10,7 +14,7 @@ def changed(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("code", "mutants"),
+    ("code", "expected"),
     [
         ("a < b", {"(a <= b)"}),
         ("é = 'é' in b", {"é = ('é' not in b)"}),
@@ -28,8 +32,8 @@ def changed(code: str) -> set[str]:
         ("def f() -> int:\n    return a", {"def f() -> int:\n    return None"}),
     ],
 )
-def test_a_mutant_is_the_code_with_one_change(code: str, mutants: set[str]) -> None:
-    assert {text for text in changed(code) if not text.endswith("    pass")} >= mutants
+def test_a_mutant_is_the_code_with_one_change(code: str, expected: set[str]) -> None:
+    assert {text for text in changed(code) if not text.endswith("    pass")} >= expected
 
 
 @pytest.mark.parametrize(
@@ -72,3 +76,28 @@ def test_the_nearest_and_fastest_tests_come_first_and_the_others_last() -> None:
     assert order("rules/pace.py", 4) == [[], [far], [other, near, slow]]
     assert order("rules/pace.py", 1) == order("rules/pace.py", 3)  # it runs at the import
     assert order("rules/no.py", 1) == [[], [], [far, other, near, slow]]
+
+
+def test_a_test_that_fails_only_in_the_company_of_others_catches_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The tests b and c fail, b only after a. The module is as before in the end."""
+    runs: list[str] = []
+
+    def failed(_tree: Path, _measured: Measured, tests: Sequence[str]) -> str:
+        runs.append("".join(tests))
+        return "b" if "ab" in runs[-1] else "c" if "c" in tests else ""
+
+    monkeypatch.setattr(mutants, "_failed", failed)
+    module = tmp_path / LAYER / "rules/pace.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("1 + 1")
+
+    def caught(*tests: str) -> str:
+        measured = Measured(dict.fromkeys(tests, 1.0), {})
+        return catch(Mutant("rules/pace.py", 1, "1", "2", 0, 1), tmp_path, measured)
+
+    assert caught("a", "b", "c", "d") == "c"
+    assert caught("a", "b") == ""
+    assert [each for each in runs if each] == ["abcd", "b", "cd", "c", "ab", "b"]
+    assert module.read_text() == "1 + 1"
