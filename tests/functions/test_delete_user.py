@@ -384,6 +384,19 @@ def test_a_portal_that_does_not_answer_stops_the_run_with_the_user_not_started(
     assert "did not answer 6 looks" in stop_reason(stack)
 
 
+@pytest.mark.parametrize(("errors", "is_failed"), [(1, False), (5, False), (6, True)])
+def test_a_user_whom_alone_the_portal_does_not_show_is_failed_after_six_looks(
+    stack: Stack, batch_key: str, errors: int, is_failed: bool
+) -> None:
+    for _ in range(errors):
+        stack.portal.faults.script(Fault.SERVER_ERROR, method="GET", user_id=USER)
+
+    stack.delete_until_finished(USER, batch_key)
+
+    assert outcome(stack)[0] is (Outcome.FAILED if is_failed else Outcome.DELETED)
+    assert stop_reason(stack) == ""
+
+
 # The token, renewed during the run
 
 
@@ -572,6 +585,21 @@ def test_a_token_that_would_expire_during_the_next_delete_is_renewed_early(
     shorten_token(stack, seconds_left=80)
 
     stack.delete_user(USER, batch_key)
+
+    assert stack.portal.requests[0].path == "/api/get_token"
+    assert outcome(stack)[0] is Outcome.DELETED
+
+
+def test_a_token_that_would_expire_during_a_delete_that_is_sent_again_is_renewed_early(
+    stack: Stack, batch_key: str
+) -> None:
+    stack.portal.faults.script(Fault.DEADLOCK)
+    stack.delete_user(USER, batch_key)
+    a_pace(stack, seconds_per_delete=60)
+    shorten_token(stack, seconds_left=80)
+    stack.portal.requests.clear()
+
+    stack.delete_user(USER, batch_key, tries=1)
 
     assert stack.portal.requests[0].path == "/api/get_token"
     assert outcome(stack)[0] is Outcome.DELETED

@@ -17,7 +17,8 @@ from bulk_user_deletion.errors import (
 from bulk_user_deletion.executions import ExecutionStatus
 from bulk_user_deletion.ledger.users import Users
 from bulk_user_deletion.models.runs import Pace
-from local.portal import Knobs
+from bulk_user_deletion.models.users import Outcome
+from local.portal import Fault, Knobs
 from tests.functions.stack import EXECUTIONS, Stack, dropped
 
 
@@ -379,6 +380,19 @@ def test_an_id_that_an_earlier_run_deleted_is_absent_without_a_look(stack: Stack
 
     assert planned(stack)[1] == ("", "already_absent", "deleted by an earlier run")
     assert "999" not in {str(request.user_id) for request in stack.portal.requests}
+
+
+@pytest.mark.parametrize(("errors", "outcome"), [(2, Outcome.ALREADY_ABSENT), (3, Outcome.FAILED)])
+def test_an_id_that_the_list_lacks_is_looked_at_three_times_before_it_fails(
+    stack: Stack, errors: int, outcome: Outcome
+) -> None:
+    for _ in range(errors):
+        stack.portal.faults.script(Fault.SERVER_ERROR, method="GET", user_id=9001)
+
+    stack.plan(["118", "9001"])
+
+    entries = stack.read_json("runs/run-1/plan.json")["entries"]
+    assert [row["outcome"] for row in entries] == [Outcome.WOULD_DELETE, outcome]
 
 
 def test_a_deletion_that_was_recorded_under_the_older_folding_is_found(stack: Stack) -> None:
