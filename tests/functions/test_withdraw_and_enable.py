@@ -7,10 +7,10 @@ import pytest
 
 from bulk_user_deletion.ledger.runs import Runs
 from bulk_user_deletion.models.leavers import LeaverState
-from bulk_user_deletion.models.users import ReasonKind
+from bulk_user_deletion.models.users import Outcome, ReasonKind
 from local.portal import Fault, PortalSimulator
 from tests.functions.machine import Machine
-from tests.functions.stack import Stack
+from tests.functions.stack import Stack, dropped
 from tests.functions.test_due import (
     DUE,
     LEAVERS,
@@ -95,6 +95,30 @@ def test_rule_10_a_withdrawal_between_the_look_and_the_delete_holds(
     assert sent(portal, "DELETE") == [111]
     assert 111 in portal.user_ids()
     assert leaver(leaving, "111").state is LeaverState.WITHDRAWN
+
+
+@pytest.mark.parametrize("how", ["drop", "schedule", "person"])
+def test_rule_10_only_a_person_plans_somebody_who_was_withdrawn_again(
+    leaving: Stack, portal: PortalSimulator, how: str
+) -> None:
+    run(leaving, LEAVERS)
+    withdraw(leaving, users=["111"])
+    portal.edit(111, enabled="Y")
+    by_hand = {"mode": "apply", "source": {"users": ["111", "113"]}}
+    requests = {
+        "drop": dropped(leaving, b"user_id\n111\n113\n"),
+        "schedule": {"scheduled_time": "2026-11-02T03:00:00Z", "request": by_hand},
+        "person": by_hand,
+    }
+
+    leaving.fetch_user_ids(requests[how], "run-2")
+
+    entries = leaving.read_json("runs/run-2/plan.json")["entries"]
+    outcomes = [(row["outcome"], row["reason_kind"]) for row in entries]
+    assert outcomes[0] == (
+        (Outcome.WOULD_DISABLE, "") if how == "person" else (Outcome.SKIPPED, ReasonKind.WITHDRAWN)
+    )
+    assert outcomes[1] == (Outcome.WOULD_DISABLE, "")
 
 
 def test_a_withdrawn_run_that_is_in_progress_is_stopped_and_whoever_it_disables_is_withdrawn(
