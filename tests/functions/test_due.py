@@ -8,7 +8,7 @@ import time_machine
 
 from bulk_user_deletion.errors import PortalAnswerUnusable
 from bulk_user_deletion.models.leavers import Leaver, LeaverState
-from bulk_user_deletion.models.users import ReasonKind
+from bulk_user_deletion.models.users import Outcome, ReasonKind
 from local.portal import PortalSimulator
 from tests.functions.stack import Stack
 from tests.functions.test_switch_user import enabled, run, sent, set_knobs
@@ -340,6 +340,24 @@ def test_where_only_plans_are_applied_only_whoever_a_preview_showed_is_ever_due(
     assert due_run(leaving, "due-31") == {"deleted": 1}
     assert {110} <= portal.user_ids()
     assert 111 not in portal.user_ids()
+
+
+def test_a_daily_run_whose_step_is_retried_decides_the_same_about_everybody(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    portal.edit(111, enabled="Y")
+    portal.remove(112)
+    calendar.turn(31)
+
+    for _ in range(2):
+        leaving.fetch_user_ids(DUE, "due-31")
+        entries = leaving.read_json("runs/due-31/plan.json")["entries"]
+        assert {row["entry"]["user_id"]: row["outcome"] for row in entries} == {
+            "110": Outcome.WOULD_DELETE,
+            "111": Outcome.SKIPPED,
+            "112": Outcome.ALREADY_ABSENT,
+        }
 
 
 def test_users_of_another_portal_are_not_due_here(
