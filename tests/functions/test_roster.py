@@ -273,6 +273,44 @@ def test_a_newer_roster_voids_the_plan_of_an_older_one(
     assert apply(leaving, "roster-3", "run-3") == {"disabled": 1}
 
 
+def test_a_newer_roster_stops_a_run_that_applies_an_older_one(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    everybody = people(portal)
+    drop(leaving, everybody, "roster-1")
+    calendar.turn(1)
+    drop(leaving, everybody[3:], "roster-2")
+    sealed = {"run_id": "roster-2", "sha256": leaving.plan_sha256("roster-2")}
+    leaving.fetch_user_ids({"mode": "apply", "plan": sealed}, "run-2")
+    batch = leaving.next_batch(run_id="run-2")
+    leaving.change_until_finished("switch_user", everybody[0], batch["key"], "run-2")
+    calendar.turn(1.01)
+
+    drop(leaving, everybody[1:], "roster-3")
+    for user_id in everybody[1:3]:
+        leaving.change_until_finished("switch_user", user_id, batch["key"], "run-2")
+    leaving.work_off("run-2")
+
+    report = leaving.report_run("run-2")
+    assert report["counts"] == {"disabled": 1, "not_attempted": 2}
+    assert sent(portal, "PUT") == [everybody[0]]
+    assert "The roster of run roster-3 was accepted" in report["sentence"]
+    with pytest.raises(Exception, match="that of run roster-3 was accepted after it"):
+        leaving.fetch_user_ids({"mode": "apply", "resume": "run-2"}, "again")
+
+
+def test_a_newer_roster_stops_no_run_that_applies_a_list(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    everybody = people(portal)
+    leaving.plan(["110", "111"], "run-1")
+
+    drop(leaving, [one for one in everybody if one not in (110, 111)], "roster-1")
+    leaving.work_off("run-1")
+
+    assert leaving.report_run("run-1")["counts"] == {"disabled": 2}
+
+
 def test_a_roster_holds_the_leavers_whom_it_names(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:

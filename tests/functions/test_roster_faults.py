@@ -16,7 +16,7 @@ from local.portal import PortalSimulator
 from tests.functions.stack import Stack, dropped
 from tests.functions.test_due import DUE, Calendar, SetParameter, calendar, due_run, leaver, leaving
 from tests.functions.test_roster import apply, drop, people, refused
-from tests.functions.test_switch_user import enabled, run, sent, set_knobs
+from tests.functions.test_switch_user import enabled, run, set_knobs
 
 __all__ = ["calendar", "leaving"]  # fixtures
 
@@ -128,47 +128,6 @@ def test_whom_a_list_names_after_the_newest_roster_is_due(
     calendar.turn(32)
 
     assert due_run(leaving, "due-32") == {"deleted": 1}
-
-
-# A newer roster voids the plans of older ones, also one that is being applied
-
-
-def test_a_newer_roster_stops_a_run_that_applies_an_older_one(
-    leaving: Stack, portal: PortalSimulator, calendar: Calendar
-) -> None:
-    everybody = people(portal)
-    drop(leaving, everybody, "roster-1")
-    calendar.turn(1)
-    drop(leaving, everybody[3:], "roster-2")
-    sealed = {"run_id": "roster-2", "sha256": leaving.plan_sha256("roster-2")}
-    leaving.fetch_user_ids({"mode": "apply", "plan": sealed}, "run-2")
-    batch = leaving.next_batch(run_id="run-2")
-    leaving.change_until_finished("switch_user", everybody[0], batch["key"], "run-2")
-    calendar.turn(1.01)
-
-    drop(leaving, everybody[1:], "roster-3")
-    for user_id in everybody[1:3]:
-        leaving.change_until_finished("switch_user", user_id, batch["key"], "run-2")
-    leaving.work_off("run-2")
-
-    report = leaving.report_run("run-2")
-    assert report["counts"] == {"disabled": 1, "not_attempted": 2}
-    assert sent(portal, "PUT") == [everybody[0]]
-    assert "The roster of run roster-3 was accepted" in report["sentence"]
-    with pytest.raises(Exception, match="that of run roster-3 was accepted after it"):
-        leaving.fetch_user_ids({"mode": "apply", "resume": "run-2"}, "again")
-
-
-def test_a_newer_roster_stops_no_run_that_applies_a_list(
-    leaving: Stack, portal: PortalSimulator, calendar: Calendar
-) -> None:
-    everybody = people(portal)
-    leaving.plan(["110", "111"], "run-1")
-
-    drop(leaving, [one for one in everybody if one not in (110, 111)], "roster-1")
-    leaving.work_off("run-1")
-
-    assert leaving.report_run("run-1")["counts"] == {"disabled": 2}
 
 
 # What an earlier roster named may have expired
