@@ -9,9 +9,10 @@ import pytest
 
 from bulk_user_deletion.executions import ExecutionStatus
 from bulk_user_deletion.models.actions import Action
+from bulk_user_deletion.models.runs import Pause
 from bulk_user_deletion.models.users import Outcome
 from local.portal import Knobs
-from tests.functions.stack import Stack
+from tests.functions.stack import EXECUTIONS, Stack
 
 NOT_THERE = "9001"
 
@@ -329,6 +330,34 @@ def test_a_name_that_an_earlier_run_deleted_and_another_user_was_given_is_ambigu
     assert rows(stack, "run-2")["USER0118"]["outcome"] == "unresolved"
     assert "name this user by id" in rows(stack, "run-2")["USER0118"]["reason"]
     assert by_id["users"] == 1
+
+
+@pytest.mark.parametrize("name", ["the-next-one", "another-one"])
+def test_a_paused_run_is_stopped_if_the_execution_that_was_to_resume_it_fails(
+    stack: Stack, name: str
+) -> None:
+    stack.plan(["118"])
+    stack.ledger.runs.pause(
+        "run-1",
+        Pause(at=1, opens_at=2, resumed_by="the-next-one"),
+        execution_arn=EXECUTIONS + "run-1",
+        now=1,
+    )
+    assert stack.report_run()["status"] == "PAUSED"
+
+    cause = json.dumps({"errorMessage": "The guard cannot be relied on."})
+    stack.report_run(name, failure={"Error": "RequestRefused", "Cause": cause})
+
+    run = stack.ledger.runs.read("run-1")
+    assert run
+    if name == "the-next-one":
+        assert run.stop
+        assert (run.stop.by, run.pause) == ("ChangeWindows", None)
+        assert "The guard cannot be relied on." in run.stop.reason
+        assert stack.read_json("runs/run-1/report.json")["status"] == "STOPPED"
+    else:
+        assert (run.stop, bool(run.pause)) == (None, True)
+        assert stack.read_json("runs/run-1/report.json")["status"] == "PAUSED"
 
 
 def test_another_executions_run_is_left_alone(stack: Stack) -> None:
