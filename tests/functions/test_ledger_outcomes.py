@@ -1,9 +1,11 @@
 """The ledger's conditions on outcomes: what may replace which, whoever writes."""
 
+import time
 from itertools import product
 
 import pytest
 
+from bulk_user_deletion.models.actions import Action
 from bulk_user_deletion.models.users import Outcome, ReasonKind
 from bulk_user_deletion.rules.identity import user_keys
 from tests.builders import a_user
@@ -13,7 +15,7 @@ ENDS = [outcome for outcome in Outcome if not outcome.startswith("would_")]
 DONE = {Outcome.DELETED, Outcome.DISABLED, Outcome.ENABLED}
 
 
-@pytest.mark.parametrize(("first", "then"), product(ENDS, ENDS))
+@pytest.mark.parametrize(("first", "then"), list(product(ENDS, ENDS)))
 def test_rule_3_an_outcome_is_replaced_only_if_it_is_unknown_and_only_by_what_a_request_did(
     stack: Stack, first: Outcome, then: Outcome
 ) -> None:
@@ -60,3 +62,18 @@ def test_an_outcome_that_is_taken_back_takes_along_its_own_record_of_the_deletio
     assert [past.outcome for past in row.history] == [Outcome.DELETED]
     on_record = stack.ledger.users.deleted_before(user_keys(user))
     assert on_record == (set() if recorded_by == "run-1" else set(user_keys(user)))
+
+
+def test_an_intent_is_found_by_its_run_its_kind_and_its_time(stack: Stack) -> None:
+    stack.plan(["118", "119"])
+    stack.cut_off("118", for_seconds=200)
+    now, users = int(time.time()), stack.ledger.users
+
+    def found(run_id: str, action: Action, since: int) -> tuple[list[str], int]:
+        of_run = list(users.intents_of(run_id, action, since=since))
+        return of_run, users.count_intents(action, since=since)
+
+    assert found("run-1", Action.DELETE, now - 60) == (["118"], 1)
+    assert found("run-2", Action.DELETE, now - 60) == ([], 1)
+    assert found("run-1", Action.DISABLE, now - 60) == ([], 0)
+    assert found("run-1", Action.DELETE, now + 60) == ([], 0)
