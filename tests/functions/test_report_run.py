@@ -97,6 +97,15 @@ def happened(stack: Stack, run_id: str = "run-1") -> list[tuple[str, str, str]]:
     return [(one["kind"], one["by"], one["reason"]) for one in report["milestones"]]
 
 
+@pytest.mark.parametrize("mode", ["preview", "apply"])
+def test_a_report_says_whether_it_is_of_a_preview(stack: Stack, mode: str) -> None:
+    stack.plan(["118"], mode=mode)
+
+    stack.report_run()
+
+    assert stack.read_json("runs/run-1/report.json")["mode"] == mode
+
+
 def test_a_report_names_the_portal_and_the_stack(stack: Stack) -> None:
     delete_all(stack, "118")
 
