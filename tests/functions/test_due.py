@@ -131,6 +131,23 @@ def test_a_look_before_the_delete_insists_that_the_user_is_still_disabled(
     assert leaver(leaving, "111").state is LeaverState.HELD
 
 
+def test_rule_9_a_longer_grace_time_holds_before_the_next_delete(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar, set_parameter: SetParameter
+) -> None:
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    leaving.fetch_user_ids(DUE, "due-31")
+    set_parameter("GRACE_DAYS", "32")
+
+    leaving.work_off("due-31")
+
+    assert leaving.report_run("due-31")["counts"] == {"skipped": 3}
+    assert not sent(portal, "DELETE")
+    assert leaver(leaving, "110").state is LeaverState.WAITING
+    calendar.turn(33)
+    assert due_run(leaving, "due-33") == {"deleted": 3}
+
+
 @pytest.mark.parametrize("value", ["", "maybe", "1", "no"])
 def test_rule_4_before_the_delete_only_y_or_n_says_whether_a_leaver_is_enabled(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar, value: str
