@@ -18,8 +18,8 @@ run: setup  ## Delete about 25 of 400 simulated users through the real template,
 	@$(BIN)/python -m local run $(ARGS)
 
 STEPS := $(patsubst functions/%/app.py,%,$(wildcard functions/*/app.py))
-SHARED := due evidence leaver_rows ledger_outcomes resume_and_close roster sealed_plans stop_button \
-    waiting watch withdraw_and_enable
+SHARED := due evidence leaver_rows ledger_outcomes observability resume_and_close roster \
+    sealed_plans stop_button waiting watch withdraw_and_enable
 UNIT := tests/rules tests/sources tests/test_*.py $(patsubst %,tests/functions/test_%.py,$(STEPS) $(SHARED))
 unit: setup  ## Check what a change is likely to break: rules, sources, portal, steps, leavers
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not thorough" $(UNIT)

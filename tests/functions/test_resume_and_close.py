@@ -622,6 +622,24 @@ def test_a_running_run_is_not_closed(stack: Stack, monkeypatch: pytest.MonkeyPat
     assert close(stack)["nothing_because"].startswith("Run run-1 is in progress")
 
 
+@pytest.mark.parametrize("name", ["run-1", "resumed"])
+def test_a_run_that_goes_on_in_another_execution_is_not_closed_by_any_of_its_names(
+    half_done: Stack, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    resume(half_done, "resumed")
+    monkeypatch.setattr(
+        "bulk_user_deletion.executions.Executions.status",
+        lambda _, arn: (
+            ExecutionStatus.RUNNING if arn.endswith(":resumed") else ExecutionStatus.ABORTED
+        ),
+    )
+
+    assert close(half_done, name)["nothing_because"].startswith("Run run-1 is going on")
+
+    work_off(half_done)
+    assert half_done.report_run()["counts"] == {"deleted": 4}
+
+
 # Other losses
 
 
