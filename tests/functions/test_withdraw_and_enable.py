@@ -121,6 +121,24 @@ def test_rule_10_only_a_person_plans_somebody_who_was_withdrawn_again(
     assert outcomes[1] == (Outcome.WOULD_DISABLE, "")
 
 
+def test_rule_10_a_withdrawal_during_a_run_that_disables_again_holds_before_the_put(
+    leaving: Stack, portal: PortalSimulator, calendar: Calendar
+) -> None:
+    run(leaving, LEAVERS)
+    for user_id in LEAVERS:
+        portal.edit(user_id, enabled="Y")
+    calendar.turn(1)
+    leaving.plan(LEAVERS, "run-2")
+    calendar.turn(1.01)
+
+    withdraw(leaving, users=["111"])
+    leaving.work_off("run-2")
+
+    assert leaving.report_run("run-2")["counts"] == {"disabled": 2, "skipped": 1}
+    assert enabled(portal, *LEAVERS) == ["N", "Y", "N"]
+    assert leaver(leaving, "111").state is LeaverState.WITHDRAWN
+
+
 def test_a_withdrawn_run_that_is_in_progress_is_stopped_and_whoever_it_disables_is_withdrawn(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:
