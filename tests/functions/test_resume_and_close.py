@@ -634,7 +634,7 @@ def test_a_run_that_goes_on_in_another_execution_is_not_closed_by_any_of_its_nam
         ),
     )
 
-    assert close(half_done, name)["nothing_because"].startswith("Run run-1 is going on")
+    assert close(half_done, name)["nothing_because"].startswith("Run run-1 is in progress")
 
     work_off(half_done)
     assert half_done.report_run()["counts"] == {"deleted": 4}

@@ -126,7 +126,7 @@ def test_rule_10_a_withdrawal_during_a_run_that_disables_again_holds_before_the_
 ) -> None:
     run(leaving, LEAVERS)
     for user_id in LEAVERS:
-        portal.edit(user_id, enabled="Y")
+        portal.edit(int(user_id), enabled="Y")
     calendar.turn(1)
     leaving.plan(LEAVERS, "run-2")
     calendar.turn(1.01)
