@@ -249,6 +249,23 @@ def test_whom_the_portal_does_not_show_is_undecided(
     assert "1 more user seems to be back, but no look has shown it yet: 110." in found["sentence"]
 
 
+def test_a_look_that_shows_another_user_decides_about_nobody(
+    stack: Stack,
+    portal: PortalSimulator,
+    deleted: dict[int, tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    restore(portal, 110, *deleted[110])
+    recreated = portal.add(username=deleted[111][0], email=deleted[111][1])
+    look = Looks.at
+    monkeypatch.setattr(Looks, "at", lambda looks, user_id: look(looks, str(recreated)))
+
+    found = watch(stack)
+
+    assert found["undecided"] == ["110"]
+    assert list(how(found)) == [str(recreated)]
+
+
 def test_looks_that_take_too_long_are_left_to_the_next_watch(
     stack: Stack,
     portal: PortalSimulator,
