@@ -85,3 +85,9 @@ def set_parameter(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
         adapters.cache_clear()
 
     return update
+
+
+@pytest.fixture
+def impatient(set_parameter: Callable[[str, str], None]) -> None:
+    """Let the portal client time out after a second, where a test lets the portal hang."""
+    set_parameter("READ_TIMEOUT_SECONDS", "1")

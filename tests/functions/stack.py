@@ -80,7 +80,7 @@ class Stack:
             "TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:topic",
             "FILE_DROP_MODE": "apply",
             "TOKEN_LIFE_SECONDS": "900",
-            "READ_TIMEOUT_SECONDS": "1",
+            "READ_TIMEOUT_SECONDS": "30",
             "WAIT_SECONDS": "60",
             "MAX_USERS": "50",
             "MAX_PERCENT": "50",

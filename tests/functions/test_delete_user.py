@@ -194,6 +194,7 @@ def test_an_invalid_id_never_becomes_part_of_a_url(
 # Rule 4: ambiguity is never guessed away
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "fault", [Fault.RESET_AFTER, Fault.TIMEOUT_504_AFTER, Fault.HANG_AFTER, Fault.TRUNCATED_200]
 )
@@ -208,6 +209,7 @@ def test_rule_4_a_lost_answer_is_followed_by_two_looks_not_by_another_delete(
     assert outcome(stack)[0] is Outcome.DELETED
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "fault",
     [

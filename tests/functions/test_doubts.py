@@ -259,6 +259,7 @@ def test_looks_at_missing_users_stop_when_their_time_is_over(
     assert stack.read_json("runs/run-1/report.json")["unexplained_losses"] is None
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_look_that_hangs_is_not_repeated_within_the_functions_time(stack: Stack) -> None:
     stack.plan(["118"])
     key = stack.hand_out()["118"]

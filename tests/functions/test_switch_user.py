@@ -113,6 +113,7 @@ def test_a_put_that_is_ignored_is_sent_three_times_and_the_user_is_named_first(
     assert report["warnings"][0].startswith("User 110 is still enabled")
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "fault",
     [
