@@ -17,6 +17,12 @@ settings.register_profile(
 settings.load_profile("steady")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: many tests wait for the emulator more than they work."""
+    cores = os.cpu_count() or 1
+    return cores + cores // 2
+
+
 @pytest.fixture(autouse=True)
 def surroundings() -> Iterator[None]:
     """Restore the environment: `local` points it at an emulator that ends with the test."""

@@ -1,5 +1,7 @@
 """Clients of an emulated service."""
 
+from functools import cache, lru_cache
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -8,16 +10,27 @@ from botocore.config import Config
 
 REGION = "us-east-1"
 
+_creating = Lock()  # a session may create one client at a time
 
+
+# The latest only: tests start an engine after the other.
+@lru_cache(maxsize=64)
 def client(endpoint: str, service: str) -> Any:
-    """Return a boto3 client of the emulated service at this endpoint."""
+    """Return the boto3 client of the emulated service at this endpoint."""
+    with _creating:
+        return _session().client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=endpoint,
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106
+            config=Config(proxies={}),
+        )
+
+
+@cache
+def _session() -> boto3.Session:
+    """Return the one session, which reads each service's description once."""
     # No configuration file is read: AWS_PROFILE, if it is set, does not apply here.
     session = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-    return boto3.Session(botocore_session=session).client(  # type: ignore[call-overload]
-        service,
-        endpoint_url=endpoint,
-        region_name=REGION,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106
-        config=Config(proxies={}),
-    )
+    return boto3.Session(botocore_session=session)

@@ -33,7 +33,7 @@ from local.engine import Engine, JumpError, Stack
 from local.engine.packaging import load_template
 from local.portal import Knobs, PortalSimulator
 from local.soak.company import Company, Fate
-from local.soak.course import Course
+from local.soak.course import TIMEOUT_SCALE, Course
 from local.soak.direct import deleted_after_seen_gone
 from local.soak.retention import DAY, Sweeper
 from local.soak.year_findings import Bound, Month, YearFindings
@@ -53,7 +53,6 @@ _WINDOWS = "MON-SUN 20:00-06:00"
 _OPEN = windows_of(_WINDOWS, "UTC")
 
 # The calendar, in days. Users are deleted directly until the first update.
-_DAYS = 365
 _UPDATES = (31, 115)
 _KEY_CHANGES = (98, 287)
 _NO_DAILY_RUNS = range(150, 166)
@@ -96,8 +95,12 @@ _WITH_LEAVERS = {
 
 @dataclass(frozen=True)
 class Rhythm:
-    """Every how many days there is a drop, a roster, and a daily run with nobody to delete."""
+    """Every how many days there is a drop, a roster, and a daily run with nobody to delete.
 
+    `days` is how long it all lasts.
+    """
+
+    days: int = 365
     drops: int = 7
     rosters: int = 30
     samples: int = 14
@@ -215,7 +218,7 @@ class _Year:
 
     def lived(self, rhythm: Rhythm) -> YearFindings:
         """Live through the year; return what it shows."""
-        for day in range(_DAYS):
+        for day in range(rhythm.days):
             self.day = day
             if day % _SWEEP_DAYS == 0:
                 self._to(_SWEEP)
@@ -572,7 +575,8 @@ class _Year:
         self.template = load_template(self.project / "template.yaml")
         known = self.template["Parameters"]
         parameters = {name: value for name, value in self.parameters.items() if name in known}
-        return aws.deploy(self.project, STACK_NAME, parameters)
+        # An update kills functions at work: their states are to time out soon, as they do on AWS.
+        return aws.deploy(self.project, STACK_NAME, parameters, timeout_scale=TIMEOUT_SCALE)
 
     def _update(self, number: int) -> None:
         """Update the stack while one run is in progress, one waits, and one has been stopped."""

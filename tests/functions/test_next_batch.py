@@ -82,7 +82,7 @@ def test_a_batch_at_whose_end_no_user_was_started_stops_the_run_to_be_resumed(
     if not goes_on:
         assert run.stop is not None
         assert run.stop.by == "NextBatch"
-        assert "users 111, 112, 113:" in run.stop.reason
+        assert "(111, 112, 113)" in run.stop.reason
 
 
 def test_a_stopped_run_gets_no_further_batch(stack: Stack) -> None:

@@ -98,21 +98,20 @@ def test_what_was_ever_beyond_its_bound_is_counted_at_the_end() -> None:
 
 
 @pytest.mark.thorough
-def test_a_year_of_a_small_company_ends_with_zeros() -> None:
+def test_the_first_months_of_a_small_company_end_with_zeros() -> None:
     found = soak_year(
         users=600,
         seed=1,
         minutes=15,
         console=Console(quiet=True),
-        rhythm=Rhythm(drops=56, rosters=60, samples=60),
+        rhythm=Rhythm(days=120, drops=56, rosters=60, samples=60),
     )
 
-    assert {name: number for name, number in found.zeros().items() if number} == {}
+    beyond = [bound for month in found.months for bound in month.kept if bound.found > bound.most]
+    assert beyond == []
+    assert set(found.zeros().values()) == {0}
     happened = sum((month.happened for month in found.months), Counter[str]())
     assert happened["updates"] == 2
-    assert happened["deleted"] > 20
-    assert happened["keys changed"] == 2
+    assert happened["keys changed"] == 1
+    assert happened["deleted"] > 10
     assert happened["taken back"] > 0
-    assert happened["rosters"] > 3
-    assert found.figures["runs paused at the end of a change window"] == "1"
-    assert len(found.months) in {12, 13}
