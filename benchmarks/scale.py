@@ -61,10 +61,10 @@ def run(*, sizes: tuple[int, ...] = SIZES) -> Iterator[Figure]:
 
 
 def _seconds_per_user(ended: Run) -> float:
-    """From the first look to the last DELETE's answer, by user and by slot."""
-    looks = [request.at for request in ended.requests if request.user_id is not None]
-    last = max(request.at + request.seconds for request in ended.deletes)
-    return (last - min(looks)) * _CONCURRENCY / len(ended.deletes)
+    """Return the time of a user in a slot, once every slot has had one."""
+    answers = sorted(request.at + request.seconds for request in ended.deletes)
+    first = min(_CONCURRENCY, len(answers) - 1)
+    return (answers[-1] - answers[first - 1]) * _CONCURRENCY / (len(answers) - first)
 
 
 def events_of_batches(events: list[dict[str, Any]]) -> int:
