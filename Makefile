@@ -85,23 +85,21 @@ fmt: setup  ## Format the code
 
 setup: .venv/installed .venv-ministack/installed  ## Install what run and test need (they call it)
 
+# Each lock is complete, so nothing is resolved: pip would look for newer versions of what a package
+# requires with an extra, and fail because they are not locked.
+INSTALL := python -m pip install --quiet --disable-pip-version-check --no-deps
+
 # A stamp written last: an interrupted installation starts again.
 .venv/installed: requirements/dev.txt layers/shared/requirements.txt
 	@echo "Setting up with $$($(PYTHON) --version) ($(PYTHON); another one: make clean, then make PYTHON=…)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/$(INSTALL) --require-hashes --requirement requirements/dev.txt
+	$(BIN)/$(INSTALL) --no-build-isolation --editable .
 	@touch $@
 
-.venv-ministack/installed: requirements/ministack.txt
-	$(PYTHON) -m venv .venv-ministack
-	.venv-ministack/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/ministack.txt
-	@touch $@
-
-# The lock is complete and needs no resolving: pip would fail on its extras.
-.venv-sam/installed .venv-security/installed: .venv-%/installed: requirements/%.txt
+.venv-ministack/installed .venv-sam/installed .venv-security/installed: .venv-%/installed: requirements/%.txt
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	.venv-$*/bin/$(INSTALL) --require-hashes --requirement $<
 	@touch $@
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate

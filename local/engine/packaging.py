@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import math
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -106,10 +107,9 @@ _Loader.add_multi_constructor("!", _tag)
 
 
 def _build_layer(project: Path, template: dict[str, Any]) -> Path:
-    """Build the layer with its own Makefile; return the folder that functions import it from.
+    """Build the layer; return the folder that functions import it from.
 
-    Installing its requirements takes seconds, so the result for a Makefile and requirements is
-    cached. A layer without a Makefile has been built already.
+    It takes seconds, so the result for the same files is kept.
     """
     (name, layer), *_ = (
         (name, resource)
@@ -117,8 +117,6 @@ def _build_layer(project: Path, template: dict[str, Any]) -> Path:
         if resource["Type"] == "AWS::Serverless::LayerVersion"
     )
     source = project / str(layer["Properties"]["ContentUri"])
-    if not (source / "Makefile").exists():
-        return source / "python"
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in _sorted(source))).hexdigest()
     built = project / ".local" / f"layer-{digest[:16]}"
     if not built.exists():
@@ -126,17 +124,7 @@ def _build_layer(project: Path, template: dict[str, Any]) -> Path:
         with tempfile.TemporaryDirectory(dir=built.parent) as folder:
             artifacts = Path(folder) / "artifacts"
             artifacts.mkdir()
-            subprocess.run(  # noqa: S603
-                [  # noqa: S607
-                    "make",
-                    f"build-{name}",
-                    f"ARTIFACTS_DIR={artifacts}",
-                    f"PYTHON={sys.executable}",
-                ],
-                cwd=source,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+            _make_layer(name, source, artifacts)
             try:
                 artifacts.rename(built)
             except OSError:
@@ -144,6 +132,15 @@ def _build_layer(project: Path, template: dict[str, Any]) -> Path:
                     raise
                 # Another process has built the same thing in the meantime.
     return built / "python"
+
+
+def _make_layer(name: str, source: Path, artifacts: Path) -> None:
+    """Run the layer's own Makefile. Without one it is built already: functions get a copy."""
+    if not (source / "Makefile").exists():
+        shutil.copytree(source, artifacts, dirs_exist_ok=True)
+        return
+    command = ["make", f"build-{name}", f"ARTIFACTS_DIR={artifacts}", f"PYTHON={sys.executable}"]
+    subprocess.run(command, cwd=source, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
 
 def bootstrap(layer: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Which Python the Makefile uses for its environments."""
+"""What the Makefile installs, and with which Python."""
 
 import os
 import subprocess
@@ -69,3 +69,25 @@ def test_the_layer_is_built_for_the_python_that_is_deployed(file: str) -> None:
     version = DEPLOYED.removeprefix("python")
 
     assert f"--python-version {version}" in (PROJECT / file).read_text(encoding="utf-8")
+
+
+ENVIRONMENTS = ("", "-ministack", "-sam", "-security")
+
+
+@pytest.mark.parametrize(
+    ("folder", "target"),
+    [
+        *((PROJECT, f".venv{name}/installed") for name in ENVIRONMENTS),
+        (PROJECT / "layers/shared", "build-SharedLayer"),
+    ],
+    ids=str,
+)
+def test_what_is_locked_is_installed_and_nothing_newer_is_looked_for(
+    folder: Path, target: str
+) -> None:
+    command = ["make", "--dry-run", "--always-make", target]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+    lines = said.replace("\\\n", " ").splitlines()
+    [install] = [line.split() for line in lines if "--requirement" in line]
+    assert {"install", "--no-deps", "--require-hashes"} <= {*install}
