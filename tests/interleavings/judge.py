@@ -5,8 +5,9 @@ judge knows rows and requests, and no code of the application decides for it.
 """
 
 import json
+import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ class Judge:
         self.planned: set[str] = set()  # whom a plan names: the scenario says so
         self.cap: int | None = None
         self.window = range(_DAY)  # the seconds of a day, in UTC, in which a DELETE may be sent
-        self._in_flight: Counter[str] = Counter()
+        # Until when each request may be in flight: its function is killed when its time is up.
+        self._in_flight: dict[str, list[float]] = defaultdict(list)
         self._seen_gone: set[str] = set()
         self._withdrawn: set[str] = set()
         self._sent: Counter[tuple[str, int, str]] = Counter()
@@ -117,21 +119,30 @@ class Judge:
         what = user_id or path
         if method == "POST":
             rule, who = "one winner of each claim", "two callers renew the token"
-            self.holds(rule, that=not self._in_flight[what], otherwise=who)
+            self.holds(rule, that=not self._is_in_flight(what), otherwise=who)
             self._judge_renewal()
         else:
             self.holds(
                 "one DELETE or PUT in flight per user",
-                that=not self._in_flight[what],
+                that=not self._is_in_flight(what),
                 otherwise=f"{method} of user {user_id} beside another one",
             )
             self._judge_change(method, user_id)
-        self._in_flight[what] += 1
+        self._in_flight[what].append(self._deadline)
 
     def sent(self, method: str, path: str, user_id: str) -> None:
         """Take note that a request is not in flight any more."""
         if method in {"DELETE", "PUT", "POST"}:
-            self._in_flight[user_id or path] -= 1
+            self._in_flight[user_id or path].remove(self._deadline)
+
+    def _is_in_flight(self, what: str) -> bool:
+        return any(until > time.time() for until in self._in_flight[what])
+
+    @property
+    def _deadline(self) -> float:
+        """When the invocation that acts is killed."""
+        performer = self._world.performer
+        return performer.invocation.deadline if performer and performer.invocation else math.inf
 
     def answered(self, method: str, path: str, user_id: str, status: int | None) -> None:
         """Take note of an answer."""

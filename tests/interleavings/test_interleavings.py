@@ -41,6 +41,11 @@ def test_no_interleaving_breaks_a_rule(pair: Pair) -> None:
     [
         ("a resume with a withdrawal of the run", Schedule(first=0, switches=((5, 1),))),
         ("SwitchUser with a withdrawal of its run", Schedule(first=1, switches=((3, 0),))),
+        # Here the judge was wrong: a function's request is not in flight once its time is up.
+        (
+            "an apply beside what a dead execution left",
+            Schedule(first=0, switches=((6, 1), (18, 1))),
+        ),
     ],
 )
 def test_a_schedule_that_broke_a_rule_does_so_no_longer(pair: str, schedule: Schedule) -> None:
