@@ -54,7 +54,7 @@ class Witness:
     taken_back: set[int] = field(default_factory=set)  # or after a withdrawal, or a rehire
     disabled_though_withdrawn: set[int] = field(default_factory=set)
     enabled_not_ours: set[int] = field(default_factory=set)  # by a PUT, though we did not disable
-    put_unseen: set[int] = field(default_factory=set)  # no look before showed that it was needed
+    put_unseen: set[int] = field(default_factory=set)  # no look right before showed it was needed
     _people: dict[Person, _Seen] = field(default_factory=dict)
     _last: dict[int, tuple[Person, str]] = field(default_factory=dict)  # who, and Y or N
     _withdrawn: set[int] = field(default_factory=set)

@@ -58,6 +58,13 @@ def due_run(stack: Stack, run_id: str) -> dict[str, int] | str:
     return dict(stack.report_run(run_id)["counts"])
 
 
+def plan_deletion(leaving: Stack, calendar: Calendar) -> None:
+    """Disable the leavers, and let run `due-31` plan to delete all of them once they are due."""
+    run(leaving, LEAVERS)
+    calendar.turn(31)
+    leaving.fetch_user_ids(DUE, "due-31")
+
+
 def leaver(stack: Stack, user_id: str) -> Leaver:
     found = stack.ledger.leavers.read(stack.portal.url, user_id)
     assert found
@@ -119,9 +126,7 @@ def test_whoever_is_enabled_again_is_held_and_not_disabled_again(
 def test_a_look_before_the_delete_insists_that_the_user_is_still_disabled(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:
-    run(leaving, LEAVERS)
-    calendar.turn(31)
-    leaving.fetch_user_ids(DUE, "due-31")
+    plan_deletion(leaving, calendar)
     portal.edit(111, enabled="Y")
 
     leaving.work_off("due-31")
@@ -134,9 +139,7 @@ def test_a_look_before_the_delete_insists_that_the_user_is_still_disabled(
 def test_rule_9_a_longer_grace_time_holds_before_the_next_delete(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar, set_parameter: SetParameter
 ) -> None:
-    run(leaving, LEAVERS)
-    calendar.turn(31)
-    leaving.fetch_user_ids(DUE, "due-31")
+    plan_deletion(leaving, calendar)
     set_parameter("GRACE_DAYS", "32")
 
     leaving.work_off("due-31")
@@ -152,9 +155,7 @@ def test_rule_9_a_longer_grace_time_holds_before_the_next_delete(
 def test_rule_4_before_the_delete_only_y_or_n_says_whether_a_leaver_is_enabled(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar, value: str
 ) -> None:
-    run(leaving, LEAVERS)
-    calendar.turn(31)
-    leaving.fetch_user_ids(DUE, "due-31")
+    plan_deletion(leaving, calendar)
     portal.edit(110, enabled=value)
 
     with pytest.raises(PortalAnswerUnusable, match="does not say whether user 110 is enabled"):
@@ -318,9 +319,7 @@ def test_whoever_a_delete_did_not_delete_is_held_until_the_run_is_resumed(
 def test_whoever_was_not_attempted_waits_on(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:
-    run(leaving, LEAVERS)
-    calendar.turn(31)
-    leaving.fetch_user_ids(DUE, "due-31")
+    plan_deletion(leaving, calendar)
     leaving.fetch_user_ids({"stop": {"run_id": "due-31", "reason": "x", "by": "y"}}, "stop")
     leaving.work_off("due-31")
     assert leaving.report_run("due-31")["counts"] == {"not_attempted": 3}
@@ -526,9 +525,7 @@ def test_whoever_is_on_leave_is_not_due_when_a_later_list_only_disables(
 def test_rule_11_a_stack_that_becomes_more_careful_while_a_run_deletes_stops_it(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar, set_parameter: SetParameter
 ) -> None:
-    run(leaving, LEAVERS)
-    calendar.turn(31)
-    leaving.fetch_user_ids(DUE, "due-31")
+    plan_deletion(leaving, calendar)
     key = leaving.next_batch(run_id="due-31")["key"]
     leaving.change_until_finished("delete_user", 110, key, "due-31")
 

@@ -20,6 +20,7 @@ from tests.functions.test_due import (
     due_run,
     leaver,
     leaving,
+    plan_deletion,
 )
 from tests.functions.test_switch_user import enabled, run, sent, set_knobs
 from tests.functions.test_waiting import Clock, clock
@@ -486,9 +487,7 @@ def test_a_leaver_who_changes_during_the_last_look_does_not_keep_an_outcome_that
 def test_a_put_waits_for_a_delete_under_way_but_not_for_a_run_that_has_ended(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar, is_open: bool
 ) -> None:
-    run(leaving, LEAVERS)
-    calendar.turn(31)
-    leaving.fetch_user_ids(DUE, "due-31")
+    plan_deletion(leaving, calendar)
     set_knobs(portal, delete_mode="ignored")
     key = leaving.next_batch(run_id="due-31")["key"]
     leaving.change_user("delete_user", 110, key, run_id="due-31")

@@ -24,6 +24,7 @@ from tests.functions.test_due import (
     due_run,
     leaver,
     leaving,
+    plan_deletion,
 )
 from tests.functions.test_switch_user import enabled, run, sent, set_knobs
 from tests.functions.test_withdraw_and_enable import enable, withdraw
@@ -305,9 +306,7 @@ def test_whoever_the_check_before_a_delete_holds_is_counted_for_the_alarm(
     calendar: Calendar,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run(leaving, LEAVERS)
-    calendar.turn(31)
-    leaving.fetch_user_ids(DUE, "due-31")
+    plan_deletion(leaving, calendar)
     portal.edit(111, enabled="Y")
     capsys.readouterr()
 

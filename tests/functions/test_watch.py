@@ -77,6 +77,12 @@ def deleted(stack: Stack, portal: PortalSimulator) -> dict[int, tuple[str, str]]
     return were
 
 
+def bring_back(portal: PortalSimulator, deleted: dict[int, tuple[str, str]]) -> int:
+    """Restore user 110, and recreate user 111 under another id; return that id."""
+    restore(portal, 110, *deleted[110])
+    return portal.add(username=deleted[111][0], email=deleted[111][1])
+
+
 def on_record(stack: Stack, deleted: dict[int, tuple[str, str]]) -> list[dict[str, Any]]:
     """The records of these deletions, three for each."""
     found = []
@@ -169,8 +175,7 @@ def test_records_of_earlier_versions_say_which_part_is_there_again(
     for item in on_record(stack, deleted):
         old = {name: item[name] for name in ("pk", "sk", "run_id", "expires_at")}
         stack.table.put_item(Item=old)
-    restore(portal, 110, *deleted[110])
-    recreated = portal.add(username=deleted[111][0], email=deleted[111][1])
+    recreated = bring_back(portal, deleted)
     shared = portal.add(username="another", email=deleted[112][1])
 
     found = watch(stack)
@@ -238,8 +243,7 @@ def test_a_look_decides_under_which_name_somebody_is_there(
 def test_whom_the_portal_does_not_show_is_undecided(
     stack: Stack, portal: PortalSimulator, deleted: dict[int, tuple[str, str]], fault: Fault
 ) -> None:
-    restore(portal, 110, *deleted[110])
-    recreated = portal.add(username=deleted[111][0], email=deleted[111][1])
+    recreated = bring_back(portal, deleted)
     portal.faults.rate(fault, 1, method="GET", user_id=110)
 
     found = watch(stack)
@@ -255,8 +259,7 @@ def test_a_look_that_shows_another_user_decides_about_nobody(
     deleted: dict[int, tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    restore(portal, 110, *deleted[110])
-    recreated = portal.add(username=deleted[111][0], email=deleted[111][1])
+    recreated = bring_back(portal, deleted)
     look = Looks.at
     monkeypatch.setattr(Looks, "at", lambda looks, user_id: look(looks, str(recreated)))
 

@@ -12,7 +12,6 @@ from local.portal import Fault, PortalSimulator
 from tests.functions.machine import Machine
 from tests.functions.stack import Stack, dropped
 from tests.functions.test_due import (
-    DUE,
     LEAVERS,
     Calendar,
     SetParameter,
@@ -20,6 +19,7 @@ from tests.functions.test_due import (
     due_run,
     leaver,
     leaving,
+    plan_deletion,
 )
 from tests.functions.test_switch_user import enabled, run, sent
 
@@ -63,9 +63,7 @@ def test_a_whole_run_is_withdrawn(
 def test_rule_10_a_withdrawal_holds_before_the_next_user(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:
-    run(leaving, LEAVERS)
-    calendar.turn(31)
-    leaving.fetch_user_ids(DUE, "due-31")
+    plan_deletion(leaving, calendar)
     key = leaving.next_batch(run_id="due-31")["key"]
     leaving.change_until_finished("delete_user", 110, key, "due-31")
 
@@ -82,9 +80,7 @@ def test_rule_10_a_withdrawal_holds_before_the_next_user(
 def test_rule_10_a_withdrawal_between_the_look_and_the_delete_holds(
     leaving: Stack, portal: PortalSimulator, calendar: Calendar
 ) -> None:
-    run(leaving, LEAVERS)
-    calendar.turn(31)
-    leaving.fetch_user_ids(DUE, "due-31")
+    plan_deletion(leaving, calendar)
     key = leaving.next_batch(run_id="due-31")["key"]
     portal.faults.script(Fault.BUSY_503, method="DELETE", user_id=111)
     leaving.change_user("delete_user", 111, key, run_id="due-31")  # refused for the moment
