@@ -13,7 +13,7 @@ REGION = "us-east-1"
 _creating = Lock()  # a session may create one client at a time
 
 
-# The latest only: tests start an engine after the other.
+# Only the latest: tests start one engine after another.
 @lru_cache(maxsize=64)
 def client(endpoint: str, service: str) -> Any:
     """Return the boto3 client of the emulated service at this endpoint."""

@@ -174,7 +174,7 @@ class _Year:
         self.started = time.monotonic()
         self.project = projects[0]
         self.parameters: dict[str, str] = {"PortalUrl": portal.url, **_BEFORE_LEAVERS}
-        self.stack = self._deployed(aws)
+        self.stack = self._deploy()
         deployment = connect(aws, self.stack, PortalAccess.to(portal))
         self.course = Course(aws, deployment, deadline, console)
         self.deployment = deployment
@@ -567,16 +567,13 @@ class _Year:
         self._deploy()
         self.has_windows = on
 
-    def _deploy(self) -> None:
-        self._deployed(self.aws)
-
-    def _deployed(self, aws: Engine) -> Stack:
+    def _deploy(self) -> Stack:
         """Deploy the version of now, with those parameters that it knows."""
         self.template = load_template(self.project / "template.yaml")
         known = self.template["Parameters"]
         parameters = {name: value for name, value in self.parameters.items() if name in known}
-        # An update kills functions at work: their states are to time out soon, as they do on AWS.
-        return aws.deploy(self.project, STACK_NAME, parameters, timeout_scale=TIMEOUT_SCALE)
+        # An update kills functions at work, and their states wait until they time out.
+        return self.aws.deploy(self.project, STACK_NAME, parameters, timeout_scale=TIMEOUT_SCALE)
 
     def _update(self, number: int) -> None:
         """Update the stack while one run is in progress, one waits, and one has been stopped."""
